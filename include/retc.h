@@ -1,0 +1,97 @@
+/* retc: run retention networks from C.
+ *
+ * Ownership. `create`/`open` gives you an object that you destroy. Accessors lend: what they return lives as long as
+ * the object they were asked of, or until the next call that is said to change it. Arguments are borrowed for the call.
+ * Errors. Every call that can fail returns a retc_status; the words are kept in the context (retc_context_message).
+ * Threads. Objects made from different contexts are independent. One context and what was made from it is used by one
+ * thread at a time; a session runs its kernels on its own threads.
+ * Shapes are row-major; B batch rows, T tokens, V vocabulary size. Positions count from 0 since the last reset. */
+#ifndef RETC_H
+#define RETC_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define RETC_API_VERSION 1
+
+typedef enum retc_status {
+  RETC_OK = 0,
+  RETC_FAILED = 1,   /* the work failed or a check did not hold */
+  RETC_INVALID = 2,  /* the caller's input is wrong: an argument, a file, a model description */
+  RETC_INTERNAL = 3, /* a defect of retc: a pass broke its promise, the backend refused a kernel */
+} retc_status;
+
+typedef struct retc_context retc_context;
+typedef struct retc_model retc_model;
+typedef struct retc_session retc_session;
+
+/* The version that the library was built as. */
+const char *retc_version(void);
+int retc_api_version(void);
+
+/* A context owns the diagnostics. */
+retc_status retc_context_create(retc_context **out_context);
+void retc_context_destroy(retc_context *context);
+/* What went wrong, one line a message, "" when nothing did. Lent until the next call on this context. */
+const char *retc_context_message(const retc_context *context);
+
+typedef struct retc_model_options {
+  size_t struct_size;   /* sizeof(retc_model_options) */
+  int64_t chunk_length; /* tokens a chunk, part of the model's arithmetic; 0: the model's default (64) */
+  int threads;          /* that run kernels; 0: as many as the process may use */
+} retc_model_options;
+
+/* Reads the model directory `path` (config.json, *.safetensors), compiles it for this machine's CPU and loads the
+ * weights. `options` may be NULL. The context must outlive the model. */
+retc_status retc_model_open(retc_context *context, const char *path, const retc_model_options *options,
+                            retc_model **out_model);
+void retc_model_destroy(retc_model *model);
+int64_t retc_model_vocabulary_size(const retc_model *model);
+int64_t retc_model_chunk_length(const retc_model *model);
+
+typedef struct retc_session_options {
+  size_t struct_size; /* sizeof(retc_session_options) */
+  int64_t batch;      /* rows B that run in step; 0: 1 */
+  int64_t max_tokens; /* tokens a row taken through the kernels at once, longer input is cut; 0: 512.
+                         Results do not depend on it, memory does. */
+} retc_session_options;
+
+/* A session is B sequences with their recurrent state, at position 0. The model must outlive it. */
+retc_status retc_session_create(retc_model *model, const retc_session_options *options, retc_session **out_session);
+void retc_session_destroy(retc_session *session);
+/* Back to position 0 with an empty state. */
+void retc_session_reset(retc_session *session);
+/* Tokens taken so far, of each row. */
+int64_t retc_session_position(const retc_session *session);
+
+/* Feeds tokens[B,T], T >= 1, and computes the logits of the last position. However a sequence is cut into calls, the
+ * bits are the same. A token outside 0..V-1 is RETC_INVALID and changes nothing. */
+retc_status retc_session_prefill(retc_session *session, const int64_t *tokens, int64_t token_count);
+/* The same for one token a row: tokens[B]. */
+retc_status retc_session_step(retc_session *session, const int64_t *tokens);
+/* The same as prefill, and writes the logits of all T positions to out_logits[B,T,V]. */
+retc_status retc_session_evaluate(retc_session *session, const int64_t *tokens, int64_t token_count, float *out_logits);
+/* Logits [B,V] of the last position. Lent until the next call that feeds tokens; NULL before the first. */
+const float *retc_session_logits(const retc_session *session);
+
+typedef struct retc_sampling {
+  size_t struct_size; /* sizeof(retc_sampling) */
+  float temperature;  /* 0: greedy, the first of the largest logits */
+  float top_p;        /* keep the most likely tokens until their probabilities reach top_p; 0 or 1: all */
+  int64_t top_k;      /* keep the k most likely tokens; 0: all */
+  uint64_t seed;
+} retc_sampling;
+
+/* Draws a token from logits[V]. Draw number `index` of a seed is a pure function of (logits, sampling, index).
+ * RETC_INVALID when the logits hold a NaN or the options are out of range. */
+retc_status retc_sample(retc_context *context, const float *logits, int64_t vocabulary_size,
+                        const retc_sampling *sampling, uint64_t index, int64_t *out_token);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

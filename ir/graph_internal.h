@@ -1,0 +1,50 @@
+/* What the files ir/graph*.c share with each other and with nobody else. */
+#ifndef RETC_IR_GRAPH_INTERNAL_H
+#define RETC_IR_GRAPH_INTERNAL_H
+
+#include "ir/graph.h"
+
+/* From byte strings to numbers > 0. On an arena; keys are copied. */
+typedef struct retc_table {
+  struct retc_table_slot {
+    const void *key;
+    size_t length;
+    uint32_t value; /* 0: a free slot */
+  } *slots;
+  size_t count, capacity;
+} retc_table;
+
+/* 0 when there is none. */
+uint32_t retc_table_find(const retc_table *table, const void *key, size_t length);
+/* Adds, or replaces the value of an equal key. */
+void retc_table_put(retc_arena *arena, retc_table *table, const void *key, size_t length, uint32_t value);
+
+/* Steps through the attributes of a row of graph_ops.def:
+ *   retc_attribute_walk walk = retc_attribute_walk_start(op); while (retc_attribute_walk_next(&walk)) ... */
+typedef struct retc_attribute_walk {
+  const char *next;
+  char kind;        /* 'i', 'f', 's', 'd' */
+  const char *name; /* name_length characters; none for 'd' */
+  int name_length;
+  int integer; /* 'i': which of the integers */
+} retc_attribute_walk;
+retc_attribute_walk retc_attribute_walk_start(retc_op op);
+bool retc_attribute_walk_next(retc_attribute_walk *walk);
+
+/* The input whose type result `index` >= 1 of a MULTIPLE operation has; -1 when it has no such result. */
+int retc_part_input(retc_op op, int64_t index);
+enum { RETC_PARTS_MAX = 4 };
+
+/* What the node, not yet in the graph, equals: an existing value or one built here; none when it is needed. */
+retc_value retc_graph_fold(retc_builder *builder, const retc_node *node);
+
+/* One element of a POINTWISE node, not rounded to the node's dtype except by a cast. b is unused with one input. */
+double retc_pointwise_eval(const retc_node *node, double a, double b);
+/* The nearest value of the dtype; of the integer types the next one towards zero. */
+double retc_dtype_round(retc_dtype dtype, double value);
+
+/* A word of the text form: as it is when it is made of letters, digits, '_' and '.' and does not begin with a digit or
+ * '.', else quoted. */
+void retc_word_print(const char *word, retc_text *out_text);
+
+#endif

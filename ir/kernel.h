@@ -1,0 +1,213 @@
+/* The kernel: structured loops over buffers, expression trees for values. A kernel is what one launch runs.
+ *
+ * Expressions live in one flat array and may be shared; an expression is pure, evaluated where the statement that
+ * holds it stands. Statements own nothing: all memory is on the kernel's arena.
+ *
+ * Loop kinds say what the iterations may assume of each other; the meaning is always that of running them in order:
+ *   serial    nothing
+ *   vector    independent; any number at once (CPU). The body holds only let and store.
+ *   unroll    serial, with constant bounds, written out
+ *   parallel  independent and writing disjoint elements; split over the threads of a launch (CPU). At most one in a
+ *             kernel, at the outermost level; a private buffer belongs to one iteration.
+ *   grid, lane   the blocks of a launch and the threads of a block (GPU)
+ *
+ * Index arithmetic is i64. Every load and store gives one index an axis, row-major, 0 <= index < extent. */
+#ifndef RETC_IR_KERNEL_H
+#define RETC_IR_KERNEL_H
+
+#include "base/arena.h"
+#include "base/dtype.h"
+#include "base/shape.h"
+#include "base/status.h"
+#include "base/text.h"
+
+typedef enum retc_kernel_op {
+#define RETC_KERNEL_OP(NAME, ...) RETC_KERNEL_OP_##NAME,
+#include "ir/kernel_ops.def"
+#undef RETC_KERNEL_OP
+  RETC_KERNEL_OP_COUNT
+} retc_kernel_op;
+
+typedef enum retc_kernel_result {
+  RETC_RESULT_own,
+  RETC_RESULT_same,
+  RETC_RESULT_real,
+  RETC_RESULT_truth,
+  RETC_RESULT_select
+} retc_kernel_result;
+typedef enum retc_kernel_form { RETC_FORM_leaf, RETC_FORM_infix, RETC_FORM_call } retc_kernel_form;
+
+typedef struct retc_kernel_op_info {
+  const char *name;
+  int inputs;
+  retc_kernel_result result;
+  retc_kernel_form form;
+  const char *meaning;
+} retc_kernel_op_info;
+const retc_kernel_op_info *retc_kernel_op_get_info(retc_kernel_op op);
+
+typedef struct retc_expr {
+  uint32_t index; /* 0: none */
+} retc_expr;
+typedef struct retc_variable {
+  uint32_t index; /* 0: none */
+} retc_variable;
+typedef struct retc_buffer_id {
+  uint32_t index; /* 0: none */
+} retc_buffer_id;
+
+typedef struct retc_expr_node {
+  retc_kernel_op op;
+  retc_dtype dtype;
+  retc_expr inputs[3];
+  double number;            /* CONST of a float dtype */
+  int64_t integer;          /* CONST i64 or bool; DIM: the retc_dim_name */
+  retc_variable variable;   /* VARIABLE */
+  retc_buffer_id buffer;    /* LOAD */
+  const retc_expr *indices; /* LOAD: one an axis */
+} retc_expr_node;
+
+typedef enum retc_scope { RETC_SCOPE_GLOBAL, RETC_SCOPE_SHARED, RETC_SCOPE_PRIVATE } retc_scope;
+enum retc_access { RETC_ACCESS_READ = 1, RETC_ACCESS_WRITE = 2 };
+
+typedef struct retc_buffer {
+  const char *name; /* unique in the kernel */
+  retc_dtype dtype;
+  retc_shape shape; /* of shared and private buffers: constant */
+  retc_scope scope;
+  unsigned access; /* of global buffers: what the kernel does, retc_access */
+} retc_buffer;
+
+typedef enum retc_loop_kind {
+  RETC_LOOP_SERIAL,
+  RETC_LOOP_VECTOR,
+  RETC_LOOP_UNROLL,
+  RETC_LOOP_PARALLEL,
+  RETC_LOOP_GRID,
+  RETC_LOOP_LANE
+} retc_loop_kind;
+const char *retc_loop_kind_name(retc_loop_kind kind);
+
+/* A matrix inside a buffer: element (r, c) is at `base` plus r along row_axis plus c along column_axis. */
+typedef struct retc_view {
+  retc_buffer_id buffer;
+  const retc_expr *base; /* one index an axis */
+  int row_axis, column_axis;
+} retc_view;
+
+typedef struct retc_block {
+  RETC_VEC(struct retc_statement *) statements;
+} retc_block;
+
+typedef enum retc_statement_kind {
+  RETC_STATEMENT_FOR,     /* for variable in low..high step */
+  RETC_STATEMENT_IF,      /* if value { body } else { other } */
+  RETC_STATEMENT_LET,     /* variable = value, visible to the end of the block */
+  RETC_STATEMENT_STORE,   /* buffer[indices] = value, rounded to the buffer's dtype */
+  RETC_STATEMENT_ALLOC,   /* buffer exists from here to the end of the block, content undefined */
+  RETC_STATEMENT_BARRIER, /* all lanes of a block arrive */
+  /* c[i,l] = fma(a[i,x], b[x,l], c[i,l]) for x in 0..depth in order, i < rows, l < columns. c is f32 and private; a and
+   * b are read, widened to f32. a's row_axis is i and column_axis x; b's row_axis is x and column_axis l, its last. */
+  RETC_STATEMENT_MMA
+} retc_statement_kind;
+
+typedef struct retc_statement {
+  retc_statement_kind kind;
+  retc_variable variable;   /* FOR, LET */
+  retc_loop_kind loop;      /* FOR */
+  retc_expr low, high;      /* FOR */
+  int64_t step;             /* FOR: a constant >= 1 */
+  retc_expr value;          /* IF: bool; LET; STORE */
+  retc_buffer_id buffer;    /* STORE, ALLOC */
+  const retc_expr *indices; /* STORE */
+  retc_block body, other;   /* FOR; IF */
+  retc_view c, a, b;        /* MMA */
+  int64_t rows, columns;    /* MMA: constants >= 1 */
+  retc_expr depth;          /* MMA: i64 >= 0 */
+  const char *comment;      /* printed before the statement; may be NULL */
+} retc_statement;
+
+typedef struct retc_kernel {
+  retc_arena arena;
+  const char *name;    /* a C identifier */
+  const char *comment; /* what it computes, for people */
+  RETC_VEC(retc_buffer) buffers;     /* items[0] unused. Global ones, in this order, are the first parameters */
+  RETC_VEC(const char *) variables;  /* names; items[0] unused; unique in the kernel */
+  RETC_VEC(retc_expr_node) exprs;    /* items[0] unused */
+  retc_block body;
+} retc_kernel;
+
+retc_kernel *retc_kernel_create(const char *name);
+void retc_kernel_destroy(retc_kernel *kernel);
+
+/* The parameters of the function that a kernel becomes:
+ *   void name(T *buffer... (global, in order), int64_t dim... (those used, in retc_dim_name order),
+ *             void *scratch, int64_t thread, int64_t threads)
+ * The parallel loop of E iterations runs those of E*thread/threads .. E*(thread+1)/threads on this call. `scratch` is
+ * this thread's memory for private buffers, 64-byte aligned. */
+typedef struct retc_signature {
+  int buffer_count;
+  int dim_count;
+  retc_dim_name dims[RETC_DIM_COUNT];
+  int64_t scratch_bytes; /* all private buffers, each rounded up to 64 */
+} retc_signature;
+retc_signature retc_kernel_signature(const retc_kernel *kernel);
+
+/* Building. The writer appends statements to the innermost open block. Constants fold: i64 arithmetic on constants,
+ * x + 0, x * 1, x * 0 (i64 only). Types are asserted by the verifier, not here. */
+typedef struct retc_writer {
+  retc_kernel *kernel;
+  retc_block *block[32];
+  int depth;
+  const char *comment; /* waits for the next statement */
+} retc_writer;
+
+void retc_writer_init(retc_writer *writer, retc_kernel *kernel);
+
+retc_buffer_id retc_write_parameter(retc_writer *w, const char *name, retc_dtype dtype, const retc_shape *shape,
+                                    unsigned access);
+/* ALLOC in this block. Constant shape. */
+retc_buffer_id retc_write_alloc(retc_writer *w, const char *name, retc_scope scope, retc_dtype dtype, int rank,
+                                const int64_t *extents);
+/* Opens a loop; returns its variable as an expression. `end` closes the innermost open block. */
+retc_expr retc_write_for(retc_writer *w, const char *name, retc_loop_kind kind, retc_expr low, retc_expr high,
+                         int64_t step);
+void retc_write_if(retc_writer *w, retc_expr condition);
+void retc_write_else(retc_writer *w);
+void retc_write_end(retc_writer *w);
+retc_expr retc_write_let(retc_writer *w, const char *name, retc_expr value);
+void retc_write_store(retc_writer *w, retc_buffer_id buffer, const retc_expr *indices, retc_expr value);
+void retc_write_barrier(retc_writer *w);
+retc_view retc_write_view(retc_writer *w, retc_buffer_id buffer, const retc_expr *base, int row_axis, int column_axis);
+void retc_write_mma(retc_writer *w, retc_view c, retc_view a, retc_view b, int64_t rows, int64_t columns,
+                    retc_expr depth);
+/* The next statement written carries this comment. Copied. */
+void retc_write_comment(retc_writer *w, const char *comment);
+
+retc_expr retc_expr_integer(retc_kernel *kernel, int64_t value);
+retc_expr retc_expr_number(retc_kernel *kernel, retc_dtype dtype, double value);
+retc_expr retc_expr_dim(retc_kernel *kernel, retc_dim dim); /* a constant or a named dimension */
+retc_expr retc_expr_load(retc_kernel *kernel, retc_buffer_id buffer, const retc_expr *indices);
+retc_expr retc_expr_cast(retc_kernel *kernel, retc_dtype dtype, retc_expr a);
+retc_expr retc_expr_op(retc_kernel *kernel, retc_kernel_op op, const retc_expr *inputs);
+retc_expr retc_expr_unary(retc_kernel *kernel, retc_kernel_op op, retc_expr a);
+retc_expr retc_expr_binary(retc_kernel *kernel, retc_kernel_op op, retc_expr a, retc_expr b);
+retc_expr retc_expr_ternary(retc_kernel *kernel, retc_kernel_op op, retc_expr a, retc_expr b, retc_expr c);
+
+const retc_expr_node *retc_kernel_expr(const retc_kernel *kernel, retc_expr expr);
+const retc_buffer *retc_kernel_buffer(const retc_kernel *kernel, retc_buffer_id buffer);
+
+/* The rewrite that every kernel pass is made of: copies `in` statement by statement into `w`, which writes a new
+ * kernel with the same buffers and variables; `expr` may replace an expression whose inputs have been copied already
+ * (return retc_expr{0} to keep it) and may write statements before the one that holds it. Shared expressions are
+ * visited once a statement. */
+typedef retc_expr (*retc_rewrite_expr)(void *user, retc_writer *w, const retc_expr_node *node, const retc_expr *inputs);
+retc_kernel *retc_kernel_rewrite(const retc_kernel *in, retc_rewrite_expr expr, void *user);
+
+/* Text (kernel_print.c) and checks (kernel_verify.c: types, scopes, definition before use, loop-kind rules, constant
+ * indices in bounds, mma views; RETC_INTERNAL with the statement printed). */
+void retc_kernel_print(const retc_kernel *kernel, retc_text *out_text);
+void retc_kernel_print_expr(const retc_kernel *kernel, retc_expr expr, retc_text *out_text);
+retc_status retc_kernel_verify(const retc_kernel *kernel, retc_diagnostics *diagnostics);
+
+#endif

@@ -1,0 +1,332 @@
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "ir/kernel.h"
+#include "ir/kernel_walk.h"
+
+/* Where a variable or private buffer stands while the statements are walked in order. */
+typedef enum presence { UNDEFINED, IN_SCOPE, GONE } presence;
+
+typedef struct checker {
+  const retc_kernel *kernel;
+  retc_diagnostics *diagnostics;
+  const retc_statement *statement; /* the one being checked */
+  uint32_t number;                 /* of that statement; expressions seen by it carry the number */
+  uint32_t *seen;                  /* of each expression */
+  presence *variables, *buffers;
+  retc_dtype *dtypes; /* of each variable in scope */
+  bool has_parallel, in_parallel;
+} checker;
+
+static retc_status fail(checker *c, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+static retc_status fail(checker *c, const char *format, ...) {
+  char problem[256];
+  va_list arguments;
+  va_start(arguments, format);
+  vsnprintf(problem, sizeof problem, format, arguments);
+  va_end(arguments);
+  if (!c->statement) return retc_fail(c->diagnostics, RETC_INTERNAL, "kernel %s: %s", c->kernel->name, problem);
+  retc_text line;
+  retc_text_init(&line);
+  retc_statement_print_head(c->kernel, c->statement, &line);
+  retc_status status = retc_fail(c->diagnostics, RETC_INTERNAL, "kernel %s: %s, in: %s", c->kernel->name, problem,
+                                 line.data ? line.data : "");
+  retc_text_deinit(&line);
+  return status;
+}
+
+static bool is_number(retc_dtype dtype) {
+  return dtype == RETC_DTYPE_F32 || dtype == RETC_DTYPE_F64 || dtype == RETC_DTYPE_I64;
+}
+
+static bool is_real(retc_dtype dtype) { return dtype == RETC_DTYPE_F32 || dtype == RETC_DTYPE_F64; }
+
+static retc_status check_expr(checker *c, retc_expr expr, retc_expr user);
+
+/* The value must have this dtype. */
+static retc_status check_value(checker *c, retc_expr expr, retc_dtype expected, const char *what) {
+  RETC_TRY(check_expr(c, expr, (retc_expr){0}));
+  retc_dtype found = retc_kernel_expr(c->kernel, expr)->dtype;
+  if (found == expected) return RETC_OK;
+  return fail(c, "%s is %s, expected %s", what, retc_dtype_name(found), retc_dtype_name(expected));
+}
+
+static retc_status check_buffer(checker *c, retc_buffer_id id, unsigned access) {
+  if (!id.index || id.index >= c->kernel->buffers.count) return fail(c, "no such buffer");
+  const retc_buffer *buffer = retc_kernel_buffer(c->kernel, id);
+  if (buffer->scope != RETC_SCOPE_GLOBAL)
+    return c->buffers[id.index] == IN_SCOPE ? RETC_OK : fail(c, "buffer %s is used out of its scope", buffer->name);
+  if ((buffer->access & access) == access) return RETC_OK;
+  return fail(c, "parameter %s is not declared %s", buffer->name, access & RETC_ACCESS_WRITE ? "write" : "read");
+}
+
+/* An index an axis, i64; constant ones with `length` elements from them on within constant extents. */
+static retc_status check_index(checker *c, const retc_buffer *buffer, int axis, retc_expr index, int64_t length) {
+  const retc_expr_node *node = retc_kernel_expr(c->kernel, index);
+  if (node->dtype != RETC_DTYPE_I64)
+    return fail(c, "index %d of %s is %s, expected i64", axis, buffer->name, retc_dtype_name(node->dtype));
+  retc_dim extent = buffer->shape.dim[axis];
+  if (!retc_dim_is_named(extent) && length > extent)
+    return fail(c, "%" PRId64 " elements on axis %d of %s, which has %" PRId64, length, axis, buffer->name, extent);
+  if (node->op != RETC_KERNEL_OP_CONST) return RETC_OK;
+  if (node->integer < 0 || (!retc_dim_is_named(extent) && node->integer > extent - length))
+    return fail(c, "index %" PRId64 " on axis %d of %s is out of bounds", node->integer, axis, buffer->name);
+  return RETC_OK;
+}
+
+static retc_status check_access(checker *c, retc_buffer_id id, unsigned access, const retc_expr *indices,
+                                retc_expr user) {
+  RETC_TRY(check_buffer(c, id, access));
+  const retc_buffer *buffer = retc_kernel_buffer(c->kernel, id);
+  for (int axis = 0; axis < buffer->shape.rank; axis++) {
+    RETC_TRY(check_expr(c, indices[axis], user));
+    RETC_TRY(check_index(c, buffer, axis, indices[axis], 1));
+  }
+  return RETC_OK;
+}
+
+static retc_status check_leaf(checker *c, const retc_expr_node *node, retc_expr expr) {
+  switch (node->op) {
+    case RETC_KERNEL_OP_CONST:
+      if (!is_number(node->dtype) && node->dtype != RETC_DTYPE_BOOL)
+        return fail(c, "a constant of dtype %s", retc_dtype_name(node->dtype));
+      return RETC_OK;
+    case RETC_KERNEL_OP_DIM:
+      if (node->dtype != RETC_DTYPE_I64 || node->integer < 0 || node->integer >= RETC_DIM_COUNT)
+        return fail(c, "no such dimension");
+      return RETC_OK;
+    case RETC_KERNEL_OP_VARIABLE: {
+      uint32_t variable = node->variable.index;
+      if (!variable || variable >= c->kernel->variables.count) return fail(c, "no such variable");
+      if (c->variables[variable] != IN_SCOPE)
+        return fail(c, "variable %s is used %s", c->kernel->variables.items[variable],
+                    c->variables[variable] == GONE ? "out of its scope" : "before its definition");
+      if (c->dtypes[variable] != node->dtype)
+        return fail(c, "variable %s is used as %s, it is %s", c->kernel->variables.items[variable],
+                    retc_dtype_name(node->dtype), retc_dtype_name(c->dtypes[variable]));
+      return RETC_OK;
+    }
+    case RETC_KERNEL_OP_LOAD:
+      RETC_TRY(check_access(c, node->buffer, RETC_ACCESS_READ, node->indices, expr));
+      if (node->dtype != retc_buffer_value_dtype(retc_kernel_buffer(c->kernel, node->buffer)))
+        return fail(c, "a load gives %s", retc_dtype_name(node->dtype));
+      return RETC_OK;
+    default: /* CAST */
+      if (!is_number(node->dtype)) return fail(c, "a cast to %s", retc_dtype_name(node->dtype));
+      return RETC_OK;
+  }
+}
+
+/* Whether inputs of dtype `in` fit the operation, and give `out`. */
+static bool types_fit(const retc_expr_node *node, retc_dtype in, retc_dtype out) {
+  switch (retc_kernel_op_get_info(node->op)->result) {
+    case RETC_RESULT_same: return in == out && (node->op == RETC_KERNEL_OP_MOD ? in == RETC_DTYPE_I64 : is_number(in));
+    case RETC_RESULT_real: return in == out && is_real(in);
+    case RETC_RESULT_truth:
+      return out == RETC_DTYPE_BOOL && (node->op == RETC_KERNEL_OP_AND ? in == RETC_DTYPE_BOOL : is_number(in));
+    case RETC_RESULT_select: return in == out && (is_number(in) || in == RETC_DTYPE_BOOL);
+    default: return true;
+  }
+}
+
+static retc_status check_expr(checker *c, retc_expr expr, retc_expr user) {
+  if (!expr.index || expr.index >= c->kernel->exprs.count) return fail(c, "an expression is missing");
+  if (user.index && expr.index >= user.index) return fail(c, "an expression uses a later one");
+  if (c->seen[expr.index] == c->number) return RETC_OK;
+  const retc_expr_node *node = retc_kernel_expr(c->kernel, expr);
+  if ((unsigned)node->op >= RETC_KERNEL_OP_COUNT) return fail(c, "no such operation");
+  const retc_kernel_op_info *info = retc_kernel_op_get_info(node->op);
+  for (int i = 0; i < info->inputs; i++) RETC_TRY(check_expr(c, node->inputs[i], expr));
+  c->seen[expr.index] = c->number;
+  if (info->form == RETC_FORM_leaf) return check_leaf(c, node, expr);
+  int first = 0;
+  if (info->result == RETC_RESULT_select) {
+    first = 1;
+    if (retc_kernel_expr(c->kernel, node->inputs[0])->dtype != RETC_DTYPE_BOOL)
+      return fail(c, "the condition of select is %s, expected bool",
+                  retc_dtype_name(retc_kernel_expr(c->kernel, node->inputs[0])->dtype));
+  }
+  retc_dtype dtype = retc_kernel_expr(c->kernel, node->inputs[first])->dtype;
+  for (int i = first + 1; i < info->inputs; i++) {
+    retc_dtype other = retc_kernel_expr(c->kernel, node->inputs[i])->dtype;
+    if (other != dtype)
+      return fail(c, "%s of %s and %s", info->name, retc_dtype_name(dtype), retc_dtype_name(other));
+  }
+  if (types_fit(node, dtype, node->dtype)) return RETC_OK;
+  return fail(c, "%s of %s giving %s", info->name, retc_dtype_name(dtype), retc_dtype_name(node->dtype));
+}
+
+static retc_status define(checker *c, retc_variable variable, retc_dtype dtype) {
+  if (!variable.index || variable.index >= c->kernel->variables.count) return fail(c, "no such variable");
+  if (c->variables[variable.index] != UNDEFINED)
+    return fail(c, "variable %s is defined twice", c->kernel->variables.items[variable.index]);
+  c->variables[variable.index] = IN_SCOPE;
+  c->dtypes[variable.index] = dtype;
+  return RETC_OK;
+}
+
+static retc_status check_view(checker *c, const char *which, const retc_view *view, unsigned access, int64_t rows,
+                              int64_t columns) {
+  RETC_TRY(check_access(c, view->buffer, access, view->base, (retc_expr){0}));
+  const retc_buffer *buffer = retc_kernel_buffer(c->kernel, view->buffer);
+  int rank = buffer->shape.rank;
+  if (view->row_axis < 0 || view->row_axis >= rank || view->column_axis < 0 || view->column_axis >= rank ||
+      view->row_axis == view->column_axis)
+    return fail(c, "view %s has axes %d and %d of %d", which, view->row_axis, view->column_axis, rank);
+  if (retc_buffer_value_dtype(buffer) != RETC_DTYPE_F32)
+    return fail(c, "view %s is %s, expected a type widened to f32", which, retc_dtype_name(buffer->dtype));
+  RETC_TRY(check_index(c, buffer, view->row_axis, view->base[view->row_axis], rows));
+  return check_index(c, buffer, view->column_axis, view->base[view->column_axis], columns);
+}
+
+static retc_status check_mma(checker *c, const retc_statement *s) {
+  if (s->rows < 1 || s->columns < 1) return fail(c, "rows and columns must be at least 1");
+  RETC_TRY(check_value(c, s->depth, RETC_DTYPE_I64, "the depth"));
+  const retc_expr_node *node = retc_kernel_expr(c->kernel, s->depth);
+  int64_t depth = node->op == RETC_KERNEL_OP_CONST ? node->integer : 0;
+  if (depth < 0) return fail(c, "the depth is negative");
+  RETC_TRY(check_view(c, "c", &s->c, RETC_ACCESS_READ | RETC_ACCESS_WRITE, s->rows, s->columns));
+  RETC_TRY(check_view(c, "a", &s->a, RETC_ACCESS_READ, s->rows, depth));
+  RETC_TRY(check_view(c, "b", &s->b, RETC_ACCESS_READ, depth, s->columns));
+  const retc_buffer *accumulator = retc_kernel_buffer(c->kernel, s->c.buffer);
+  if (accumulator->scope != RETC_SCOPE_PRIVATE || accumulator->dtype != RETC_DTYPE_F32)
+    return fail(c, "c must be private and f32");
+  if (s->c.buffer.index == s->a.buffer.index || s->c.buffer.index == s->b.buffer.index)
+    return fail(c, "c must be another buffer than a and b");
+  if (s->b.column_axis != retc_kernel_buffer(c->kernel, s->b.buffer)->shape.rank - 1)
+    return fail(c, "the columns of b must be its last axis");
+  return RETC_OK;
+}
+
+static retc_status check_alloc(checker *c, const retc_statement *s) {
+  if (!s->buffer.index || s->buffer.index >= c->kernel->buffers.count) return fail(c, "no such buffer");
+  const retc_buffer *buffer = retc_kernel_buffer(c->kernel, s->buffer);
+  if (buffer->scope == RETC_SCOPE_GLOBAL) return fail(c, "a parameter is not allocated");
+  if (c->buffers[s->buffer.index] != UNDEFINED) return fail(c, "buffer %s is allocated twice", buffer->name);
+  if (retc_buffer_private_bytes(buffer) < 0) return fail(c, "the shape must be constant and of a sensible size");
+  c->buffers[s->buffer.index] = IN_SCOPE;
+  return RETC_OK;
+}
+
+/* A parallel loop stands alone at the top, with nothing but lets before it. */
+static retc_status check_parallel(checker *c, int depth) {
+  if (depth > 0) return fail(c, "a parallel loop must be outermost");
+  if (c->has_parallel) return fail(c, "a second parallel loop");
+  const retc_block *top = &c->kernel->body;
+  for (size_t i = 0; i < top->statements.count; i++) {
+    const retc_statement *other = top->statements.items[i];
+    if (other != c->statement && other->kind != RETC_STATEMENT_LET)
+      return fail(c, "beside the parallel loop there may only be lets");
+  }
+  if (top->statements.items[top->statements.count - 1] != c->statement) return fail(c, "a let after the parallel loop");
+  c->has_parallel = true;
+  return RETC_OK;
+}
+
+static retc_status check_loop(checker *c, const retc_statement *s, int depth) {
+  if ((unsigned)s->loop > RETC_LOOP_LANE) return fail(c, "no such kind of loop");
+  if (s->step < 1 || s->step > INT32_MAX) return fail(c, "the step is %" PRId64 ", expected 1 to 2^31 - 1", s->step);
+  RETC_TRY(check_value(c, s->low, RETC_DTYPE_I64, "the lower bound"));
+  RETC_TRY(check_value(c, s->high, RETC_DTYPE_I64, "the upper bound"));
+  if (s->loop == RETC_LOOP_PARALLEL) RETC_TRY(check_parallel(c, depth));
+  if (s->loop == RETC_LOOP_UNROLL && (retc_kernel_expr(c->kernel, s->low)->op != RETC_KERNEL_OP_CONST ||
+                                      retc_kernel_expr(c->kernel, s->high)->op != RETC_KERNEL_OP_CONST))
+    return fail(c, "the bounds of an unrolled loop must be constant");
+  for (size_t i = 0; s->loop == RETC_LOOP_VECTOR && i < s->body.statements.count; i++) {
+    retc_statement_kind kind = s->body.statements.items[i]->kind;
+    if (kind != RETC_STATEMENT_LET && kind != RETC_STATEMENT_STORE)
+      return fail(c, "a vector loop may only hold let and store");
+  }
+  return define(c, s->variable, RETC_DTYPE_I64);
+}
+
+static retc_status check_block(checker *c, const retc_block *block, int depth);
+
+static retc_status check_statement(checker *c, const retc_statement *s, int depth) {
+  c->statement = s;
+  c->number++;
+  switch (s->kind) {
+    case RETC_STATEMENT_FOR:
+      RETC_TRY(check_loop(c, s, depth));
+      RETC_TRY(check_block(c, &s->body, depth + 1));
+      c->variables[s->variable.index] = GONE;
+      return RETC_OK;
+    case RETC_STATEMENT_IF:
+      RETC_TRY(check_value(c, s->value, RETC_DTYPE_BOOL, "the condition"));
+      RETC_TRY(check_block(c, &s->body, depth + 1));
+      return check_block(c, &s->other, depth + 1);
+    case RETC_STATEMENT_LET:
+      RETC_TRY(check_expr(c, s->value, (retc_expr){0}));
+      return define(c, s->variable, retc_kernel_expr(c->kernel, s->value)->dtype);
+    case RETC_STATEMENT_STORE:
+      RETC_TRY(check_access(c, s->buffer, RETC_ACCESS_WRITE, s->indices, (retc_expr){0}));
+      return check_value(c, s->value, retc_buffer_value_dtype(retc_kernel_buffer(c->kernel, s->buffer)), "the value");
+    case RETC_STATEMENT_ALLOC: return check_alloc(c, s);
+    case RETC_STATEMENT_BARRIER: return depth > 0 ? RETC_OK : fail(c, "a barrier outside a grid loop");
+    case RETC_STATEMENT_MMA: return check_mma(c, s);
+  }
+  return fail(c, "no such statement");
+}
+
+/* What a block defines is gone at its end. */
+static retc_status check_block(checker *c, const retc_block *block, int depth) {
+  for (size_t i = 0; i < block->statements.count; i++)
+    RETC_TRY(check_statement(c, block->statements.items[i], depth));
+  for (size_t i = 0; i < block->statements.count; i++) {
+    const retc_statement *s = block->statements.items[i];
+    if (s->kind == RETC_STATEMENT_LET) c->variables[s->variable.index] = GONE;
+    if (s->kind == RETC_STATEMENT_ALLOC) c->buffers[s->buffer.index] = GONE;
+  }
+  return RETC_OK;
+}
+
+static int compare_names(const void *a, const void *b) {
+  return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+/* Buffers and variables share one space of names. */
+static retc_status check_names(checker *c, retc_arena *arena) {
+  const retc_kernel *kernel = c->kernel;
+  const char **names = RETC_NEW_ARRAY(arena, const char *, kernel->variables.count + kernel->buffers.count);
+  size_t count = 0;
+  for (size_t i = 1; i < kernel->variables.count; i++) names[count++] = kernel->variables.items[i];
+  for (size_t i = 1; i < kernel->buffers.count; i++) names[count++] = kernel->buffers.items[i].name;
+  if (count) qsort(names, count, sizeof *names, compare_names);
+  for (size_t i = 1; i < count; i++)
+    if (!strcmp(names[i - 1], names[i])) return fail(c, "the name %s stands for two things", names[i]);
+  return RETC_OK;
+}
+
+static retc_status check_parameters(checker *c) {
+  for (size_t i = 1; i < c->kernel->buffers.count; i++) {
+    const retc_buffer *buffer = &c->kernel->buffers.items[i];
+    if (buffer->shape.rank < 0 || buffer->shape.rank > RETC_RANK_MAX)
+      return fail(c, "%s has %d axes", buffer->name, buffer->shape.rank);
+    for (int axis = 0; axis < buffer->shape.rank; axis++)
+      if (buffer->shape.dim[axis] == RETC_NAMED(P) || buffer->shape.dim[axis] < -RETC_DIM_COUNT)
+        return fail(c, "axis %d of %s has no valid extent", axis, buffer->name);
+  }
+  return RETC_OK;
+}
+
+retc_status retc_kernel_verify(const retc_kernel *kernel, retc_diagnostics *diagnostics) {
+  retc_arena arena;
+  retc_arena_init(&arena);
+  checker c = {
+    .kernel = kernel,
+    .diagnostics = diagnostics,
+    .seen = RETC_NEW_ARRAY(&arena, uint32_t, kernel->exprs.count),
+    .variables = RETC_NEW_ARRAY(&arena, presence, kernel->variables.count),
+    .buffers = RETC_NEW_ARRAY(&arena, presence, kernel->buffers.count),
+    .dtypes = RETC_NEW_ARRAY(&arena, retc_dtype, kernel->variables.count),
+  };
+  retc_status status = check_parameters(&c);
+  if (status == RETC_OK) status = check_names(&c, &arena);
+  if (status == RETC_OK) status = check_block(&c, &kernel->body, 0);
+  retc_arena_deinit(&arena);
+  return status;
+}

@@ -1,0 +1,85 @@
+/* The plan: everything the runtime must know to run a compiled program, and nothing of how it was made. Plain data on
+ * one arena; written as JSON by `retc compile`.
+ *
+ * A program has entries ("step": tokens to logits; "state": the states as upstream lays them out). An entry is a list
+ * of steps run in order, each one kernel launch with buffers and dimension values as arguments. */
+#ifndef RETC_RUNTIME_PLAN_H
+#define RETC_RUNTIME_PLAN_H
+
+#include "base/arena.h"
+#include "base/dtype.h"
+#include "base/shape.h"
+#include "base/text.h"
+
+enum { RETC_PLAN_VERSION = 1, RETC_PANEL = 64 };
+
+typedef enum retc_weight_layout {
+  RETC_LAYOUT_PLAIN, /* as in the file, row-major */
+  RETC_LAYOUT_PANEL, /* [rows, columns] as [ceil(rows / 64)][columns][64], the last panel filled up with zeros */
+} retc_weight_layout;
+
+typedef enum retc_plan_buffer_kind {
+  RETC_PLAN_WEIGHT,   /* from the checkpoint */
+  RETC_PLAN_CONSTANT, /* numbers in the plan */
+  RETC_PLAN_STATE,    /* lives as long as a session, zero at its start */
+  RETC_PLAN_SCRATCH,  /* lives between two steps of one call, in a slot shared with others */
+  RETC_PLAN_INPUT,    /* the caller's, by name: "tokens" */
+  RETC_PLAN_OUTPUT,   /* the caller reads it, by name: "logits", "state_0" */
+} retc_plan_buffer_kind;
+
+typedef struct retc_plan_buffer {
+  const char *name;
+  retc_plan_buffer_kind kind;
+  retc_dtype dtype; /* in memory */
+  retc_shape shape; /* logical, in memory order; of a PANEL weight the tensor's [rows, columns] */
+  retc_weight_layout layout; /* weights */
+  const void *constant;      /* constants: the elements, shape all constant */
+  int slot;                  /* scratch and outputs: index into slots */
+} retc_plan_buffer;
+
+/* Memory for the buffers that share it, as large as the largest of them in a call. */
+typedef struct retc_plan_slot {
+  RETC_VEC(int) buffers;
+} retc_plan_slot;
+
+typedef struct retc_plan_kernel {
+  const char *name;
+  int buffer_count;               /* pointer parameters */
+  int dim_count;                  /* then these, int64_t each */
+  retc_dim_name dims[RETC_DIM_COUNT];
+  int64_t scratch_bytes;          /* per thread; then void *scratch, int64_t thread, int64_t threads */
+} retc_plan_kernel;
+
+typedef struct retc_plan_step {
+  int kernel;
+  const int *buffers; /* kernels[kernel].buffer_count indices into buffers */
+  const char *region; /* the graph region it runs, for people */
+} retc_plan_step;
+
+typedef struct retc_plan_entry {
+  const char *name;
+  RETC_VEC(retc_plan_step) steps;
+} retc_plan_entry;
+
+typedef struct retc_plan {
+  retc_arena arena;
+  int64_t vocabulary_size;
+  int64_t chunk_length;
+  int64_t bos_token, eos_token; /* -1: none */
+  RETC_VEC(retc_plan_buffer) buffers;
+  RETC_VEC(retc_plan_slot) slots;
+  RETC_VEC(retc_plan_kernel) kernels;
+  RETC_VEC(retc_plan_entry) entries;
+} retc_plan;
+
+retc_plan *retc_plan_create(void);
+void retc_plan_destroy(retc_plan *plan);
+/* Index of the entry or buffer called `name`, -1 when there is none. */
+int retc_plan_find_entry(const retc_plan *plan, const char *name);
+int retc_plan_find_buffer(const retc_plan *plan, const char *name);
+/* Elements that a buffer takes in memory, the filling of panels included. */
+int64_t retc_plan_buffer_elements(const retc_plan_buffer *buffer, const retc_dims *dims);
+
+void retc_plan_print_json(const retc_plan *plan, retc_text *out_text);
+
+#endif

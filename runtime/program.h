@@ -1,0 +1,44 @@
+/* A plan made ready to run: kernels found in an executable, libffi call descriptions prepared, weights bound; and the
+ * sessions that run it. */
+#ifndef RETC_RUNTIME_PROGRAM_H
+#define RETC_RUNTIME_PROGRAM_H
+
+#include "runtime/executable.h"
+#include "runtime/plan.h"
+#include "runtime/threads.h"
+#include "runtime/weights.h"
+
+typedef struct retc_program retc_program;
+
+/* Borrows everything given, which must outlive the program. A kernel that the executable lacks is RETC_INTERNAL. */
+retc_status retc_program_create(const retc_plan *plan, const retc_weights *weights, retc_executable *executable,
+                                retc_team *team, retc_diagnostics *diagnostics, retc_program **out_program);
+void retc_program_destroy(retc_program *program);
+
+typedef struct retc_run retc_run; /* one session's memory: states, scratch slots */
+
+typedef struct retc_run_options {
+  int64_t batch;      /* B */
+  int64_t max_tokens; /* largest T of one call */
+  int64_t max_logits; /* largest L of one call */
+} retc_run_options;
+
+retc_status retc_run_create(retc_program *program, const retc_run_options *options, retc_diagnostics *diagnostics,
+                            retc_run **out_run);
+void retc_run_destroy(retc_run *run);
+void retc_run_reset(retc_run *run);
+int64_t retc_run_position(const retc_run *run);
+int64_t retc_run_batch(const retc_run *run);
+int64_t retc_run_max_tokens(const retc_run *run);
+int64_t retc_run_max_logits(const retc_run *run);
+
+/* Entry "step" on tokens[B,T] (row stride `row_stride` tokens), 1 <= T <= max_tokens, wanting the last L logits;
+ * advances the position by T. RETC_INVALID for a token outside the vocabulary, before anything runs. */
+retc_status retc_run_step(retc_run *run, const int64_t *tokens, int64_t token_count, int64_t row_stride,
+                          int64_t logit_count, retc_diagnostics *diagnostics);
+/* Entry "state". */
+retc_status retc_run_state(retc_run *run, retc_diagnostics *diagnostics);
+/* An output buffer of the last entry run, NULL when the plan has none of that name. Lent until the next run. */
+const float *retc_run_output(const retc_run *run, const char *name);
+
+#endif

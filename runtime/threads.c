@@ -1,0 +1,166 @@
+#include "runtime/threads.h"
+
+#include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { CACHE_LINE = 64, SPINS = 4000, SPINS_CROWDED = 50 };
+
+/* Threads wait for the phase to change: they spin a little, then sleep. */
+typedef struct gate {
+  _Alignas(CACHE_LINE) atomic_uint phase;
+  atomic_int sleepers;
+  pthread_mutex_t mutex;
+  pthread_cond_t changed;
+} gate;
+
+struct retc_team {
+  gate start, meeting;
+  _Alignas(CACHE_LINE) atomic_int arrived; /* at the meeting */
+  int size, spins;
+  bool stop;
+  void (*body)(void *user, retc_team *team, int thread);
+  void *user;
+  struct member {
+    retc_team *team;
+    int thread;
+    pthread_t handle;
+  } *members; /* [size]; the first is the caller's and has no handle */
+};
+
+static void relax(void) {
+#if defined(__x86_64__) || defined(__i386__)
+  __asm__ volatile("pause" ::: "memory");
+#elif defined(__aarch64__)
+  __asm__ volatile("yield" ::: "memory");
+#endif
+}
+
+static void gate_init(gate *g) {
+  atomic_init(&g->phase, 0);
+  atomic_init(&g->sleepers, 0);
+  pthread_mutex_init(&g->mutex, NULL);
+  pthread_cond_init(&g->changed, NULL);
+}
+
+static void gate_deinit(gate *g) {
+  pthread_cond_destroy(&g->changed);
+  pthread_mutex_destroy(&g->mutex);
+}
+
+static void gate_wait(gate *g, unsigned phase, int spins) {
+  for (int i = 0; i < spins; i++) {
+    if (atomic_load_explicit(&g->phase, memory_order_acquire) != phase) return;
+    relax();
+  }
+  pthread_mutex_lock(&g->mutex);
+  atomic_fetch_add(&g->sleepers, 1);
+  while (atomic_load(&g->phase) == phase) pthread_cond_wait(&g->changed, &g->mutex);
+  atomic_fetch_sub(&g->sleepers, 1);
+  pthread_mutex_unlock(&g->mutex);
+}
+
+/* Changing the phase and then reading `sleepers`, while a sleeper counts itself and then reads the phase, both in the
+ * one order of all sequentially consistent operations: one of the two sees the other, so no wake-up is lost, and the
+ * mutex is left alone when nobody sleeps. */
+static void gate_open(gate *g) {
+  atomic_fetch_add(&g->phase, 1);
+  if (atomic_load(&g->sleepers) == 0) return;
+  pthread_mutex_lock(&g->mutex);
+  pthread_cond_broadcast(&g->changed);
+  pthread_mutex_unlock(&g->mutex);
+}
+
+/* CPUs that this process may run on. */
+static int available_cpus(void) {
+  for (int bits = 1024; bits <= 1 << 20; bits *= 2) {
+    cpu_set_t *set = CPU_ALLOC(bits);
+    if (!set) return 1;
+    size_t size = CPU_ALLOC_SIZE(bits);
+    int count = sched_getaffinity(0, size, set) == 0 ? CPU_COUNT_S(size, set) : 0;
+    CPU_FREE(set);
+    if (count > 0) return count;
+  }
+  return 1;
+}
+
+static void *member_main(void *argument) {
+  const struct member *self = argument;
+  retc_team *team = self->team;
+  for (unsigned runs = 0;; runs++) {
+    gate_wait(&team->start, runs, team->spins);
+    if (team->stop) return NULL;
+    team->body(team->user, team, self->thread);
+    retc_team_barrier(team);
+  }
+}
+
+/* Ends and frees a team of which the threads before `started` run. */
+static void dissolve(retc_team *team, int started) {
+  team->stop = true;
+  gate_open(&team->start);
+  for (int i = 1; i < started; i++) pthread_join(team->members[i].handle, NULL);
+  gate_deinit(&team->start);
+  gate_deinit(&team->meeting);
+  free(team->members);
+  free(team);
+}
+
+retc_status retc_team_create(int threads, retc_diagnostics *diagnostics, retc_team **out_team) {
+  *out_team = NULL;
+  if (threads < 0) return retc_fail(diagnostics, RETC_INVALID, "%d threads, expected 0 or more", threads);
+  int cpus = available_cpus(), size = threads ? threads : cpus;
+  retc_team *team = aligned_alloc(CACHE_LINE, sizeof *team);
+  struct member *members = calloc((size_t)size, sizeof *members);
+  if (!team || !members) {
+    free(team);
+    free(members);
+    return retc_fail(diagnostics, RETC_FAILED, "out of memory for a team of %d threads", size);
+  }
+  memset(team, 0, sizeof *team);
+  gate_init(&team->start);
+  gate_init(&team->meeting);
+  atomic_init(&team->arrived, 0);
+  team->size = size;
+  /* With more threads than CPUs a spinning thread keeps the one that it waits for from running. */
+  team->spins = size <= cpus ? SPINS : SPINS_CROWDED;
+  team->members = members;
+  for (int i = 0; i < size; i++) {
+    members[i] = (struct member){.team = team, .thread = i};
+    int error = i ? pthread_create(&members[i].handle, NULL, member_main, &members[i]) : 0;
+    if (error) {
+      dissolve(team, i);
+      return retc_fail(diagnostics, RETC_FAILED, "thread %d of %d could not be started: %s", i + 1, size,
+                       strerror(error));
+    }
+  }
+  *out_team = team;
+  return RETC_OK;
+}
+
+void retc_team_destroy(retc_team *team) {
+  if (team) dissolve(team, team->size);
+}
+
+int retc_team_size(const retc_team *team) { return team->size; }
+
+void retc_team_run(retc_team *team, void (*body)(void *user, retc_team *team, int thread), void *user) {
+  team->body = body;
+  team->user = user;
+  gate_open(&team->start);
+  body(user, team, 0);
+  retc_team_barrier(team);
+}
+
+void retc_team_barrier(retc_team *team) {
+  unsigned phase = atomic_load_explicit(&team->meeting.phase, memory_order_relaxed);
+  if (atomic_fetch_add_explicit(&team->arrived, 1, memory_order_acq_rel) + 1 < team->size) {
+    gate_wait(&team->meeting, phase, team->spins);
+    return;
+  }
+  atomic_store_explicit(&team->arrived, 0, memory_order_relaxed);
+  gate_open(&team->meeting);
+}
