@@ -1,0 +1,263 @@
+#include "backends/llvm/llvm_backend.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <llvm-c/Analysis.h>
+#include <llvm-c/Error.h>
+#include <llvm-c/Target.h>
+#include <llvm-c/Transforms/PassBuilder.h>
+
+#include "backends/llvm/llvm_private.h"
+
+/* Loops come out of the emitter in their final shape, so what is left is to promote private buffers to registers, to
+ * share subexpressions and to move what does not change out of loops. */
+static const char pipeline[] =
+  "function(sroa,early-cse<memssa>,instcombine<no-verify-fixpoint>,simplifycfg,"
+  "loop-mssa(licm),gvn,instcombine<no-verify-fixpoint>,simplifycfg,adce)";
+
+static const struct {
+  const char *name;
+  int64_t vector_bytes;
+} cpus[] = {
+#define RETC_LLVM_CPU(name, vector_bytes) {name, vector_bytes},
+#include "backends/llvm/llvm_cpus.def"
+#undef RETC_LLVM_CPU
+};
+enum { CPU_COUNT = sizeof cpus / sizeof cpus[0] };
+
+static int64_t cache_bytes(int name, int64_t fallback) {
+  long found = sysconf(name);
+  return found > 0 ? found : fallback;
+}
+
+static void target_deinit(retc_llvm_target *target) {
+  LLVMDisposeMessage(target->triple);
+  LLVMDisposeMessage(target->cpu);
+  LLVMDisposeMessage(target->features);
+}
+
+static void target_init_host(retc_llvm_target *target) {
+  target->cpu = LLVMGetHostCPUName();
+  target->features = LLVMGetHostCPUFeatures();
+  retc_target_profile *profile = &target->profile;
+  profile->name = "host";
+  for (size_t i = 0; i < CPU_COUNT; i++)
+    if (!strcmp(cpus[i].name, target->cpu)) profile->name = cpus[i].name;
+  profile->vector_bytes = strstr(target->features, "+avx512f") ? 64 : strstr(target->features, "+avx") ? 32 : 16;
+  profile->l1_bytes = cache_bytes(_SC_LEVEL1_DCACHE_SIZE, profile->l1_bytes);
+  profile->l2_bytes = cache_bytes(_SC_LEVEL2_CACHE_SIZE, profile->l2_bytes);
+}
+
+static retc_status target_init_named(retc_llvm_target *target, const char *cpu, retc_diagnostics *diagnostics) {
+  const char *names[CPU_COUNT];
+  for (size_t i = 0; i < CPU_COUNT; i++) {
+    names[i] = cpus[i].name;
+    if (strcmp(cpu, names[i])) continue;
+    target->cpu = LLVMCreateMessage(cpu);
+    target->features = LLVMCreateMessage("");
+    target->profile.name = names[i];
+    target->profile.vector_bytes = cpus[i].vector_bytes;
+    return RETC_OK;
+  }
+  const char *nearest = retc_nearest(cpu, names, CPU_COUNT);
+  return retc_fail(diagnostics, RETC_INVALID, "CPU '%s' is not known%s%s%s", cpu, nearest ? "; did you mean '" : "",
+                   nearest ? nearest : "", nearest ? "'?" : "");
+}
+
+static retc_status target_init(retc_llvm_target *target, const retc_llvm_options *options,
+                               retc_diagnostics *diagnostics) {
+  *target = (retc_llvm_target){.profile = {.l1_bytes = 32 * 1024, .l2_bytes = 1024 * 1024}};
+  if (LLVMInitializeNativeTarget() || LLVMInitializeNativeAsmPrinter())
+    return retc_fail(diagnostics, RETC_FAILED, "LLVM has no code generator for this machine");
+  target->triple = LLVMGetDefaultTargetTriple();
+  bool is_x86 = !strncmp(target->triple, "x86_64", 6);
+  if (options && options->cpu) {
+    retc_status status =
+      is_x86 ? target_init_named(target, options->cpu, diagnostics)
+             : retc_fail(diagnostics, RETC_INVALID, "CPU '%s' is not known for %s", options->cpu, target->triple);
+    if (status != RETC_OK) {
+      target_deinit(target);
+      return status;
+    }
+  } else {
+    target_init_host(target);
+  }
+  target->profile.vector_registers = is_x86 && target->profile.vector_bytes < 64 ? 16 : 32;
+  return RETC_OK;
+}
+
+retc_status retc_llvm_profile(const retc_llvm_options *options, retc_diagnostics *diagnostics,
+                              retc_target_profile *out_profile) {
+  retc_llvm_target target;
+  RETC_TRY(target_init(&target, options, diagnostics));
+  *out_profile = target.profile;
+  target_deinit(&target);
+  return RETC_OK;
+}
+
+/* LLVM's default handler prints and exits. */
+static void hear(LLVMDiagnosticInfoRef info, void *user) {
+  retc_llvm_module *module = user;
+  if (LLVMGetDiagInfoSeverity(info) != LLVMDSError) return;
+  char *text = LLVMGetDiagInfoDescription(info);
+  retc_text_printf(&module->complaints, "%s%s", module->complaints.length ? "; " : "", text);
+  LLVMDisposeMessage(text);
+}
+
+static retc_status check_complaints(retc_llvm_module *module, retc_diagnostics *diagnostics) {
+  if (!module->complaints.length) return RETC_OK;
+  retc_status status = retc_fail(diagnostics, RETC_INTERNAL, "LLVM: %s", module->complaints.data);
+  retc_text_clear(&module->complaints);
+  return status;
+}
+
+static retc_status create_machine(retc_llvm_module *module, retc_diagnostics *diagnostics) {
+  LLVMTargetRef target;
+  char *message = NULL;
+  if (LLVMGetTargetFromTriple(module->target.triple, &target, &message)) {
+    retc_status status = retc_fail(diagnostics, RETC_FAILED, "LLVM: %s", message);
+    LLVMDisposeMessage(message);
+    return status;
+  }
+  module->machine =
+    LLVMCreateTargetMachine(target, module->target.triple, module->target.cpu, module->target.features,
+                            LLVMCodeGenLevelDefault, LLVMRelocPIC, LLVMCodeModelDefault);
+  if (!module->machine) return retc_fail(diagnostics, RETC_FAILED, "LLVM has no machine for %s", module->target.triple);
+  LLVMSetTarget(module->module, module->target.triple);
+  LLVMTargetDataRef layout = LLVMCreateTargetDataLayout(module->machine);
+  LLVMSetModuleDataLayout(module->module, layout);
+  LLVMDisposeTargetData(layout);
+  return RETC_OK;
+}
+
+static retc_status emit_kernels(retc_llvm_module *module, const retc_kernel *const *kernels,
+                                retc_diagnostics *diagnostics) {
+  retc_llvm_emitter e = {.context = module->context, .module = module->module};
+  e.builder = LLVMCreateBuilderInContext(module->context);
+  retc_status status = RETC_OK;
+  for (size_t i = 0; i < module->kernel_count && status == RETC_OK; i++) {
+    if (LLVMGetNamedFunction(module->module, kernels[i]->name)) {
+      status = retc_fail(diagnostics, RETC_INTERNAL, "two kernels are called %s", kernels[i]->name);
+    } else {
+      status = retc_kernel_verify(kernels[i], diagnostics);
+    }
+    if (status == RETC_OK) status = retc_llvm_emit_kernel(&e, kernels[i], &module->target, diagnostics);
+  }
+  LLVMDisposeBuilder(e.builder);
+  return status;
+}
+
+static retc_status optimise(retc_llvm_module *module, retc_diagnostics *diagnostics) {
+  char *message = NULL;
+  bool broken = LLVMVerifyModule(module->module, LLVMReturnStatusAction, &message);
+  retc_status status = broken ? retc_fail(diagnostics, RETC_INTERNAL, "LLVM: %s", message) : RETC_OK;
+  LLVMDisposeMessage(message);
+  RETC_TRY(status);
+  LLVMPassBuilderOptionsRef options = LLVMCreatePassBuilderOptions();
+  LLVMErrorRef error = LLVMRunPasses(module->module, pipeline, module->machine, options);
+  LLVMDisposePassBuilderOptions(options);
+  if (error) {
+    char *text = LLVMGetErrorMessage(error);
+    status = retc_fail(diagnostics, RETC_INTERNAL, "LLVM: %s", text);
+    LLVMDisposeErrorMessage(text);
+    return status;
+  }
+  return check_complaints(module, diagnostics);
+}
+
+static retc_status build(retc_llvm_module *module, const retc_kernel *const *kernels, size_t count,
+                         const retc_llvm_options *options, retc_diagnostics *diagnostics) {
+  RETC_TRY(target_init(&module->target, options, diagnostics));
+  module->context = LLVMContextCreate();
+  LLVMContextSetDiagnosticHandler(module->context, hear, module);
+  module->module = LLVMModuleCreateWithNameInContext("retc", module->context);
+  module->kernel_names = calloc(count ? count : 1, sizeof *module->kernel_names);
+  if (!module->kernel_names) return retc_fail(diagnostics, RETC_FAILED, "out of memory");
+  module->kernel_count = count;
+  for (size_t i = 0; i < count; i++) {
+    module->kernel_names[i] = strdup(kernels[i]->name);
+    if (!module->kernel_names[i]) return retc_fail(diagnostics, RETC_FAILED, "out of memory");
+  }
+  RETC_TRY(create_machine(module, diagnostics));
+  RETC_TRY(emit_kernels(module, kernels, diagnostics));
+  return optimise(module, diagnostics);
+}
+
+retc_status retc_llvm_compile(const retc_kernel *const *kernels, size_t count, const retc_llvm_options *options,
+                              retc_diagnostics *diagnostics, retc_llvm_module **out_module) {
+  retc_llvm_module *module = calloc(1, sizeof *module);
+  if (!module) return retc_fail(diagnostics, RETC_FAILED, "out of memory");
+  retc_status status = build(module, kernels, count, options, diagnostics);
+  if (status == RETC_OK) {
+    *out_module = module;
+  } else {
+    retc_llvm_module_destroy(module);
+  }
+  return status;
+}
+
+void retc_llvm_module_destroy(retc_llvm_module *module) {
+  if (!module) return;
+  if (module->object) LLVMDisposeMemoryBuffer(module->object);
+  if (module->machine) LLVMDisposeTargetMachine(module->machine);
+  if (module->module) LLVMDisposeModule(module->module);
+  if (module->context) LLVMContextDispose(module->context);
+  if (module->context) target_deinit(&module->target);
+  for (size_t i = 0; i < module->kernel_count; i++) free(module->kernel_names[i]);
+  free(module->kernel_names);
+  retc_text_deinit(&module->complaints);
+  free(module);
+}
+
+retc_status retc_llvm_emit_ir(retc_llvm_module *module, retc_diagnostics *diagnostics, retc_text *out_text) {
+  (void)diagnostics;
+  char *text = LLVMPrintModuleToString(module->module);
+  retc_text_add(out_text, text);
+  LLVMDisposeMessage(text);
+  return RETC_OK;
+}
+
+/* Code generation changes the module it works on, so it gets a copy. */
+static retc_status generate(retc_llvm_module *module, LLVMCodeGenFileType type, retc_diagnostics *diagnostics,
+                            LLVMMemoryBufferRef *out_buffer) {
+  LLVMModuleRef copy = LLVMCloneModule(module->module);
+  char *message = NULL;
+  bool failed = LLVMTargetMachineEmitToMemoryBuffer(module->machine, copy, type, &message, out_buffer);
+  LLVMDisposeModule(copy);
+  if (failed) {
+    retc_status status = retc_fail(diagnostics, RETC_INTERNAL, "LLVM: %s", message);
+    LLVMDisposeMessage(message);
+    return status;
+  }
+  retc_status status = check_complaints(module, diagnostics);
+  if (status != RETC_OK) LLVMDisposeMemoryBuffer(*out_buffer);
+  return status;
+}
+
+retc_status retc_llvm_module_object(retc_llvm_module *module, retc_diagnostics *diagnostics,
+                                    LLVMMemoryBufferRef *out_object) {
+  if (!module->object) {
+    LLVMMemoryBufferRef made;
+    RETC_TRY(generate(module, LLVMObjectFile, diagnostics, &made));
+    module->object = made;
+  }
+  *out_object = module->object;
+  return RETC_OK;
+}
+
+retc_status retc_llvm_emit_assembly(retc_llvm_module *module, retc_diagnostics *diagnostics, retc_text *out_text) {
+  LLVMMemoryBufferRef buffer;
+  RETC_TRY(generate(module, LLVMAssemblyFile, diagnostics, &buffer));
+  retc_text_append(out_text, LLVMGetBufferStart(buffer), LLVMGetBufferSize(buffer));
+  LLVMDisposeMemoryBuffer(buffer);
+  return RETC_OK;
+}
+
+retc_status retc_llvm_emit_object(retc_llvm_module *module, retc_diagnostics *diagnostics, retc_text *out_bytes) {
+  LLVMMemoryBufferRef object;
+  RETC_TRY(retc_llvm_module_object(module, diagnostics, &object));
+  retc_text_append(out_bytes, LLVMGetBufferStart(object), LLVMGetBufferSize(object));
+  return RETC_OK;
+}

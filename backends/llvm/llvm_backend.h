@@ -1,0 +1,36 @@
+/* Kernels in, CPU code out, through LLVM's C API. Sees kernels, never graphs.
+ *
+ * No fast-math flags, no contraction: the code computes what kernel IR says, operation by operation. */
+#ifndef RETC_BACKENDS_LLVM_BACKEND_H
+#define RETC_BACKENDS_LLVM_BACKEND_H
+
+#include "backends/target.h"
+#include "base/status.h"
+#include "base/text.h"
+#include "ir/kernel.h"
+#include "runtime/executable.h"
+
+typedef struct retc_llvm_options {
+  const char *cpu; /* LLVM's name ("znver4", "x86-64-v3"); NULL: the CPU this runs on, with its features */
+} retc_llvm_options;
+
+/* A set of kernels as one optimised module. */
+typedef struct retc_llvm_module retc_llvm_module;
+
+retc_status retc_llvm_profile(const retc_llvm_options *options, retc_diagnostics *diagnostics,
+                              retc_target_profile *out_profile);
+
+/* Emits, verifies and optimises. A kernel that this backend cannot express is RETC_INTERNAL with its name. */
+retc_status retc_llvm_compile(const retc_kernel *const *kernels, size_t count, const retc_llvm_options *options,
+                              retc_diagnostics *diagnostics, retc_llvm_module **out_module);
+void retc_llvm_module_destroy(retc_llvm_module *module);
+
+retc_status retc_llvm_emit_ir(retc_llvm_module *module, retc_diagnostics *diagnostics, retc_text *out_text);
+retc_status retc_llvm_emit_assembly(retc_llvm_module *module, retc_diagnostics *diagnostics, retc_text *out_text);
+/* A relocatable, position-independent object file. */
+retc_status retc_llvm_emit_object(retc_llvm_module *module, retc_diagnostics *diagnostics, retc_text *out_bytes);
+
+/* Code in memory. The executable does not need the module any more. */
+retc_status retc_llvm_load(retc_llvm_module *module, retc_diagnostics *diagnostics, retc_executable **out_executable);
+
+#endif

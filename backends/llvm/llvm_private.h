@@ -1,0 +1,96 @@
+/* The emitter: one kernel at a time into an LLVM module. */
+#ifndef RETC_BACKENDS_LLVM_PRIVATE_H
+#define RETC_BACKENDS_LLVM_PRIVATE_H
+
+#include <llvm-c/Core.h>
+#include <llvm-c/TargetMachine.h>
+
+#include "backends/llvm/llvm_backend.h"
+
+/* What code is made for. Strings are LLVM's and owned. */
+typedef struct retc_llvm_target {
+  char *triple, *cpu, *features;
+  retc_target_profile profile;
+} retc_llvm_target;
+
+struct retc_llvm_module {
+  LLVMContextRef context;
+  LLVMModuleRef module;
+  LLVMTargetMachineRef machine;
+  retc_llvm_target target;
+  LLVMMemoryBufferRef object; /* made when first asked for */
+  size_t kernel_count;
+  char **kernel_names;
+  retc_text complaints; /* what LLVM said through its diagnostic handler */
+};
+
+/* Adds the object file to `module` if it is not there yet. Lent. */
+retc_status retc_llvm_module_object(retc_llvm_module *module, retc_diagnostics *diagnostics,
+                                    LLVMMemoryBufferRef *out_object);
+
+/* A value as the lanes of a vector loop see it; outside of one everything is uniform.
+ *   uniform  scalar                 the same in all lanes
+ *   affine   scalar, step           i64: lane l has scalar + l step
+ *   vector   vector                 one element a lane */
+typedef struct retc_llvm_value {
+  LLVMValueRef scalar, step, vector;
+} retc_llvm_value;
+
+typedef struct retc_llvm_emitter {
+  LLVMContextRef context;
+  LLVMModuleRef module;
+  LLVMBuilderRef builder;
+  retc_target_profile profile;
+  const retc_kernel *kernel;
+  LLVMValueRef function;
+  LLVMValueRef dims[RETC_DIM_COUNT];
+  LLVMValueRef thread, threads;
+  LLVMValueRef *buffers;       /* address of each buffer */
+  retc_llvm_value *variables;  /* of each variable in scope */
+  retc_llvm_value *values;     /* of each expression, if seen by this statement */
+  uint32_t *seen;              /* the statement for which `values` holds */
+  uint32_t number;             /* of the statement being emitted */
+  unsigned lanes;              /* of the vector loop around; 1: none */
+  const char *refused;         /* what this backend cannot express, or NULL */
+} retc_llvm_emitter;
+
+/* llvm_emit.c: the kernel as a function of e->module. RETC_INTERNAL when it holds what this backend cannot express. */
+retc_status retc_llvm_emit_kernel(retc_llvm_emitter *e, const retc_kernel *kernel, const retc_llvm_target *target,
+                                  retc_diagnostics *diagnostics);
+
+/* for index in low..high by step: the builder stands in the body between begin and end, and behind the loop after.
+ * `before` enters the body or, when there is nothing to do, goes to `after`; the blocks are for further phi nodes. */
+typedef struct retc_llvm_loop {
+  LLVMBasicBlockRef before, body, latch, after;
+  LLVMValueRef index, high;
+} retc_llvm_loop;
+retc_llvm_loop retc_llvm_loop_begin(retc_llvm_emitter *e, LLVMValueRef low, LLVMValueRef high, const char *name);
+void retc_llvm_loop_end(retc_llvm_emitter *e, retc_llvm_loop *loop, LLVMValueRef step);
+
+/* llvm_expr.c. `lanes` 1 means a scalar, here and below. */
+LLVMTypeRef retc_llvm_type(retc_llvm_emitter *e, retc_dtype dtype, unsigned lanes);
+LLVMValueRef retc_llvm_integer(retc_llvm_emitter *e, int64_t value);
+retc_llvm_value retc_llvm_emit_expr(retc_llvm_emitter *e, retc_expr expr);
+/* One that is known to be uniform. */
+LLVMValueRef retc_llvm_emit_scalar(retc_llvm_emitter *e, retc_expr expr);
+/* In all lanes of the loop around. */
+LLVMValueRef retc_llvm_spread(retc_llvm_emitter *e, retc_llvm_value value);
+LLVMValueRef retc_llvm_splat(retc_llvm_emitter *e, LLVMValueRef scalar, unsigned lanes);
+/* An intrinsic that is overloaded on the type of its first argument. */
+LLVMValueRef retc_llvm_call(retc_llvm_emitter *e, const char *intrinsic, LLVMValueRef *arguments, unsigned count);
+
+/* Row-major element number of an access, and the elements from one index of an axis to the next. */
+retc_llvm_value retc_llvm_element(retc_llvm_emitter *e, retc_buffer_id buffer, const retc_expr *indices);
+LLVMValueRef retc_llvm_stride(retc_llvm_emitter *e, retc_buffer_id buffer, int axis);
+LLVMValueRef retc_llvm_address(retc_llvm_emitter *e, retc_buffer_id buffer, LLVMValueRef element);
+/* `lanes` elements from `element` on, `step` apart (i64; NULL: 1), widened to the buffer's value type. */
+LLVMValueRef retc_llvm_load_elements(retc_llvm_emitter *e, retc_buffer_id buffer, LLVMValueRef element,
+                                     LLVMValueRef step, unsigned lanes);
+void retc_llvm_store_elements(retc_llvm_emitter *e, retc_buffer_id buffer, LLVMValueRef element, LLVMValueRef step,
+                              LLVMValueRef value, unsigned lanes);
+void retc_llvm_emit_store(retc_llvm_emitter *e, const retc_statement *store);
+
+/* llvm_mma.c */
+void retc_llvm_emit_mma(retc_llvm_emitter *e, const retc_statement *mma);
+
+#endif

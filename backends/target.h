@@ -1,0 +1,15 @@
+/* What a compiler pass may know of the machine that code is made for. Schedules are computed from it; the choice of
+ * sizes may depend on it, results may not. */
+#ifndef RETC_BACKENDS_TARGET_H
+#define RETC_BACKENDS_TARGET_H
+
+#include <stdint.h>
+
+typedef struct retc_target_profile {
+  const char *name;             /* "x86-64-v4", "gfx942", ... */
+  int64_t vector_bytes;         /* widest vector register */
+  int64_t vector_registers;
+  int64_t l1_bytes, l2_bytes;   /* data caches of one core */
+} retc_target_profile;
+
+#endif

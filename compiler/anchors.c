@@ -1,0 +1,43 @@
+#include "compiler/anchors.h"
+
+#include <string.h>
+
+static const retc_anchor anchors[] = {
+#define RETC_ANCHOR(name, meaning) \
+  {#name, meaning, retc_anchor_##name##_matches, retc_anchor_##name##_schedule, retc_anchor_##name##_lower},
+#include "compiler/anchors.def"
+#undef RETC_ANCHOR
+};
+
+size_t retc_anchor_count(void) { return sizeof anchors / sizeof anchors[0]; }
+
+const retc_anchor *retc_anchor_at(size_t index) { return &anchors[index]; }
+
+const retc_anchor *retc_anchor_find(const char *name) {
+  for (size_t i = 0; i < retc_anchor_count(); i++) {
+    if (!strcmp(anchors[i].name, name)) return &anchors[i];
+  }
+  return NULL;
+}
+
+/* A pointwise region is named by its last node: the root that the others feed. */
+retc_value retc_anchor_node(const retc_graph *graph, retc_region_id region) {
+  const retc_anchor *anchor = retc_anchor_find(retc_graph_region(graph, region)->anchor);
+  for (uint32_t i = (uint32_t)graph->nodes.count; anchor && i-- > 1;) {
+    const retc_node *node = &graph->nodes.items[i];
+    if (node->region.index == region.index && anchor->matches(graph, node)) return (retc_value){i};
+  }
+  return (retc_value){0};
+}
+
+void retc_schedule_set(retc_region *region, const char *name, int64_t value) {
+  region->schedule[region->schedule_count].name = name;
+  region->schedule[region->schedule_count++].value = value;
+}
+
+int64_t retc_schedule_get(const retc_region *region, const char *name, int64_t fallback) {
+  for (int i = 0; i < region->schedule_count; i++) {
+    if (!strcmp(region->schedule[i].name, name)) return region->schedule[i].value;
+  }
+  return fallback;
+}

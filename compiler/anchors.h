@@ -1,0 +1,38 @@
+/* Anchors of regions: recognised by fuse, sized by schedule, turned into loops by lower. */
+#ifndef RETC_COMPILER_ANCHORS_H
+#define RETC_COMPILER_ANCHORS_H
+
+#include "backends/target.h"
+#include "compiler/lower.h"
+#include "ir/graph.h"
+
+typedef struct retc_anchor {
+  const char *name, *meaning;
+  bool (*matches)(const retc_graph *graph, const retc_node *node);
+  /* Adds the sizes that the loops need to a region whose anchor node is `node`; may be NULL. */
+  void (*schedule)(const retc_graph *graph, const retc_node *node, const retc_target_profile *profile,
+                   retc_region *region);
+  /* Writes the loops of a region. */
+  retc_status (*lower)(retc_lowering *lowering);
+} retc_anchor;
+
+size_t retc_anchor_count(void);
+const retc_anchor *retc_anchor_at(size_t index);
+const retc_anchor *retc_anchor_find(const char *name);
+/* The anchor node of a region, or none. */
+retc_value retc_anchor_node(const retc_graph *graph, retc_region_id region);
+
+#define RETC_ANCHOR(name, meaning) \
+  bool retc_anchor_##name##_matches(const retc_graph *graph, const retc_node *node); \
+  void retc_anchor_##name##_schedule(const retc_graph *graph, const retc_node *node, \
+                                     const retc_target_profile *profile, retc_region *region); \
+  retc_status retc_anchor_##name##_lower(retc_lowering *lowering);
+#include "compiler/anchors.def"
+#undef RETC_ANCHOR
+
+/* Shared by schedules: appends name = value. */
+void retc_schedule_set(retc_region *region, const char *name, int64_t value);
+/* The value, or `fallback` when the region's schedule lacks it. */
+int64_t retc_schedule_get(const retc_region *region, const char *name, int64_t fallback);
+
+#endif

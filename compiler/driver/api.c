@@ -1,0 +1,228 @@
+#include <stdlib.h>
+#include <string.h>
+
+#include "compiler/driver/engine.h"
+#include "retc.h"
+#include "runtime/sample.h"
+
+/* Rows of logits that a session holds at once: evaluate goes in pieces of at most this many tokens, so that a large
+ * vocabulary costs a session megabytes, not gigabytes. */
+enum { LOGIT_ROWS = 64, DEFAULT_MAX_TOKENS = 512 };
+
+struct retc_context {
+  retc_diagnostics diagnostics;
+};
+
+struct retc_model {
+  retc_context *context;
+  retc_source *source;
+  retc_engine *engine;
+};
+
+struct retc_session {
+  retc_model *model;
+  retc_runner *runner;
+  int64_t batch, max_tokens, max_logits;
+  float *logits; /* [B,V] of the last position */
+};
+
+const char *retc_version(void) {
+  return RETC_VERSION;
+}
+
+int retc_api_version(void) {
+  return RETC_API_VERSION;
+}
+
+retc_status retc_context_create(retc_context **out_context) {
+  retc_context *context = calloc(1, sizeof *context);
+  if (!context) return RETC_FAILED;
+  retc_diagnostics_init(&context->diagnostics);
+  *out_context = context;
+  return RETC_OK;
+}
+
+void retc_context_destroy(retc_context *context) {
+  if (!context) return;
+  retc_diagnostics_deinit(&context->diagnostics);
+  free(context);
+}
+
+const char *retc_context_message(const retc_context *context) {
+  return retc_diagnostics_text(&context->diagnostics);
+}
+
+static retc_diagnostics *begin(retc_context *context) {
+  retc_diagnostics_clear(&context->diagnostics);
+  return &context->diagnostics;
+}
+
+/* A caller built against another version has a shorter or longer struct: what it does not have stays default. */
+static retc_status copy_options(const char *what, const void *from, size_t size, retc_diagnostics *diagnostics,
+                                void *out_options) {
+  if (!from) return RETC_OK;
+  size_t given;
+  memcpy(&given, from, sizeof given);
+  if (given < sizeof given) {
+    return retc_fail(diagnostics, RETC_INVALID, "%s: struct_size is %zu, expected sizeof(%s)", what, given, what);
+  }
+  memcpy(out_options, from, given < size ? given : size);
+  return RETC_OK;
+}
+
+retc_status retc_model_open(retc_context *context, const char *path, const retc_model_options *options,
+                            retc_model **out_model) {
+  retc_diagnostics *diagnostics = begin(context);
+  retc_model_options chosen = {0};
+  RETC_TRY(copy_options("retc_model_options", options, sizeof chosen, diagnostics, &chosen));
+  if (chosen.chunk_length < 0 || chosen.threads < 0) {
+    return retc_fail(diagnostics, RETC_INVALID,
+                     "retc_model_options: chunk_length is %lld and threads %d, expected >= 0",
+                     (long long)chosen.chunk_length, chosen.threads);
+  }
+  retc_model *model = calloc(1, sizeof *model);
+  if (!model) return retc_fail(diagnostics, RETC_FAILED, "%s: memory refused", path);
+  model->context = context;
+  const retc_engine_options engine = {.chunk_length = chosen.chunk_length, .threads = chosen.threads};
+  retc_status status = retc_source_open(path, diagnostics, &model->source);
+  if (status == RETC_OK) status = retc_engine_create(model->source, &engine, diagnostics, &model->engine);
+  if (status != RETC_OK) {
+    retc_model_destroy(model);
+    return status;
+  }
+  *out_model = model;
+  return RETC_OK;
+}
+
+void retc_model_destroy(retc_model *model) {
+  if (!model) return;
+  retc_engine_destroy(model->engine);
+  if (model->source) retc_source_destroy(model->source);
+  free(model);
+}
+
+int64_t retc_model_vocabulary_size(const retc_model *model) {
+  return model->source->network.vocabulary_size;
+}
+
+int64_t retc_model_chunk_length(const retc_model *model) {
+  return retc_engine_chunk_length(model->engine);
+}
+
+static retc_status start_session(retc_session *session, retc_diagnostics *diagnostics) {
+  int64_t row = retc_model_vocabulary_size(session->model);
+  if (session->batch > INT64_MAX / (int64_t)sizeof(float) / row) {
+    return retc_fail(diagnostics, RETC_FAILED, "session: a batch of %lld rows of %lld logits is too large",
+                     (long long)session->batch, (long long)row);
+  }
+  session->logits = calloc((size_t)(session->batch * row), sizeof(float));
+  if (!session->logits) {
+    return retc_fail(diagnostics, RETC_FAILED, "session: memory refused for %lld x %lld logits",
+                     (long long)session->batch, (long long)row);
+  }
+  const retc_run_options options = {session->batch, session->max_tokens, session->max_logits};
+  return retc_runner_create(session->model->engine, &options, diagnostics, &session->runner);
+}
+
+retc_status retc_session_create(retc_model *model, const retc_session_options *options, retc_session **out_session) {
+  retc_diagnostics *diagnostics = begin(model->context);
+  retc_session_options chosen = {0};
+  RETC_TRY(copy_options("retc_session_options", options, sizeof chosen, diagnostics, &chosen));
+  if (chosen.batch < 0 || chosen.max_tokens < 0) {
+    return retc_fail(diagnostics, RETC_INVALID,
+                     "retc_session_options: batch is %lld and max_tokens %lld, expected >= 0",
+                     (long long)chosen.batch, (long long)chosen.max_tokens);
+  }
+  retc_session *session = calloc(1, sizeof *session);
+  if (!session) return retc_fail(diagnostics, RETC_FAILED, "session: memory refused");
+  session->model = model;
+  session->batch = chosen.batch ? chosen.batch : 1;
+  session->max_tokens = chosen.max_tokens ? chosen.max_tokens : DEFAULT_MAX_TOKENS;
+  session->max_logits = session->max_tokens < LOGIT_ROWS ? session->max_tokens : LOGIT_ROWS;
+  retc_status status = start_session(session, diagnostics);
+  if (status != RETC_OK) {
+    retc_session_destroy(session);
+    return status;
+  }
+  *out_session = session;
+  return RETC_OK;
+}
+
+void retc_session_destroy(retc_session *session) {
+  if (!session) return;
+  retc_runner_destroy(session->runner);
+  free(session->logits);
+  free(session);
+}
+
+void retc_session_reset(retc_session *session) {
+  retc_runner_reset(session->runner);
+}
+
+int64_t retc_session_position(const retc_session *session) {
+  return retc_runner_position(session->runner);
+}
+
+/* All of them before any is fed: a refused call changes nothing, however many pieces it would have run in. */
+static retc_status check_tokens(const retc_session *session, const int64_t *tokens, int64_t token_count,
+                                retc_diagnostics *diagnostics) {
+  if (token_count < 1) {
+    return retc_fail(diagnostics, RETC_INVALID, "token_count is %lld, expected >= 1", (long long)token_count);
+  }
+  int64_t vocabulary = retc_model_vocabulary_size(session->model);
+  for (int64_t i = 0; i < session->batch * token_count; i++) {
+    if (tokens[i] >= 0 && tokens[i] < vocabulary) continue;
+    return retc_fail(diagnostics, RETC_INVALID, "tokens[%lld,%lld] is %lld, expected 0..%lld",
+                     (long long)(i / token_count), (long long)(i % token_count), (long long)tokens[i],
+                     (long long)(vocabulary - 1));
+  }
+  return RETC_OK;
+}
+
+/* The logits of a piece: position `first` onwards of out_logits[B,T,V], and the last position kept. */
+static void take_logits(retc_session *session, int64_t first, int64_t rows, int64_t token_count, float *out_logits) {
+  int64_t width = retc_model_vocabulary_size(session->model);
+  size_t row_bytes = (size_t)width * sizeof(float);
+  const float *logits = retc_runner_output(session->runner, "logits");
+  for (int64_t b = 0; b < session->batch; b++) {
+    const float *from = logits + b * rows * width;
+    if (out_logits) memcpy(out_logits + (b * token_count + first) * width, from, (size_t)rows * row_bytes);
+    memcpy(session->logits + b * width, from + (rows - 1) * width, row_bytes);
+  }
+}
+
+static retc_status feed(retc_session *session, const int64_t *tokens, int64_t token_count, float *out_logits) {
+  retc_diagnostics *diagnostics = begin(session->model->context);
+  RETC_TRY(check_tokens(session, tokens, token_count, diagnostics));
+  int64_t piece = out_logits ? session->max_logits : session->max_tokens;
+  for (int64_t first = 0; first < token_count; first += piece) {
+    int64_t count = token_count - first < piece ? token_count - first : piece;
+    int64_t rows = out_logits ? count : 1;
+    RETC_TRY(retc_runner_step(session->runner, tokens + first, count, token_count, rows, diagnostics));
+    take_logits(session, first, rows, token_count, out_logits);
+  }
+  return RETC_OK;
+}
+
+retc_status retc_session_prefill(retc_session *session, const int64_t *tokens, int64_t token_count) {
+  return feed(session, tokens, token_count, NULL);
+}
+
+retc_status retc_session_step(retc_session *session, const int64_t *tokens) {
+  return feed(session, tokens, 1, NULL);
+}
+
+retc_status retc_session_evaluate(retc_session *session, const int64_t *tokens, int64_t token_count,
+                                  float *out_logits) {
+  return feed(session, tokens, token_count, out_logits);
+}
+
+const float *retc_session_logits(const retc_session *session) {
+  return retc_session_position(session) > 0 ? session->logits : NULL;
+}
+
+retc_status retc_sample(retc_context *context, const float *logits, int64_t vocabulary_size,
+                        const retc_sampling *sampling, uint64_t index, int64_t *out_token) {
+  retc_diagnostics *diagnostics = begin(context);
+  return retc_sample_token(logits, vocabulary_size, sampling, index, diagnostics, out_token);
+}

@@ -1,0 +1,163 @@
+#include "compiler/driver/engine.h"
+
+#include <stdlib.h>
+
+#include "backends/llvm/llvm_backend.h"
+#include "compiler/driver/runner.h"
+
+/* The compiled engine's runner is a retc_run with the common head. */
+typedef struct jit_runner {
+  retc_runner head;
+  retc_run *run;
+} jit_runner;
+
+static retc_run *run_of(const retc_runner *runner) {
+  return ((const jit_runner *)runner)->run;
+}
+
+static void jit_destroy(retc_runner *runner) {
+  retc_run_destroy(run_of(runner));
+  free(runner);
+}
+
+static retc_status jit_create(retc_engine *engine, const retc_run_options *options, retc_diagnostics *diagnostics,
+                              retc_runner **out_runner) {
+  jit_runner *runner = calloc(1, sizeof *runner);
+  if (!runner) return retc_fail(diagnostics, RETC_FAILED, "session: memory refused");
+  retc_status status = retc_run_create(engine->program, options, diagnostics, &runner->run);
+  if (status != RETC_OK) {
+    free(runner);
+    return status;
+  }
+  *out_runner = &runner->head;
+  return RETC_OK;
+}
+
+static void jit_reset(retc_runner *runner) {
+  retc_run_reset(run_of(runner));
+}
+
+static int64_t jit_position(const retc_runner *runner) {
+  return retc_run_position(run_of(runner));
+}
+
+static retc_status jit_step(retc_runner *runner, const int64_t *tokens, int64_t token_count, int64_t row_stride,
+                            int64_t logit_count, retc_diagnostics *diagnostics) {
+  return retc_run_step(run_of(runner), tokens, token_count, row_stride, logit_count, diagnostics);
+}
+
+static retc_status jit_state(retc_runner *runner, retc_diagnostics *diagnostics) {
+  return retc_run_state(run_of(runner), diagnostics);
+}
+
+static const float *jit_output(const retc_runner *runner, const char *name) {
+  return retc_run_output(run_of(runner), name);
+}
+
+static const retc_runner_verbs jit_verbs = {jit_create, jit_destroy, jit_reset, jit_position,
+                                            jit_step,   jit_state,   jit_output};
+
+static retc_status load_code(retc_engine *engine, const retc_llvm_options *options, retc_diagnostics *diagnostics) {
+  const retc_compilation *compilation = engine->compilation;
+  retc_llvm_module *module = NULL;
+  RETC_TRY(retc_llvm_compile((const retc_kernel *const *)compilation->kernels.items, compilation->kernels.count,
+                             options, diagnostics, &module));
+  retc_status status = retc_llvm_load(module, diagnostics, &engine->executable);
+  retc_llvm_module_destroy(module);
+  return status;
+}
+
+static retc_status prepare_jit(retc_engine *engine, const retc_engine_options *options,
+                               retc_diagnostics *diagnostics) {
+  engine->verbs = &jit_verbs;
+  const retc_llvm_options llvm = {.cpu = options->cpu};
+  retc_compile_options compile = {.chunk_length = engine->chunk_length};
+  RETC_TRY(retc_llvm_profile(&llvm, diagnostics, &compile.profile));
+  RETC_TRY(retc_compile(&engine->source->network, &compile, diagnostics, &engine->compilation));
+  RETC_TRY(load_code(engine, &llvm, diagnostics));
+  const retc_plan *plan = engine->compilation->plan;
+  RETC_TRY(retc_weights_load(plan, engine->source->checkpoint, diagnostics, &engine->weights));
+  RETC_TRY(retc_team_create(options->threads, diagnostics, &engine->team));
+  return retc_program_create(plan, &engine->weights, engine->executable, engine->team, diagnostics, &engine->program);
+}
+
+static retc_status prepare_graph(retc_engine *engine, retc_diagnostics *diagnostics) {
+  engine->verbs = &retc_graph_runner_verbs;
+  const retc_compile_options compile = {.chunk_length = engine->chunk_length, .stop_after = "simplify"};
+  return retc_compile(&engine->source->network, &compile, diagnostics, &engine->compilation);
+}
+
+retc_status retc_engine_create(const retc_source *source, const retc_engine_options *options,
+                               retc_diagnostics *diagnostics, retc_engine **out_engine) {
+  if (!source->checkpoint) {
+    return retc_fail(diagnostics, RETC_INVALID,
+                     "%s: has no weights, expected a directory with config.json and *.safetensors", source->path);
+  }
+  retc_engine *engine = calloc(1, sizeof *engine);
+  if (!engine) return retc_fail(diagnostics, RETC_FAILED, "%s: memory refused", source->path);
+  engine->source = source;
+  engine->chunk_length = options->chunk_length ? options->chunk_length : source->network.chunk_length;
+  retc_arena_init(&engine->arena);
+  retc_status status =
+      options->interpret ? prepare_graph(engine, diagnostics) : prepare_jit(engine, options, diagnostics);
+  if (status != RETC_OK) {
+    retc_engine_destroy(engine);
+    return status;
+  }
+  *out_engine = engine;
+  return RETC_OK;
+}
+
+void retc_engine_destroy(retc_engine *engine) {
+  if (!engine) return;
+  if (engine->program) retc_program_destroy(engine->program);
+  if (engine->team) retc_team_destroy(engine->team);
+  retc_weights_deinit(&engine->weights);
+  if (engine->executable) engine->executable->destroy(engine->executable);
+  if (engine->compilation) retc_compilation_destroy(engine->compilation);
+  for (size_t i = 0; i < engine->graph_weights.count; i++) {
+    retc_tensor_deinit(&engine->graph_weights.items[i].tensor);
+  }
+  retc_arena_deinit(&engine->arena);
+  free(engine);
+}
+
+const retc_network *retc_engine_network(const retc_engine *engine) {
+  return &engine->source->network;
+}
+
+int64_t retc_engine_chunk_length(const retc_engine *engine) {
+  return engine->chunk_length;
+}
+
+retc_status retc_runner_create(retc_engine *engine, const retc_run_options *options, retc_diagnostics *diagnostics,
+                               retc_runner **out_runner) {
+  RETC_TRY(engine->verbs->create(engine, options, diagnostics, out_runner));
+  (*out_runner)->verbs = engine->verbs;
+  return RETC_OK;
+}
+
+void retc_runner_destroy(retc_runner *runner) {
+  if (runner) runner->verbs->destroy(runner);
+}
+
+void retc_runner_reset(retc_runner *runner) {
+  runner->verbs->reset(runner);
+}
+
+int64_t retc_runner_position(const retc_runner *runner) {
+  return runner->verbs->position(runner);
+}
+
+retc_status retc_runner_step(retc_runner *runner, const int64_t *tokens, int64_t token_count, int64_t row_stride,
+                             int64_t logit_count, retc_diagnostics *diagnostics) {
+  return runner->verbs->step(runner, tokens, token_count, row_stride, logit_count, diagnostics);
+}
+
+retc_status retc_runner_state(retc_runner *runner, retc_diagnostics *diagnostics) {
+  return runner->verbs->state(runner, diagnostics);
+}
+
+const float *retc_runner_output(const retc_runner *runner, const char *name) {
+  return runner->verbs->output(runner, name);
+}

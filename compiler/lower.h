@@ -1,0 +1,109 @@
+/* From a region to the loops of a kernel: what the lowerings of all anchors share.
+ *
+ * A kernel's buffers are the region's operands in order of first use, then its results, then constants that lowering
+ * makes. A result that replaces a state which the region reads is the same buffer as that state.
+ *
+ * Indices. An element index is base + lane: `lane` is the variable of the innermost vector loop, or none. Lowerings
+ * choose the loop's step so that `base` is a multiple of it and every split of the axis (reshape) divides evenly by it;
+ * then a division concerns only the base and lanes stay consecutive. */
+#ifndef RETC_COMPILER_LOWER_H
+#define RETC_COMPILER_LOWER_H
+
+#include "compiler/pass.h"
+#include "ir/kernel.h"
+
+typedef struct retc_index {
+  retc_expr base;
+  retc_expr lane; /* index 0: none */
+} retc_index;
+
+typedef struct retc_operand {
+  retc_value value;       /* of the graph; none: a constant */
+  retc_value replaced_by; /* the result that replaces this state in place, or none */
+  retc_buffer_id buffer;
+  retc_dtype dtype; /* constants: */
+  retc_shape shape;
+  const double *numbers;
+} retc_operand;
+
+typedef struct retc_lowering {
+  const retc_pass_context *cx;
+  const retc_graph *graph;
+  retc_region_id region;
+  retc_value anchor;
+  retc_kernel *kernel;
+  retc_writer writer;
+  retc_arena *arena;
+  RETC_VEC(retc_operand) operands;
+  RETC_VEC(retc_value) results; /* nodes of the region that others use, in order */
+  retc_value computed;          /* a value that lower_value finds in `computed_as` instead of in memory */
+  retc_expr computed_as;
+} retc_lowering;
+
+const retc_node *retc_lower_node(const retc_lowering *l, retc_value value);
+/* Whether the region computes the value (else it reads it). */
+bool retc_lower_is_inside(const retc_lowering *l, retc_value value);
+/* The buffer of an operand or a result. */
+retc_buffer_id retc_lower_buffer(const retc_lowering *l, retc_value value);
+/* Adds a buffer of numbers; equal ones are shared. */
+retc_buffer_id retc_lower_constant(retc_lowering *l, const char *name, retc_dtype dtype, const retc_shape *shape,
+                                   const double *numbers);
+/* Whether a weight lies in memory in panels: it does when any product of the program reads it as one. */
+bool retc_lower_is_panel(const retc_graph *graph, retc_value weight);
+
+/* The element of `value` at `indices` (one an axis) as an expression: loads, constants and trees of pointwise and
+ * indexing operations of the region. */
+retc_expr retc_lower_value(retc_lowering *l, retc_value value, const retc_index *indices);
+/* Stores into the buffer of a result. */
+void retc_lower_store(retc_lowering *l, retc_value result, const retc_index *indices, retc_expr value);
+/* Indices of `value`'s memory: from its own axes through reshapes to the operand behind them, which is returned. */
+retc_value retc_lower_view(retc_lowering *l, retc_value value, const retc_index *indices, retc_index *out_indices);
+
+/* The largest step <= 64 with which lanes may run along the last axis of `value`; 1: one element at a time. */
+int64_t retc_lower_step(const retc_lowering *l, retc_value value);
+/* Loops over 0..extent in steps; the index of the element. Closed by lanes_end. */
+typedef struct retc_lanes {
+  retc_index index;
+  int loops;
+} retc_lanes;
+retc_lanes retc_lower_lanes(retc_lowering *l, const char *name, int64_t extent, int64_t step);
+void retc_lower_lanes_end(retc_lowering *l, const retc_lanes *lanes);
+
+/* Rows: the leading `rank` axes of a shape counted as one, and a row's index along each of them. */
+retc_expr retc_lower_row_count(retc_lowering *l, const retc_shape *shape, int rank);
+void retc_lower_row(retc_lowering *l, const retc_shape *shape, int rank, retc_expr row, retc_index *out_indices);
+
+/* Short forms. */
+static inline retc_index retc_at(retc_expr base) { return (retc_index){base, {0}}; }
+static inline retc_expr retc_int(retc_lowering *l, int64_t value) { return retc_expr_integer(l->kernel, value); }
+static inline retc_expr retc_f32(retc_lowering *l, double value) {
+  return retc_expr_number(l->kernel, RETC_DTYPE_F32, value);
+}
+static inline retc_expr retc_dim_expr(retc_lowering *l, retc_dim dim) { return retc_expr_dim(l->kernel, dim); }
+#define RETC_BINARY(name, OP) \
+  static inline retc_expr retc_##name(retc_lowering *l, retc_expr a, retc_expr b) { \
+    return retc_expr_binary(l->kernel, RETC_KERNEL_OP_##OP, a, b); \
+  }
+RETC_BINARY(add, ADD)
+RETC_BINARY(sub, SUB)
+RETC_BINARY(mul, MUL)
+RETC_BINARY(div, DIV)
+RETC_BINARY(mod, MOD)
+RETC_BINARY(min, MIN)
+RETC_BINARY(max, MAX)
+RETC_BINARY(less, LESS)
+RETC_BINARY(equal, EQUAL)
+#undef RETC_BINARY
+static inline retc_expr retc_fma(retc_lowering *l, retc_expr a, retc_expr b, retc_expr c) {
+  return retc_expr_ternary(l->kernel, RETC_KERNEL_OP_FMA, a, b, c);
+}
+static inline retc_expr retc_select(retc_lowering *l, retc_expr a, retc_expr b, retc_expr c) {
+  return retc_expr_ternary(l->kernel, RETC_KERNEL_OP_SELECT, a, b, c);
+}
+static inline retc_expr retc_load(retc_lowering *l, retc_buffer_id buffer, const retc_expr *indices) {
+  return retc_expr_load(l->kernel, buffer, indices);
+}
+/* Zeroes rows x columns of a private f32 buffer of rank 2. */
+void retc_lower_zero(retc_lowering *l, retc_buffer_id buffer, int64_t rows, retc_expr columns);
+
+#endif

@@ -1,0 +1,83 @@
+/* Reductions over the last axis, one row a task: 16 strided partial results, element x in partial x mod 16 in order of
+ * x, combined by a fixed tree. */
+#include <math.h>
+
+#include "compiler/anchors.h"
+
+bool retc_anchor_reduce_matches(const retc_graph *graph, const retc_node *node) {
+  (void)graph;
+  return node->op == RETC_OP_REDUCE_SUM || node->op == RETC_OP_REDUCE_MEAN || node->op == RETC_OP_REDUCE_MAX;
+}
+
+void retc_anchor_reduce_schedule(const retc_graph *graph, const retc_node *node, const retc_target_profile *profile,
+                                 retc_region *region) {
+  (void)graph, (void)node, (void)profile, (void)region;
+}
+
+enum { partial_count = 16 };
+
+static retc_expr combine(retc_lowering *l, retc_expr a, retc_expr b) {
+  return retc_lower_node(l, l->anchor)->op == RETC_OP_REDUCE_MAX ? retc_max(l, a, b) : retc_add(l, a, b);
+}
+
+static void write_partials(retc_lowering *l, retc_buffer_id partial, int64_t extent, retc_index *at, int axis) {
+  retc_writer *w = &l->writer;
+  const retc_node *node = retc_lower_node(l, l->anchor);
+  bool lanes = retc_lower_step(l, node->inputs[0]) >= partial_count;
+  retc_expr zero = retc_int(l, 0), end = retc_int(l, extent), slot;
+  retc_expr x = retc_write_for(w, "x", RETC_LOOP_SERIAL, zero, end, lanes ? partial_count : 1);
+  if (lanes) {
+    retc_expr count = retc_int(l, partial_count);
+    if (extent % partial_count) count = retc_min(l, count, retc_sub(l, end, x));
+    slot = retc_write_for(w, "lane", RETC_LOOP_VECTOR, zero, count, 1);
+    at[axis] = (retc_index){x, slot};
+  } else {
+    slot = retc_mod(l, x, retc_int(l, partial_count));
+    at[axis] = retc_at(x);
+  }
+  retc_expr value = combine(l, retc_load(l, partial, &slot), retc_lower_value(l, node->inputs[0], at));
+  retc_write_store(w, partial, &slot, value);
+  retc_write_end(w);
+  if (lanes) retc_write_end(w);
+}
+
+static retc_expr write_tree(retc_lowering *l, retc_buffer_id partial) {
+  retc_writer *w = &l->writer;
+  retc_expr zero = retc_int(l, 0);
+  for (int64_t half = partial_count / 2; half; half /= 2) {
+    retc_expr lane = retc_write_for(w, "lane", RETC_LOOP_VECTOR, zero, retc_int(l, half), 1);
+    retc_expr other = retc_add(l, lane, retc_int(l, half));
+    retc_write_store(w, partial, &lane, combine(l, retc_load(l, partial, &lane), retc_load(l, partial, &other)));
+    retc_write_end(w);
+  }
+  return retc_load(l, partial, &zero);
+}
+
+retc_status retc_anchor_reduce_lower(retc_lowering *l) {
+  retc_writer *w = &l->writer;
+  const retc_node *node = retc_lower_node(l, l->anchor);
+  const retc_shape *shape = &retc_lower_node(l, node->inputs[0])->type.shape;
+  int axis = shape->rank - 1;
+  retc_dtype dtype = node->type.dtype;
+  retc_expr zero = retc_int(l, 0);
+  retc_expr rows = retc_lower_row_count(l, shape, axis);
+  retc_expr row = retc_write_for(w, "row", RETC_LOOP_PARALLEL, zero, rows, 1);
+  retc_index at[RETC_RANK_MAX];
+  retc_lower_row(l, shape, axis, row, at);
+  retc_buffer_id partial = retc_write_alloc(w, "partial", RETC_SCOPE_PRIVATE, dtype, 1, (int64_t[]){partial_count});
+  retc_expr lane = retc_write_for(w, "lane", RETC_LOOP_VECTOR, zero, retc_int(l, partial_count), 1);
+  double start = node->op == RETC_OP_REDUCE_MAX ? -(double)INFINITY : 0;
+  retc_write_store(w, partial, &lane, retc_expr_number(l->kernel, dtype, start));
+  retc_write_end(w);
+  write_partials(l, partial, shape->dim[axis], at, axis);
+  retc_expr result = write_tree(l, partial);
+  if (node->op == RETC_OP_REDUCE_MEAN) {
+    result = retc_div(l, result, retc_expr_number(l->kernel, dtype, (double)shape->dim[axis]));
+  }
+  at[axis] = retc_at(zero);
+  l->computed = l->anchor;
+  l->computed_as = retc_write_let(w, "result", result);
+  retc_lower_store(l, l->results.items[0], at, retc_lower_value(l, l->results.items[0], at));
+  retc_write_end(w);
+  return RETC_OK;
+}

@@ -1,0 +1,318 @@
+/* The retention region: rotation, decay mask, chunk boundary, in-chunk and cross products and the state update in one
+ * kernel. A task is one (b, h). It walks the chunks that the call touches; of each it rotates the new keys into a tile
+ * (channels x rows, so that lanes are rows), computes the output rows in blocks, and, when the chunk is complete,
+ * replaces the state.
+ *
+ *   score[i,j] = (q_i . k_j) g^(i-j)                          j <= i
+ *   o_i        = fma(g^(i+1), S^T q_i, sum_j score[i,j] v_j)   j in order
+ *   S          = g^C S + sum_j (g^(C-1-j) k_j) v_j^T           j in order
+ *
+ * Rows that do not exist are not computed; whether a row comes alone or in a block, its operations are the same. */
+#include <string.h>
+
+#include "compiler/anchors.h"
+#include "compiler/lower_rows.h"
+
+bool retc_anchor_retention_matches(const retc_graph *graph, const retc_node *node) {
+  (void)graph;
+  return node->op == RETC_OP_SCAN;
+}
+
+void retc_anchor_retention_schedule(const retc_graph *graph, const retc_node *node, const retc_target_profile *profile,
+                                    retc_region *region) {
+  (void)graph;
+  int64_t chunk = node->attributes.integer[0], padded = (chunk + 15) / 16 * 16;
+  int64_t lanes = profile->vector_bytes / 4, vectors = lanes ? 64 / lanes : 16;
+  retc_schedule_set(region, "rows", vectors * 7 <= profile->vector_registers ? 6 : 4);
+  retc_schedule_set(region, "columns", 64);
+  retc_schedule_set(region, "scores", padded % 64 == 0 ? 64 : padded % 32 == 0 ? 32 : 16);
+}
+
+typedef struct retention {
+  retc_lowering *l;
+  retc_rows q, k, v;
+  retc_value result, state, log_decay;
+  int64_t heads, repeat, chunk, padded;      /* padded: chunk rounded up to 16, the tile's row count */
+  int64_t block, columns, scores;            /* of the schedule: rows of a block, lanes of values and of scores */
+  retc_buffer_id decay, key_tile, state_buffer;
+  retc_expr b, h, g, first, end, start;      /* rows first..end of the chunk are this call's tokens start + row */
+  /* of the block of rows at hand */
+  retc_expr row;
+  int64_t rows;
+  retc_buffer_id query_tile, score_tile;
+} retention;
+
+/* ---- what the region consists of ---- */
+
+static retc_value find_in_region(const retc_lowering *l, retc_op op, retc_value second_input) {
+  for (uint32_t i = 1; i < l->graph->nodes.count; i++) {
+    const retc_node *node = &l->graph->nodes.items[i];
+    bool reads = !second_input.index || (node->input_count > 1 && node->inputs[1].index == second_input.index);
+    if (node->region.index == l->region.index && node->op == op && reads) return (retc_value){i};
+  }
+  return (retc_value){0};
+}
+
+static bool describe(retc_lowering *l, retention *r) {
+  const retc_node *scan = retc_lower_node(l, l->anchor);
+  const retc_node *update = retc_lower_node(l, scan->inputs[0]);
+  if (update->op != RETC_OP_CONTRACT) return false;
+  const retc_node *decayed = retc_lower_node(l, update->inputs[0]);
+  retc_value cross = find_in_region(l, RETC_OP_CONTRACT, l->anchor);
+  retc_value mask = find_in_region(l, RETC_OP_DECAY_MASK, (retc_value){0});
+  r->result = find_in_region(l, RETC_OP_UNCHUNK, (retc_value){0});
+  if (decayed->op != RETC_OP_CONTRACT || !cross.index || !mask.index || !r->result.index) return false;
+  if (!retc_rows_describe(l, retc_lower_node(l, cross)->inputs[0], &r->q)) return false;
+  if (!retc_rows_describe(l, decayed->inputs[0], &r->k) || !retc_rows_describe(l, update->inputs[1], &r->v)) return false;
+  r->state = scan->inputs[2];
+  r->log_decay = retc_lower_node(l, mask)->inputs[0];
+  return r->k.pending.index && r->v.pending.index && !r->v.cosine.index;
+}
+
+static void size(retc_lowering *l, retention *r) {
+  const retc_region *region = retc_graph_region(l->graph, l->region);
+  r->l = l;
+  r->heads = r->q.heads;
+  r->repeat = r->q.heads / r->k.heads;
+  r->chunk = r->k.chunk;
+  r->padded = (r->chunk + 15) / 16 * 16;
+  r->block = retc_schedule_get(region, "rows", 4);
+  r->columns = retc_schedule_get(region, "columns", 64);
+  r->scores = retc_schedule_get(region, "scores", 16);
+  r->decay = retc_rows_decay_table(l, r->log_decay, r->chunk);
+  r->state_buffer = retc_lower_buffer(l, r->state);
+}
+
+/* ---- pieces ---- */
+
+/* e^((chunk - x) log_decay) of this head. */
+static retc_expr decay(retention *r, retc_expr x) { return retc_load(r->l, r->decay, (retc_expr[]){r->h, x}); }
+
+/* Runs `body` over the value columns: whole blocks in a loop, then what is left. */
+static void for_columns(retention *r, void (*body)(retention *r, retc_expr column, int64_t width)) {
+  retc_lowering *l = r->l;
+  int64_t whole = r->v.width / r->columns * r->columns;
+  if (whole) {
+    retc_expr zero = retc_int(l, 0);
+    body(r, retc_write_for(&l->writer, "column", RETC_LOOP_SERIAL, zero, retc_int(l, whole), r->columns), r->columns);
+    retc_write_end(&l->writer);
+  }
+  if (r->v.width > whole) body(r, retc_int(l, whole), r->v.width - whole);
+}
+
+static retc_buffer_id alloc(retention *r, const char *name, int64_t rows, int64_t columns) {
+  return retc_write_alloc(&r->l->writer, name, RETC_SCOPE_PRIVATE, RETC_DTYPE_F32, 2, (int64_t[]){rows, columns});
+}
+
+static retc_view view(retention *r, retc_buffer_id buffer, retc_expr row, retc_expr column) {
+  return retc_write_view(&r->l->writer, buffer, (retc_expr[]){row, column}, 0, 1);
+}
+
+/* Rows from..to of the chunk's values, as they lie in memory; rows below `first` are pending ones. */
+static retc_view value_view(retention *r, bool pending, retc_expr from, retc_expr column) {
+  retc_lowering *l = r->l;
+  retc_expr base[RETC_RANK_MAX];
+  if (pending) {
+    retc_expr at[4] = {r->b, from, r->g, column};
+    return retc_write_view(&l->writer, retc_lower_buffer(l, r->v.pending), at, 1, 3);
+  }
+  retc_index at[RETC_RANK_MAX] = {retc_at(r->b), retc_at(retc_add(l, r->start, from)), retc_at(r->g), retc_at(column)};
+  retc_index mapped[RETC_RANK_MAX];
+  retc_value memory = retc_lower_view(l, r->v.operand, at, mapped);
+  int rank = retc_lower_node(l, memory)->type.shape.rank;
+  for (int i = 0; i < rank; i++) base[i] = mapped[i].base;
+  return retc_write_view(&l->writer, retc_lower_buffer(l, memory), base, 1, rank - 1);
+}
+
+/* to += a[.., 0..upto] * values[0..upto]: pending rows first, then this call's, in order. */
+static void write_value_product(retention *r, retc_view to, retc_buffer_id a, retc_expr a_row, int64_t rows,
+                                retc_expr upto, retc_expr column, int64_t width) {
+  retc_lowering *l = r->l;
+  retc_expr zero = retc_int(l, 0);
+  retc_write_mma(&l->writer, to, view(r, a, a_row, zero), value_view(r, true, zero, column), rows, width, r->first);
+  retc_write_mma(&l->writer, to, view(r, a, a_row, r->first), value_view(r, false, r->first, column), rows, width,
+                 retc_sub(l, upto, r->first));
+}
+
+/* ---- the tile of keys ---- */
+
+static void write_keys(retention *r) {
+  retc_lowering *l = r->l;
+  retc_writer *w = &l->writer;
+  retc_expr zero = retc_int(l, 0), at[2];
+  retc_write_comment(w, "keys: pending rows, this call's rows rotated, and nothing behind them");
+  retc_expr j = retc_write_for(w, "j", RETC_LOOP_SERIAL, zero, r->first, 1);
+  retc_expr x = retc_write_for(w, "x", RETC_LOOP_VECTOR, zero, retc_int(l, r->k.width), 1);
+  at[0] = x;
+  at[1] = j;
+  retc_expr from[4] = {r->b, j, r->g, x};
+  retc_write_store(w, r->key_tile, at, retc_load(l, retc_lower_buffer(l, r->k.pending), from));
+  retc_write_end(w);
+  retc_write_end(w);
+  j = retc_write_for(w, "j", RETC_LOOP_SERIAL, r->first, r->end, 1);
+  at[1] = j;
+  retc_rows_write(l, &r->k, r->b, retc_add(l, r->start, j), r->g, r->key_tile, at, 2, 0);
+  retc_write_end(w);
+  at[0] = retc_write_for(w, "x", RETC_LOOP_SERIAL, zero, retc_int(l, r->k.width), 1);
+  at[1] = retc_write_for(w, "j", RETC_LOOP_VECTOR, r->end, retc_int(l, r->padded), 1);
+  retc_write_store(w, r->key_tile, at, retc_f32(l, 0));
+  retc_write_end(w);
+  retc_write_end(w);
+}
+
+/* ---- output rows ---- */
+
+static void write_scores(retention *r) {
+  retc_lowering *l = r->l;
+  retc_writer *w = &l->writer;
+  retc_expr zero = retc_int(l, 0), width = retc_int(l, r->scores);
+  retc_expr last = retc_add(l, r->row, retc_int(l, r->rows)), at[2];
+  retc_expr blocks = retc_div(l, retc_add(l, last, retc_int(l, r->scores - 1)), width);
+  retc_expr needed = retc_write_let(w, "needed", retc_mul(l, blocks, width));
+  retc_lower_zero(l, r->score_tile, r->rows, needed);
+  retc_expr j = retc_write_for(w, "j", RETC_LOOP_SERIAL, zero, needed, r->scores);
+  retc_write_mma(w, view(r, r->score_tile, zero, j), view(r, r->query_tile, zero, zero), view(r, r->key_tile, zero, j),
+                 r->rows, r->scores, retc_int(l, r->k.width));
+  retc_write_end(w);
+  retc_write_comment(w, "decay: g^(i - j), rows j <= i only");
+  at[0] = retc_write_for(w, "i", RETC_LOOP_SERIAL, zero, retc_int(l, r->rows), 1);
+  retc_expr i = retc_add(l, r->row, at[0]);
+  at[1] = retc_write_for(w, "j", RETC_LOOP_VECTOR, zero, retc_add(l, i, retc_int(l, 1)), 1);
+  retc_expr power = decay(r, retc_add(l, retc_sub(l, retc_int(l, r->chunk), i), at[1]));
+  retc_write_store(w, r->score_tile, at, retc_mul(l, retc_load(l, r->score_tile, at), power));
+  retc_write_end(w);
+  retc_write_end(w);
+}
+
+static void write_outputs(retention *r, retc_expr column, int64_t width) {
+  retc_lowering *l = r->l;
+  retc_writer *w = &l->writer;
+  retc_expr zero = retc_int(l, 0), one = retc_int(l, 1);
+  retc_buffer_id inner = alloc(r, "inner", r->rows, width), cross = alloc(r, "cross", r->rows, width);
+  retc_lower_zero(l, inner, r->rows, retc_int(l, width));
+  retc_lower_zero(l, cross, r->rows, retc_int(l, width));
+  write_value_product(r, view(r, inner, zero, zero), r->score_tile, zero, r->rows, r->row, column, width);
+  retc_expr i = retc_write_for(w, "i", RETC_LOOP_SERIAL, zero, retc_int(l, r->rows), 1);
+  retc_write_mma(w, view(r, inner, i, zero), view(r, r->score_tile, i, r->row), value_view(r, false, r->row, column), 1,
+                 width, retc_add(l, i, one));
+  retc_write_end(w);
+  retc_expr state[4] = {r->b, r->h, zero, column};
+  retc_write_mma(w, view(r, cross, zero, zero), view(r, r->query_tile, zero, zero),
+                 retc_write_view(w, r->state_buffer, state, 2, 3), r->rows, width, retc_int(l, r->k.width));
+  i = retc_write_for(w, "i", RETC_LOOP_SERIAL, zero, retc_int(l, r->rows), 1);
+  retc_expr row = retc_add(l, r->row, i);
+  retc_expr power = retc_write_let(w, "power", decay(r, retc_sub(l, retc_int(l, r->chunk - 1), row)));
+  retc_expr at[2] = {i, retc_write_for(w, "lane", RETC_LOOP_VECTOR, zero, retc_int(l, width), 1)};
+  retc_index to[4] = {retc_at(r->b), retc_at(retc_add(l, r->start, row)), retc_at(r->h), {column, at[1]}};
+  retc_lower_store(l, r->result, to, retc_fma(l, power, retc_load(l, cross, at), retc_load(l, inner, at)));
+  retc_write_end(w);
+  retc_write_end(w);
+}
+
+static void write_block(retention *r, retc_expr row, int64_t rows) {
+  retc_lowering *l = r->l;
+  retc_writer *w = &l->writer;
+  r->row = row;
+  r->rows = rows;
+  r->query_tile = alloc(r, "query", rows, r->q.width);
+  r->score_tile = alloc(r, "score", rows, r->padded);
+  retc_expr at[2] = {retc_write_for(w, "i", RETC_LOOP_SERIAL, retc_int(l, 0), retc_int(l, rows), 1), {0}};
+  retc_expr t = retc_add(l, r->start, retc_add(l, row, at[0]));
+  retc_rows_write(l, &r->q, r->b, t, r->h, r->query_tile, at, 2, 1);
+  retc_write_end(w);
+  write_scores(r);
+  for_columns(r, write_outputs);
+}
+
+static void write_rows(retention *r) {
+  retc_lowering *l = r->l;
+  retc_writer *w = &l->writer;
+  retc_expr block = retc_int(l, r->block), rest = r->first;
+  if (r->chunk >= r->block) {
+    retc_expr count = retc_div(l, retc_sub(l, r->end, r->first), block);
+    rest = retc_write_let(w, "rest", retc_add(l, r->first, retc_mul(l, count, block)));
+    write_block(r, retc_write_for(w, "row", RETC_LOOP_SERIAL, r->first, rest, r->block), r->block);
+    retc_write_end(w);
+  }
+  write_block(r, retc_write_for(w, "row", RETC_LOOP_SERIAL, rest, r->end, 1), 1);
+  retc_write_end(w);
+}
+
+/* ---- the state at the end of a chunk ---- */
+
+static void write_state_rows(retention *r, retc_expr channel, int64_t rows, retc_expr column, int64_t width) {
+  retc_lowering *l = r->l;
+  retc_writer *w = &l->writer;
+  retc_expr zero = retc_int(l, 0);
+  retc_buffer_id sum = alloc(r, "sum", rows, width);
+  retc_expr power = retc_write_let(w, "power", decay(r, zero));
+  for (int after = 0; after < 2; after++) {
+    retc_expr i = retc_write_for(w, "i", RETC_LOOP_SERIAL, zero, retc_int(l, rows), 1);
+    retc_expr lane = retc_write_for(w, "lane", RETC_LOOP_VECTOR, zero, retc_int(l, width), 1);
+    retc_expr at[2] = {i, lane}, state[4] = {r->b, r->h, retc_add(l, channel, i), retc_add(l, column, lane)};
+    if (after) retc_write_store(w, r->state_buffer, state, retc_load(l, sum, at));
+    else retc_write_store(w, sum, at, retc_mul(l, power, retc_load(l, r->state_buffer, state)));
+    retc_write_end(w);
+    retc_write_end(w);
+    if (after) continue;
+    write_value_product(r, view(r, sum, zero, zero), r->key_tile, channel, rows, retc_int(l, r->chunk), column, width);
+  }
+}
+
+static void write_state_columns(retention *r, retc_expr column, int64_t width) {
+  retc_lowering *l = r->l;
+  int64_t whole = r->k.width / r->block * r->block;
+  retc_expr all = retc_int(l, r->k.width), split = retc_int(l, whole);
+  if (whole) {
+    retc_expr x = retc_write_for(&l->writer, "x", RETC_LOOP_SERIAL, retc_int(l, 0), split, r->block);
+    write_state_rows(r, x, r->block, column, width);
+    retc_write_end(&l->writer);
+  }
+  if (whole == r->k.width) return;
+  write_state_rows(r, retc_write_for(&l->writer, "x", RETC_LOOP_SERIAL, split, all, 1), 1, column, width);
+  retc_write_end(&l->writer);
+}
+
+static void write_state(retention *r) {
+  retc_lowering *l = r->l;
+  retc_writer *w = &l->writer;
+  retc_expr zero = retc_int(l, 0), chunk = retc_int(l, r->chunk), at[2];
+  retc_write_comment(w, "chunk boundary: a complete chunk enters the state");
+  retc_write_if(w, retc_equal(l, r->end, chunk));
+  at[0] = retc_write_for(w, "x", RETC_LOOP_SERIAL, zero, retc_int(l, r->k.width), 1);
+  at[1] = retc_write_for(w, "j", RETC_LOOP_VECTOR, zero, chunk, 1);
+  retc_expr power = decay(r, retc_add(l, at[1], retc_int(l, 1)));
+  retc_write_store(w, r->key_tile, at, retc_mul(l, power, retc_load(l, r->key_tile, at)));
+  retc_write_end(w);
+  retc_write_end(w);
+  for_columns(r, write_state_columns);
+  retc_write_end(w);
+}
+
+retc_status retc_anchor_retention_lower(retc_lowering *l) {
+  retention r = {0};
+  if (!describe(l, &r)) {
+    return retc_fail(l->cx->diagnostics, RETC_INTERNAL, "lower: region %s is not the retention that expand makes",
+                     retc_graph_region(l->graph, l->region)->name);
+  }
+  size(l, &r);
+  retc_writer *w = &l->writer;
+  retc_expr zero = retc_int(l, 0), chunk = retc_int(l, r.chunk), heads = retc_int(l, r.heads);
+  retc_expr tasks = retc_mul(l, retc_dim_expr(l, RETC_NAMED(B)), heads);
+  retc_expr task = retc_write_for(w, "task", RETC_LOOP_PARALLEL, zero, tasks, 1);
+  r.b = retc_write_let(w, "b", retc_div(l, task, heads));
+  r.h = retc_write_let(w, "h", retc_mod(l, task, heads));
+  r.g = retc_write_let(w, "g", retc_div(l, r.h, retc_int(l, r.repeat)));
+  retc_expr pending = retc_write_let(w, "pending", retc_mod(l, retc_dim_expr(l, RETC_NAMED(P)), chunk));
+  r.key_tile = alloc(&r, "key", r.k.width, r.padded);
+  retc_expr n = retc_write_for(w, "n", RETC_LOOP_SERIAL, zero, retc_dim_expr(l, RETC_NAMED(N)), 1);
+  r.first = retc_write_let(w, "first", retc_select(l, retc_equal(l, n, zero), pending, zero));
+  r.start = retc_write_let(w, "start", retc_sub(l, retc_mul(l, n, chunk), pending));
+  r.end = retc_write_let(w, "end", retc_min(l, chunk, retc_sub(l, retc_dim_expr(l, RETC_NAMED(T)), r.start)));
+  write_keys(&r);
+  write_rows(&r);
+  write_state(&r);
+  retc_write_end(w);
+  retc_write_end(w);
+  return RETC_OK;
+}
