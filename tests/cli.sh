@@ -1,0 +1,81 @@
+# What the program does beside computing: where data and words go, exit statuses, files on disk.
+. "$(dirname "$0")/common.sh"
+bytes=$source/examples/shakespeare
+ids=$source/tests/cases/fla-tiny
+
+# expect STATUS COMMAND...: stdout and stderr in $work.
+expect() {
+  wanted=$1
+  shift
+  status=0
+  "$@" >"$work/stdout" 2>"$work/stderr" </dev/null || status=$?
+  [ $status = "$wanted" ] || fail "status $status, expected $wanted: $*: $(cat "$work/stderr")"
+}
+
+# help and version
+expect 0 "$RETC" --version
+grep -q '^retc [0-9]' "$work/stdout" || fail "--version says $(cat "$work/stdout")"
+expect 0 "$RETC" --help
+commands=$(sed -n '/^commands:/,/^$/s/^  \([a-z]*\) .*/\1/p' "$work/stdout")
+[ -n "$commands" ] || fail "--help lists no commands"
+for command in $commands; do
+  expect 0 "$RETC" "$command" --help
+  grep -q "^usage: retc $command" "$work/stdout" || fail "$command --help does not begin with its usage"
+  [ ! -s "$work/stderr" ] || fail "$command --help writes to stderr"
+done
+expect 2 "$RETC"
+[ ! -s "$work/stdout" ] && grep -q '^usage: retc' "$work/stderr" || fail "without a command there is no usage on stderr"
+
+# run: text on stdout, words on stderr
+expect 0 "$RETC" run "$bytes" --prompt ROMEO: -n 0
+[ ! -s "$work/stdout" ] || fail "-n 0 wrote something"
+expect 0 "$RETC" run "$bytes" --prompt ROMEO: -n 40
+[ "$(wc -c <"$work/stdout")" = 40 ] || fail "40 bytes were asked for, $(wc -c <"$work/stdout") came"
+cp "$work/stdout" "$work/greedy"
+expect 0 "$RETC" run "$bytes" --prompt ROMEO: -n 40 --temperature 0 --threads 1
+cmp "$work/greedy" "$work/stdout" || fail "--temperature 0 is not greedy"
+expect 0 "$RETC" run "$bytes" --prompt ROMEO: -n 40 --temperature 1 --top-k 1 --seed 9
+cmp "$work/greedy" "$work/stdout" || fail "--top-k 1 is not greedy"
+for run in 1 2; do
+  expect 0 "$RETC" run "$bytes" --prompt ROMEO: -n 40 --temperature 1 --seed 7
+  cp "$work/stdout" "$work/seed7.$run"
+done
+cmp "$work/seed7.1" "$work/seed7.2" || fail "one seed gave two texts"
+expect 0 "$RETC" run "$bytes" --prompt ROMEO: -n 40 --temperature 1 --seed 8
+! cmp -s "$work/seed7.1" "$work/stdout" || fail "two seeds gave one text"
+expect 0 "$RETC" run "$ids" --prompt-tokens 1,2,3 -n 5
+[ "$(wc -w <"$work/stdout")" = 5 ] || fail "--prompt-tokens: expected five ids, found $(cat "$work/stdout")"
+
+# A reader that goes away is no reason for noise.
+{
+  status=0
+  "$RETC" run "$bytes" --prompt ROMEO: -n 2000 2>"$work/stderr" || status=$?
+  echo $status >"$work/status"
+} | head -c 1 >"$work/stdout"
+[ "$(cat "$work/status")" = 1 ] || fail "closed stdout: status $(cat "$work/status"), expected 1"
+[ ! -s "$work/stderr" ] || fail "closed stdout: $(cat "$work/stderr")"
+if [ -c /dev/full ]; then
+  status=0
+  "$RETC" ops >/dev/full 2>"$work/stderr" || status=$?
+  [ $status = 1 ] && [ -s "$work/stderr" ] || fail "full disk: status $status, expected 1 and a message"
+fi
+
+# compile: whole files, over older ones too
+for round in 1 2; do
+  expect 0 "$RETC" compile "$ids" -o "$work/compiled"
+  [ "$(ls "$work/compiled" | tr '\n' ' ')" = "model.ll model.o model.s plan.json " ] ||
+    fail "compile wrote: $(ls "$work/compiled")"
+  for file in "$work"/compiled/*; do [ -s "$file" ] || fail "compile wrote an empty $file"; done
+done
+# A bare description needs no weights.
+expect 0 "$RETC" compile "$ids/config.json" -o "$work/bare"
+expect 0 "$RETC" dump "$ids/config.json"
+[ -s "$work/stdout" ] || fail "dump printed nothing"
+
+# ops: every operation that a graph is made of is listed
+expect 0 "$RETC" ops
+for operation in $(sed -n 's/^RETC_OP([A-Z0-9_]*, "\([a-z0-9_]*\)".*/\1/p' "$source/ir/graph_ops.def"); do
+  grep -qw "$operation" "$work/stdout" || fail "ops does not list $operation"
+done
+expect 0 "$RETC" ops --markdown
+grep -q '^|' "$work/stdout" || fail "ops --markdown has no table"

@@ -1,0 +1,183 @@
+/* Compares what `retc eval` wrote with a golden file or with another output. Status 1 when they differ. */
+#include <ctype.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tests/tools/tool.h"
+
+static const double state_tolerance = 1e-5;
+
+/* Sums of a relative L2 error ||a - b|| / ||b||. */
+typedef struct difference {
+  double squares, reference_squares;
+} difference;
+
+static void add_row(difference *sum, const retc_stored_tensor *a, int64_t a_row, const retc_stored_tensor *b,
+                    int64_t b_row, int64_t width) {
+  for (int64_t i = 0; i < width; i++) {
+    double x = retc_dtype_load(a->dtype, a->data, (size_t)(a_row * width + i));
+    double y = retc_dtype_load(b->dtype, b->data, (size_t)(b_row * width + i));
+    sum->squares += (x - y) * (x - y);
+    sum->reference_squares += y * y;
+  }
+}
+
+static double relative(difference sum) {
+  return sum.squares == 0 ? 0 : sqrt(sum.squares) / sqrt(sum.reference_squares);
+}
+
+/* A NaN is not within anything. */
+static bool within(const char *name, double error, double tolerance) {
+  bool holds = error <= tolerance;
+  printf("%s %.2e%s  ", name, error, holds ? "" : " FAILED");
+  return holds;
+}
+
+/* A golden may hold the logits of some positions only: those of `positions`, or the first ones. An output may be that
+ * of the golden's first tokens only. */
+static bool compare_logits(const retc_checkpoint *golden, const char *golden_path, const char *name,
+                           const retc_checkpoint *out, const char *out_path, double tolerance) {
+  const retc_stored_tensor *expected = tool_tensor(golden, golden_path, name, RETC_DTYPE_F32, 3);
+  const retc_stored_tensor *found = tool_tensor(out, out_path, "logits", RETC_DTYPE_F32, 3);
+  const retc_stored_tensor *positions = retc_checkpoint_find(golden, "positions");
+  int64_t batch = expected->dim[0], rows = expected->dim[1], width = expected->dim[2], tokens = found->dim[1];
+  if (found->dim[0] != batch || found->dim[2] != width || !batch || !rows || !tokens || !width) {
+    tool_fail("%s: logits have shape [%lld,%lld,%lld], expected [%lld,T,%lld]", out_path, (long long)found->dim[0],
+              (long long)tokens, (long long)found->dim[2], (long long)batch, (long long)width);
+  }
+  if (positions && positions->count != rows) tool_fail("%s: positions and %s disagree", golden_path, name);
+  int64_t compared = !positions && tokens < rows ? tokens : rows;
+  difference sum = {0};
+  for (int64_t b = 0; b < batch; b++) {
+    for (int64_t t = 0; t < compared; t++) {
+      int64_t at = positions ? (int64_t)retc_dtype_load(positions->dtype, positions->data, (size_t)t) : t;
+      if (at < 0 || at >= tokens) tool_fail("%s: no position %lld", out_path, (long long)at);
+      add_row(&sum, found, b * tokens + at, expected, b * rows + t, width);
+    }
+  }
+  return within("logits", relative(sum), tolerance);
+}
+
+static bool is_state(const char *name) { return strncmp(name, "state_", 6) == 0 && isdigit((unsigned char)name[6]); }
+
+static bool same_shape(const retc_stored_tensor *a, const retc_stored_tensor *b) {
+  return a->dtype == b->dtype && a->rank == b->rank && memcmp(a->dim, b->dim, sizeof a->dim[0] * (size_t)a->rank) == 0;
+}
+
+static bool compare_states(const retc_checkpoint *golden, const retc_checkpoint *out, const char *out_path) {
+  bool holds = true;
+  for (size_t i = 0; i < retc_checkpoint_count(golden); i++) {
+    const retc_stored_tensor *expected = retc_checkpoint_at(golden, i);
+    if (!is_state(expected->name)) continue;
+    const retc_stored_tensor *found = retc_checkpoint_find(out, expected->name);
+    if (!found) tool_fail("%s: no tensor %s", out_path, expected->name);
+    if (!same_shape(found, expected)) tool_fail("%s: %s has another shape than the golden", out_path, expected->name);
+    difference sum = {0};
+    add_row(&sum, found, 0, expected, 0, expected->count);
+    holds = within(expected->name, relative(sum), state_tolerance) && holds;
+  }
+  return holds;
+}
+
+/* `whole`: the output has as many tokens as the golden's input. */
+static int compare_golden(const char *golden_path, const char *name, double tolerance, const char *out_path,
+                          bool whole) {
+  retc_checkpoint *golden = tool_open(golden_path), *out = tool_open(out_path);
+  int64_t given = tool_tensor(golden, golden_path, "input_ids", RETC_DTYPE_I64, 2)->dim[1];
+  int64_t taken = tool_tensor(out, out_path, "logits", RETC_DTYPE_F32, 3)->dim[1];
+  if (whole && given != taken) {
+    tool_fail("%s: logits of %lld tokens, expected %lld", out_path, (long long)taken, (long long)given);
+  }
+  bool holds = compare_logits(golden, golden_path, name, out, out_path, tolerance);
+  holds = compare_states(golden, out, out_path) && holds;
+  printf("(logits <= %.0e)\n", tolerance);
+  retc_checkpoint_destroy(golden);
+  retc_checkpoint_destroy(out);
+  return !holds;
+}
+
+static int run_golden(char **words) {
+  return compare_golden(words[0], words[1], tool_number(words[2]), words[3], false);
+}
+
+static int run_case(char **words) {
+  char path[4096], name[64];
+  snprintf(path, sizeof path, "%s/case.json", words[0]);
+  json_t *root = tool_json(path);
+  double tolerance;
+  if (json_unpack(root, "{s{s{sF}}}", "tolerance", "suggested", "f32_same_form_rel_l2", &tolerance)) {
+    tool_fail("%s: no tolerance.suggested.f32_same_form_rel_l2", path);
+  }
+  json_decref(root);
+  snprintf(path, sizeof path, "%s/golden.safetensors", words[0]);
+  snprintf(name, sizeof name, "logits_%s", words[1]);
+  return compare_golden(path, name, tolerance, words[2], true);
+}
+
+/* Row `row` of every tensor of `a` has the bits of row 0 of `b`'s; rows < 0: all of it. */
+static int compare_bits(const char *a_path, const char *b_path, int64_t row) {
+  retc_checkpoint *a = tool_open(a_path), *b = tool_open(b_path);
+  int status = 0;
+  if (!retc_checkpoint_find(a, "logits") || retc_checkpoint_count(a) != retc_checkpoint_count(b)) {
+    tool_fail("%s and %s do not hold the same tensors", a_path, b_path);
+  }
+  for (size_t i = 0; i < retc_checkpoint_count(a); i++) {
+    const retc_stored_tensor *x = retc_checkpoint_at(a, i), *y = retc_checkpoint_find(b, x->name);
+    if (!y) tool_fail("%s: no tensor %s", b_path, x->name);
+    retc_stored_tensor part = *x;
+    if (row >= 0) {
+      if (row >= x->dim[0]) tool_fail("%s: %s has no row %lld", a_path, x->name, (long long)row);
+      part.count = x->count / x->dim[0];
+      part.data = (const uint8_t *)x->data + (size_t)(row * part.count) * retc_dtype_size(x->dtype);
+      part.dim[0] = 1;
+    }
+    if (!same_shape(&part, y)) tool_fail("%s and %s: %s has two shapes", a_path, b_path, x->name);
+    if (memcmp(part.data, y->data, (size_t)part.count * retc_dtype_size(part.dtype)) != 0) {
+      difference sum = {0};
+      add_row(&sum, &part, 0, y, 0, part.count);
+      printf("%s and %s: %s has other bits, relative difference %.2e\n", a_path, b_path, x->name, relative(sum));
+      status = 1;
+    }
+  }
+  retc_checkpoint_destroy(a);
+  retc_checkpoint_destroy(b);
+  return status;
+}
+
+static int run_equal(char **words) { return compare_bits(words[0], words[1], -1); }
+static int run_row(char **words) { return compare_bits(words[1], words[2], tool_integer(words[0])); }
+
+static int run_text(char **words) {
+  json_t *root = tool_json(words[0]);
+  json_t *value = json_object_get(root, words[1]);
+  size_t count = (size_t)tool_integer(words[2]);
+  if (!json_is_string(value) || json_string_length(value) < count) {
+    tool_fail("%s: %s is not a string of %zu bytes", words[0], words[1], count);
+  }
+  retc_file file;
+  retc_diagnostics diagnostics;
+  retc_diagnostics_init(&diagnostics);
+  if (retc_file_map(words[3], &diagnostics, &file) != RETC_OK) tool_fail("%s", retc_diagnostics_text(&diagnostics));
+  retc_diagnostics_deinit(&diagnostics);
+  bool equal = file.size == count && (count == 0 || memcmp(file.data, json_string_value(value), count) == 0);
+  if (!equal) {
+    printf("expected: %.*s\nfound: %.*s\n", (int)count, json_string_value(value), (int)file.size,
+           file.data ? (const char *)file.data : "");
+  }
+  retc_file_unmap(&file);
+  json_decref(root);
+  return !equal;
+}
+
+int main(int count, char **words) {
+  static const tool_command commands[] = {
+      {"case", "DIR FORM OUT: against the golden of a case, within the tolerance of its case.json", 3, run_case},
+      {"golden", "GOLDEN LOGITS TOLERANCE OUT: the common first positions, and states", 4, run_golden},
+      {"equal", "A B: the same tensors, bit for bit", 2, run_equal},
+      {"row", "I A B: row I of A is row 0 of B, bit for bit", 3, run_row},
+      {"text", "JSON KEY COUNT FILE: FILE is the first COUNT bytes of the string under KEY", 4, run_text},
+  };
+  return tool_main(count, words, commands, sizeof commands / sizeof commands[0]);
+}

@@ -1,0 +1,147 @@
+/* Choosing tokens: greedy, by probability, filtered, and refusals. */
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "runtime/sample.h"
+
+static retc_diagnostics diagnostics;
+
+static int setup(void **state) {
+  (void)state;
+  retc_diagnostics_init(&diagnostics);
+  return 0;
+}
+
+static int teardown(void **state) {
+  (void)state;
+  retc_diagnostics_deinit(&diagnostics);
+  return 0;
+}
+
+static void assert_refused(retc_status status, retc_status expected, const char *words) {
+  const char *message = retc_diagnostics_text(&diagnostics);
+  assert_int_equal(status, expected);
+  if (!strstr(message, words)) fail_msg("\"%s\" expected in \"%s\"", words, message);
+  retc_diagnostics_clear(&diagnostics);
+}
+
+static int64_t draw(const float *logits, int64_t count, retc_sampling sampling, uint64_t index) {
+  int64_t token = -1;
+  sampling.struct_size = sizeof sampling;
+  assert_int_equal(retc_sample_token(logits, count, &sampling, index, &diagnostics, &token), RETC_OK);
+  assert_in_range(token, 0, count - 1);
+  return token;
+}
+
+static void greedy_takes_the_first_maximum(void **state) {
+  (void)state;
+  const float logits[] = {-1, 3, 2, 3}, all_low[] = {-INFINITY, -INFINITY};
+  assert_int_equal(draw(logits, 4, (retc_sampling){0}, 9), 1);
+  assert_int_equal(draw(all_low, 2, (retc_sampling){0}, 9), 0);
+  retc_sampling shorter = {.struct_size = sizeof(size_t), .temperature = 5};
+  int64_t token;
+  for (uint64_t i = 0; i < 50; i++) {
+    assert_int_equal(retc_sample_token(logits, 4, &shorter, i, &diagnostics, &token), RETC_OK);
+    assert_int_equal(token, 1);
+  }
+}
+
+static void draws_follow_the_probabilities(void **state) {
+  (void)state;
+  enum { DRAWS = 40000 };
+  const float logits[] = {logf(0.1f), logf(0.4f), logf(0.2f), logf(0.3f)};
+  const double expected[] = {0.1, 0.4, 0.2, 0.3};
+  int counts[4] = {0};
+  retc_sampling sampling = {.temperature = 1, .seed = 7};
+  for (uint64_t i = 0; i < DRAWS; i++) counts[draw(logits, 4, sampling, i)]++;
+  for (int i = 0; i < 4; i++) assert_true(fabs(counts[i] / (double)DRAWS - expected[i]) < 0.01);
+  /* At temperature 1/2 probabilities are squared: 0.01 0.16 0.04 0.09 of 0.3. */
+  int likely = 0;
+  sampling.temperature = 0.5f;
+  for (uint64_t i = 0; i < DRAWS; i++) likely += draw(logits, 4, sampling, i) == 1;
+  assert_true(fabs(likely / (double)DRAWS - 0.16 / 0.3) < 0.01);
+}
+
+static unsigned tokens_seen(const float *logits, int64_t count, retc_sampling sampling) {
+  unsigned seen = 0;
+  for (uint64_t i = 0; i < 3000; i++) seen |= 1u << draw(logits, count, sampling, i);
+  return seen;
+}
+
+static void filters_keep_the_likely(void **state) {
+  (void)state;
+  const float logits[] = {logf(0.1f), logf(0.4f), logf(0.2f), logf(0.3f)}, equal[] = {1, 1, 1, 1};
+  assert_int_equal(tokens_seen(logits, 4, (retc_sampling){.temperature = 1}), 15);
+  assert_int_equal(tokens_seen(logits, 4, (retc_sampling){.temperature = 1, .top_k = 9}), 15);
+  assert_int_equal(tokens_seen(logits, 4, (retc_sampling){.temperature = 1, .top_k = 1}), 2);
+  assert_int_equal(tokens_seen(logits, 4, (retc_sampling){.temperature = 1, .top_k = 3}), 2 | 8 | 4);
+  assert_int_equal(tokens_seen(logits, 4, (retc_sampling){.temperature = 1, .top_p = 1}), 15);
+  assert_int_equal(tokens_seen(logits, 4, (retc_sampling){.temperature = 1, .top_p = 0.39f}), 2);
+  assert_int_equal(tokens_seen(logits, 4, (retc_sampling){.temperature = 1, .top_p = 0.41f}), 2 | 8);
+  assert_int_equal(tokens_seen(logits, 4, (retc_sampling){.temperature = 1, .top_p = 0.95f}), 15);
+  /* top_p is of what top_k left: 0.4 / 0.7 = 0.57. */
+  assert_int_equal(tokens_seen(logits, 4, (retc_sampling){.temperature = 1, .top_k = 2, .top_p = 0.55f}), 2);
+  assert_int_equal(tokens_seen(equal, 4, (retc_sampling){.temperature = 1, .top_k = 2}), 1 | 2);
+  assert_int_equal(tokens_seen(equal, 4, (retc_sampling){.temperature = 1, .top_p = 0.75f}), 1 | 2 | 4);
+}
+
+static void draws_are_pure_functions(void **state) {
+  (void)state;
+  float logits[32] = {0};
+  retc_sampling sampling = {.temperature = 1, .seed = 1}, other = {.temperature = 1, .seed = 2};
+  int different_index = 0, different_seed = 0;
+  for (uint64_t i = 0; i < 100; i++) {
+    int64_t token = draw(logits, 32, sampling, i);
+    assert_int_equal(token, draw(logits, 32, sampling, i));
+    different_index += token != draw(logits, 32, sampling, i + 1);
+    different_seed += token != draw(logits, 32, other, i);
+  }
+  assert_true(different_index > 80 && different_seed > 80);
+}
+
+static void odd_logits_and_options(void **state) {
+  (void)state;
+  const float infinite[] = {0, INFINITY, 1, INFINITY}, broken[] = {0, NAN}, low[] = {-INFINITY, 0, -INFINITY};
+  const float fine[] = {0, 1};
+  assert_int_equal(tokens_seen(infinite, 4, (retc_sampling){.temperature = 1}), 2 | 8);
+  assert_int_equal(tokens_seen(low, 3, (retc_sampling){.temperature = 1, .top_p = 0.9f}), 2);
+  assert_int_equal(tokens_seen(fine, 2, (retc_sampling){.temperature = 1e-45f}), 2);
+  static const struct {
+    retc_sampling sampling;
+    const char *words;
+  } bad[] = {
+      {{.temperature = -1}, "temperature"},
+      {{.temperature = NAN}, "temperature"},
+      {{.temperature = INFINITY}, "temperature"},
+      {{.top_p = -0.1f}, "top_p"},
+      {{.top_p = 1.1f}, "top_p"},
+      {{.top_p = NAN}, "top_p"},
+      {{.top_k = -1}, "top_k"},
+  };
+  int64_t token;
+  for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+    retc_sampling sampling = bad[i].sampling;
+    sampling.struct_size = sizeof sampling;
+    assert_refused(retc_sample_token(fine, 2, &sampling, 0, &diagnostics, &token), RETC_INVALID, bad[i].words);
+  }
+  retc_sampling greedy = {.struct_size = sizeof greedy};
+  assert_refused(retc_sample_token(broken, 2, &greedy, 0, &diagnostics, &token), RETC_INVALID, "token 1");
+  assert_refused(retc_sample_token(fine, 0, &greedy, 0, &diagnostics, &token), RETC_INVALID, "logits");
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(greedy_takes_the_first_maximum),
+      cmocka_unit_test(draws_follow_the_probabilities),
+      cmocka_unit_test(filters_keep_the_likely),
+      cmocka_unit_test(draws_are_pure_functions),
+      cmocka_unit_test(odd_logits_and_options),
+  };
+  return cmocka_run_group_tests(tests, setup, teardown);
+}
