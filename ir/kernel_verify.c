@@ -18,7 +18,8 @@ typedef struct checker {
   uint32_t *seen;                  /* of each expression */
   presence *variables, *buffers;
   retc_dtype *dtypes; /* of each variable in scope */
-  bool has_parallel, in_parallel;
+  bool has_parallel;
+  int grids; /* grid loops around the statement */
 } checker;
 
 static retc_status fail(checker *c, const char *format, ...) __attribute__((format(printf, 2, 3)));
@@ -207,6 +208,7 @@ static retc_status check_alloc(checker *c, const retc_statement *s) {
   const retc_buffer *buffer = retc_kernel_buffer(c->kernel, s->buffer);
   if (buffer->scope == RETC_SCOPE_GLOBAL) return fail(c, "a parameter is not allocated");
   if (c->buffers[s->buffer.index] != UNDEFINED) return fail(c, "buffer %s is allocated twice", buffer->name);
+  if (buffer->scope == RETC_SCOPE_SHARED && !c->grids) return fail(c, "shared memory outside a grid loop");
   if (retc_buffer_private_bytes(buffer) < 0) return fail(c, "the shape must be constant and of a sensible size");
   c->buffers[s->buffer.index] = IN_SCOPE;
   return RETC_OK;
@@ -233,6 +235,7 @@ static retc_status check_loop(checker *c, const retc_statement *s, int depth) {
   RETC_TRY(check_value(c, s->low, RETC_DTYPE_I64, "the lower bound"));
   RETC_TRY(check_value(c, s->high, RETC_DTYPE_I64, "the upper bound"));
   if (s->loop == RETC_LOOP_PARALLEL) RETC_TRY(check_parallel(c, depth));
+  if (s->loop == RETC_LOOP_LANE && !c->grids) return fail(c, "a lane loop outside a grid loop");
   if (s->loop == RETC_LOOP_UNROLL && (retc_kernel_expr(c->kernel, s->low)->op != RETC_KERNEL_OP_CONST ||
                                       retc_kernel_expr(c->kernel, s->high)->op != RETC_KERNEL_OP_CONST))
     return fail(c, "the bounds of an unrolled loop must be constant");
@@ -252,7 +255,9 @@ static retc_status check_statement(checker *c, const retc_statement *s, int dept
   switch (s->kind) {
     case RETC_STATEMENT_FOR:
       RETC_TRY(check_loop(c, s, depth));
+      c->grids += s->loop == RETC_LOOP_GRID;
       RETC_TRY(check_block(c, &s->body, depth + 1));
+      c->grids -= s->loop == RETC_LOOP_GRID;
       c->variables[s->variable.index] = GONE;
       return RETC_OK;
     case RETC_STATEMENT_IF:
@@ -266,7 +271,7 @@ static retc_status check_statement(checker *c, const retc_statement *s, int dept
       RETC_TRY(check_access(c, s->buffer, RETC_ACCESS_WRITE, s->indices, (retc_expr){0}));
       return check_value(c, s->value, retc_buffer_value_dtype(retc_kernel_buffer(c->kernel, s->buffer)), "the value");
     case RETC_STATEMENT_ALLOC: return check_alloc(c, s);
-    case RETC_STATEMENT_BARRIER: return depth > 0 ? RETC_OK : fail(c, "a barrier outside a grid loop");
+    case RETC_STATEMENT_BARRIER: return c->grids ? RETC_OK : fail(c, "a barrier outside a grid loop");
     case RETC_STATEMENT_MMA: return check_mma(c, s);
   }
   return fail(c, "no such statement");

@@ -326,6 +326,29 @@ static void test_refuses_loops(void **state) {
   check_refused(&r, "beside the parallel loop there may only be lets");
 }
 
+static void test_refuses_blocks(void **state) {
+  (void)state;
+  rig r;
+  rig_open(&r);
+  loop(&r, "block", RETC_LOOP_GRID, 8);
+  loop(&r, "lane", RETC_LOOP_LANE, 8);
+  retc_write_alloc(&r.w, "tile", RETC_SCOPE_SHARED, RETC_DTYPE_F32, 1, (int64_t[]){8});
+  retc_write_barrier(&r.w);
+  check_valid(r.kernel);
+  retc_kernel_destroy(r.kernel);
+  rig_open(&r);
+  loop(&r, "block", RETC_LOOP_GRID, 8);
+  retc_write_end(&r.w);
+  retc_write_barrier(&r.w);
+  check_refused(&r, "a barrier outside a grid loop, in: barrier");
+  rig_open(&r);
+  loop(&r, "lane", RETC_LOOP_LANE, 8);
+  check_refused(&r, "a lane loop outside a grid loop");
+  rig_open(&r);
+  retc_write_alloc(&r.w, "tile", RETC_SCOPE_SHARED, RETC_DTYPE_F32, 1, (int64_t[]){8});
+  check_refused(&r, "shared memory outside a grid loop, in: alloc tile: f32[8] shared");
+}
+
 /* One mma with what is wrong passed in. */
 static void write_mma(rig *r, int row_axis, int column_axis, int64_t rows, int64_t columns, retc_expr depth) {
   retc_expr zeros[] = {integer(r, 0), integer(r, 0)};
@@ -366,7 +389,8 @@ int main(void) {
   const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_text),          cmocka_unit_test(test_rewrite),       cmocka_unit_test(test_folding),
     cmocka_unit_test(test_names),         cmocka_unit_test(test_refuses_types), cmocka_unit_test(test_refuses_scopes),
-    cmocka_unit_test(test_refuses_access), cmocka_unit_test(test_refuses_loops), cmocka_unit_test(test_refuses_mma),
+    cmocka_unit_test(test_refuses_access), cmocka_unit_test(test_refuses_loops), cmocka_unit_test(test_refuses_blocks),
+    cmocka_unit_test(test_refuses_mma),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -287,7 +287,7 @@ static void test_bool_and_casts(void **state) {
   rig_close(&r);
 }
 
-/* c = a b from c = 1, with a [rows, depth] as it is or transposed, b padded by two columns. */
+/* c = a b from c = 1, with a [rows, depth] and c [rows, columns] as they are or transposed, b padded by two columns. */
 static void check_mma(int64_t rows, int64_t columns, int64_t depth, retc_dtype dtype, bool transposed,
                       const char *cpu) {
   rig r;
@@ -297,20 +297,22 @@ static void check_mma(int64_t rows, int64_t columns, int64_t depth, retc_dtype d
   retc_buffer_id b = parameter(&r, "b", dtype, shape(2, depth + 1, columns + 2), RETC_ACCESS_READ);
   retc_buffer_id z = parameter(&r, "z", RETC_DTYPE_F32, shape(2, rows, columns), RETC_ACCESS_WRITE);
   loop(&r, "task", RETC_LOOP_PARALLEL, integer(&r, 1));
-  retc_buffer_id c = retc_write_alloc(&r.w, "c", RETC_SCOPE_PRIVATE, RETC_DTYPE_F32, 2, (int64_t[]){rows, columns});
+  const int64_t extents[] = {transposed ? columns : rows, transposed ? rows : columns};
+  retc_buffer_id c = retc_write_alloc(&r.w, "c", RETC_SCOPE_PRIVATE, RETC_DTYPE_F32, 2, extents);
   retc_expr zeros[] = {integer(&r, 0), integer(&r, 0)};
   retc_expr i = loop(&r, "i", RETC_LOOP_UNROLL, integer(&r, rows));
   retc_expr j = loop(&r, "j", RETC_LOOP_VECTOR, integer(&r, columns));
-  retc_write_store(&r.w, c, (retc_expr[]){i, j}, real(&r, 1));
+  retc_write_store(&r.w, c, transposed ? (retc_expr[]){j, i} : (retc_expr[]){i, j}, real(&r, 1));
   retc_write_end(&r.w);
   retc_write_end(&r.w);
   retc_expr shifted[] = {integer(&r, 0), integer(&r, 1)};
-  retc_write_mma(&r.w, retc_write_view(&r.w, c, zeros, 0, 1),
+  retc_write_mma(&r.w, retc_write_view(&r.w, c, zeros, transposed, !transposed),
                  retc_write_view(&r.w, a, zeros, transposed, !transposed), retc_write_view(&r.w, b, shifted, 0, 1),
                  rows, columns, integer(&r, depth));
   i = loop(&r, "i", RETC_LOOP_SERIAL, integer(&r, rows));
   j = loop(&r, "j", RETC_LOOP_VECTOR, integer(&r, columns));
-  retc_write_store(&r.w, z, (retc_expr[]){i, j}, retc_expr_load(r.kernel, c, (retc_expr[]){i, j}));
+  retc_expr found_at = retc_expr_load(r.kernel, c, transposed ? (retc_expr[]){j, i} : (retc_expr[]){i, j});
+  retc_write_store(&r.w, z, (retc_expr[]){i, j}, found_at);
   retc_write_end(&r.w);
   retc_write_end(&r.w);
   retc_write_end(&r.w);
