@@ -13,6 +13,9 @@ typedef enum retc_dim_name {
   RETC_DIM_COUNT
 } retc_dim_name;
 
+/* The value of E when there is no end: no position reaches it, and a double holds it. */
+#define RETC_NO_END ((int64_t)1 << 53)
+
 /* A dimension: >= 0 a constant, < 0 the named one ~dim. */
 typedef int64_t retc_dim;
 #define RETC_NAMED(NAME) ((retc_dim)(~(int64_t)RETC_DIM_##NAME))

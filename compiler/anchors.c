@@ -30,6 +30,14 @@ retc_value retc_anchor_node(const retc_graph *graph, retc_region_id region) {
   return (retc_value){0};
 }
 
+bool retc_is_on_grid(const retc_node *node) {
+  const retc_shape *shape = &node->type.shape;
+  for (int i = 0; i < shape->rank; i++) {
+    if (shape->dim[i] == RETC_NAMED(N)) return true;
+  }
+  return false;
+}
+
 void retc_schedule_set(retc_region *region, const char *name, int64_t value) {
   region->schedule[region->schedule_count].name = name;
   region->schedule[region->schedule_count++].value = value;

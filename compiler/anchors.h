@@ -30,6 +30,9 @@ retc_value retc_anchor_node(const retc_graph *graph, retc_region_id region);
 #include "compiler/anchors.def"
 #undef RETC_ANCHOR
 
+/* Whether an axis of the node counts chunks. */
+bool retc_is_on_grid(const retc_node *node);
+
 /* Shared by schedules: appends name = value. */
 void retc_schedule_set(retc_region *region, const char *name, int64_t value);
 /* The value, or `fallback` when the region's schedule lacks it. */

@@ -31,7 +31,7 @@ const retc_pass_info *retc_pass_get_info(size_t index) { return &rows[index].inf
 retc_status retc_import_network(const retc_pass_context *cx) {
   retc_compilation *compilation = cx->compilation;
   retc_graph *graphs[2];
-  RETC_TRY(retc_network_build(cx->network, cx->chunk_length, cx->diagnostics, &graphs[0], &graphs[1]));
+  RETC_TRY(retc_network_build(cx->network, &cx->build, cx->diagnostics, &graphs[0], &graphs[1]));
   for (int i = 0; i < 2; i++) RETC_VEC_PUSH(&compilation->arena, compilation->graphs, graphs[i]);
   return RETC_OK;
 }
@@ -113,8 +113,9 @@ retc_status retc_compile(const retc_network *network, const retc_compile_options
   if (!compilation) return retc_fail(diagnostics, RETC_FAILED, "compile: out of memory");
   retc_arena_init(&compilation->arena);
   compilation->profile = options->profile;
-  retc_pass_context cx = {diagnostics, network, options->chunk_length ? options->chunk_length : network->chunk_length,
-                          compilation};
+  int64_t chunk = options->form == RETC_FORM_CHUNKWISE ? network->form_chunk_length : network->chunk_length;
+  if (options->chunk_length) chunk = options->chunk_length;
+  retc_pass_context cx = {diagnostics, network, {options->form, chunk, options->padded}, compilation};
   retc_status status = run(&cx, options);
   if (status != RETC_OK) {
     retc_compilation_destroy(compilation);

@@ -28,7 +28,9 @@ size_t retc_pass_count(void);
 const retc_pass_info *retc_pass_get_info(size_t index);
 
 typedef struct retc_compile_options {
-  int64_t chunk_length;      /* 0: the network's default */
+  retc_form form;            /* whose normalisers are built; 0: a session's */
+  bool padded;               /* rows may begin with padding */
+  int64_t chunk_length;      /* 0: the network's default for the form; the parallel form needs one */
   const char *stop_after;    /* a pass name; NULL: all */
   retc_target_profile profile;
   /* Called after every pass; may be NULL. `changed` is false when a pass left everything as it was. */

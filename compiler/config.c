@@ -5,11 +5,12 @@
 #include <string.h>
 
 #include "base/file.h"
-#include "base/text.h"
 
 struct retc_config {
   char *path;
   json_t *root;
+  json_t *read;   /* an object whose keys are those asked for */
+  json_t *unread; /* an array of names */
 };
 
 retc_status retc_config_open(const char *path, retc_diagnostics *diagnostics, retc_config **out_config) {
@@ -27,15 +28,15 @@ retc_status retc_config_open(const char *path, retc_diagnostics *diagnostics, re
     return retc_fail(diagnostics, RETC_INVALID, "%s: expected a JSON object with the model's settings", path);
   }
   retc_config *config = calloc(1, sizeof *config);
-  char *copy = strdup(path);
-  if (!config || !copy) {
+  if (!config) {
     json_decref(root);
-    free(config);
-    free(copy);
     return retc_fail(diagnostics, RETC_FAILED, "%s: out of memory", path);
   }
-  config->path = copy;
-  config->root = root;
+  *config = (retc_config){strdup(path), root, json_object(), json_array()};
+  if (!config->path || !config->read || !config->unread) {
+    retc_config_destroy(config);
+    return retc_fail(diagnostics, RETC_FAILED, "%s: out of memory", path);
+  }
   *out_config = config;
   return RETC_OK;
 }
@@ -43,6 +44,8 @@ retc_status retc_config_open(const char *path, retc_diagnostics *diagnostics, re
 void retc_config_destroy(retc_config *config) {
   if (!config) return;
   json_decref(config->root);
+  json_decref(config->read);
+  json_decref(config->unread);
   free(config->path);
   free(config);
 }
@@ -50,18 +53,43 @@ void retc_config_destroy(retc_config *config) {
 const char *retc_config_path(const retc_config *config) { return config->path; }
 
 static json_t *find(const retc_config *config, const char *key) {
+  json_object_set_new(config->read, key, json_true());
   json_t *value = json_object_get(config->root, key);
   return json_is_null(value) ? NULL : value;
 }
 
+bool retc_config_is_null(const retc_config *config, const char *key) {
+  return !find(config, key) && json_object_get(config->root, key);
+}
+
+const char *retc_config_unread(const retc_config *config, size_t index) {
+  const char *key;
+  json_t *value;
+  if (index == 0) {
+    json_array_clear(config->unread);
+    json_object_foreach(config->root, key, value) {
+      if (!json_object_get(config->read, key)) json_array_append_new(config->unread, json_string(key));
+    }
+  }
+  return json_string_value(json_array_get(config->unread, index));
+}
+
 bool retc_config_has(const retc_config *config, const char *key) { return find(config, key) != NULL; }
+
+void retc_config_describe(const retc_config *config, const char *key, retc_text *out_text) {
+  char *found = json_dumps(json_object_get(config->root, key), JSON_ENCODE_ANY | JSON_COMPACT | JSON_REAL_PRECISION(9));
+  retc_text_printf(out_text, "%s is %.60s%s", key, found ? found : "absent", found && strlen(found) > 60 ? "..." : "");
+  free(found);
+}
 
 retc_status retc_config_refuse(const retc_config *config, const char *key, const char *problem,
                                retc_diagnostics *diagnostics) {
-  char *found = json_dumps(json_object_get(config->root, key), JSON_ENCODE_ANY | JSON_COMPACT | JSON_REAL_PRECISION(9));
-  retc_status status = retc_fail(diagnostics, RETC_INVALID, "%s: %s is %.60s%s, %s", config->path, key,
-                                 found ? found : "absent", found && strlen(found) > 60 ? "..." : "", problem);
-  free(found);
+  retc_text found;
+  retc_text_init(&found);
+  retc_config_describe(config, key, &found);
+  retc_status status = retc_fail(diagnostics, RETC_INVALID, "%s: %s, %s", config->path, found.data ? found.data : key,
+                                 problem);
+  retc_text_deinit(&found);
   return status;
 }
 

@@ -1,11 +1,12 @@
-/* A model description: a flat JSON object read with typed, checked getters. Every failure is RETC_INVALID with the file,
- * the key, what was found and what was expected. An absent key and a null are the same: the default is taken. */
+/* A model description: a flat JSON object read with typed, checked getters. Every failure is RETC_INVALID with the
+ * file, the key, what was found and what was expected. An absent key and a null are the same: the default is taken. */
 #ifndef RETC_COMPILER_CONFIG_H
 #define RETC_COMPILER_CONFIG_H
 
 #include <stdint.h>
 
 #include "base/status.h"
+#include "base/text.h"
 
 typedef struct retc_config retc_config;
 
@@ -27,6 +28,15 @@ retc_status retc_config_truth(const retc_config *config, const char *key, bool f
 /* One of `words`; its index. `fallback` may be -1 for "none". */
 retc_status retc_config_word(const retc_config *config, const char *key, const char *const *words, int count,
                              int fallback, retc_diagnostics *diagnostics, int *out_index);
+
+/* Keys of the file that no function above or below has been asked for, in file order: the index-th, NULL behind the
+ * last. The list is made when index is 0. Lent. */
+const char *retc_config_unread(const retc_config *config, size_t index);
+
+/* Present, and null. */
+bool retc_config_is_null(const retc_config *config, const char *key);
+/* "KEY is VALUE", long values cut short, or "KEY is absent". */
+void retc_config_describe(const retc_config *config, const char *key, retc_text *out_text);
 
 /* The string under `key`, or NULL when it is absent or not a string. Lent. */
 const char *retc_config_text(const retc_config *config, const char *key);

@@ -1,6 +1,7 @@
 #include "compiler/dialect.h"
 
-#include <math.h>
+#include <stdlib.h>
+#include <string.h>
 
 static const retc_dialect dialects[] = {
 #define RETC_DIALECT(id, upstream, keys) {upstream, keys, retc_dialect_##id##_matches, retc_dialect_##id##_import},
@@ -9,95 +10,125 @@ static const retc_dialect dialects[] = {
 };
 enum { dialect_count = sizeof dialects / sizeof dialects[0] };
 
-retc_status retc_dialect_find(const retc_config *config, retc_diagnostics *diagnostics,
-                              const retc_dialect **out_dialect) {
-  const retc_dialect *found = NULL;
-  for (size_t i = 0; i < dialect_count; i++) {
-    if (!dialects[i].matches(config)) continue;
-    if (found) {
-      return retc_fail(diagnostics, RETC_INVALID, "%s: has the keys of two dialects, %s and %s",
-                       retc_config_path(config), found->name, dialects[i].name);
-    }
-    found = &dialects[i];
+/* "Did you mean A by B?", once, for a key of the file that nobody asked for and that looks like one that decides. */
+static void suggest_key(const retc_config *config, retc_text *out_text) {
+  static const char *const deciding[] = {"model_type", "architectures", "hidden_size", "num_heads",
+                                         "decoder_embed_dim"};
+  enum { deciding_count = sizeof deciding / sizeof deciding[0] };
+  const char *absent[deciding_count], *key;
+  size_t count = 0;
+  for (size_t i = 0; i < deciding_count; i++) {
+    if (!retc_config_has(config, deciding[i])) absent[count++] = deciding[i];
   }
-  if (found) {
-    *out_dialect = found;
-    return RETC_OK;
+  for (size_t i = 0; (key = retc_config_unread(config, i)) != NULL; i++) {
+    const char *near = retc_nearest(key, absent, count);
+    if (!near) continue;
+    retc_text_printf(out_text, " Did you mean %s by %.60s?", near, key);
+    return;
   }
-  retc_text known;
-  retc_text_init(&known);
-  for (size_t i = 0; i < dialect_count; i++) retc_text_printf(&known, "; %s: %s", dialects[i].name, dialects[i].keys);
-  retc_status status = retc_fail(diagnostics, RETC_INVALID, "%s: not a model description that retc reads. It knows%s",
-                                 retc_config_path(config), known.data ? known.data + 1 : "");
-  retc_text_deinit(&known);
-  return status;
 }
 
-static void print_dims(const retc_stored_tensor *tensor, retc_text *out_text) {
-  retc_text_add(out_text, "[");
-  for (int i = 0; i < tensor->rank; i++) retc_text_printf(out_text, "%s%lld", i ? "," : "", (long long)tensor->dim[i]);
-  retc_text_add(out_text, "]");
+/* "Did you mean "retnet"?" for a model_type that is nearly one. */
+static void suggest_type(const retc_config *config, retc_text *out_text) {
+  static const char *const types[] = {"retnet", "yet_another_retnet"};
+  const char *type = retc_config_text(config, "model_type");
+  const char *near = type ? retc_nearest(type, types, 2) : NULL;
+  if (near && strcmp(near, type)) retc_text_printf(out_text, " Did you mean \"%s\"?", near);
 }
 
-static retc_status refuse_shape(const retc_stored_tensor *stored, const retc_network_tensor *wanted,
-                                retc_diagnostics *diagnostics) {
+static retc_status refuse_unknown(const retc_config *config, retc_diagnostics *diagnostics) {
+  static const char *const deciding[] = {"hidden_size", "num_heads", "decoder_embed_dim"};
   retc_text text;
   retc_text_init(&text);
-  print_dims(stored, &text);
-  retc_text_printf(&text, ", expected [%lld", (long long)wanted->dim[0]);
-  if (wanted->rank == 2) retc_text_printf(&text, ",%lld", (long long)wanted->dim[1]);
-  retc_status status =
-      retc_fail(diagnostics, RETC_INVALID, "%s: tensor %s has shape %s]", stored->file, stored->name, text.data);
+  retc_config_describe(config, "model_type", &text);
+  retc_text_add(&text, ", ");
+  retc_config_describe(config, "architectures", &text);
+  for (size_t i = 0; i < sizeof deciding / sizeof deciding[0]; i++) {
+    if (!retc_config_has(config, deciding[i])) continue;
+    retc_text_add(&text, ", ");
+    retc_config_describe(config, deciding[i], &text);
+  }
+  retc_text_add(&text, ".");
+  suggest_type(config, &text);
+  suggest_key(config, &text);
+  retc_text_add(&text, " Known are");
+  for (size_t i = 0; i < dialect_count; i++) {
+    retc_text_printf(&text, "%s %s: %s", i ? ";" : "", dialects[i].name, dialects[i].keys);
+  }
+  retc_status status = retc_fail(diagnostics, RETC_INVALID, "%s: not a model description that retc reads: %s",
+                                 retc_config_path(config), text.data ? text.data : "");
   retc_text_deinit(&text);
   return status;
 }
 
-static retc_status refuse_missing(const retc_checkpoint *checkpoint, const char *name, retc_diagnostics *diagnostics) {
-  size_t count = retc_checkpoint_count(checkpoint);
-  retc_arena arena;
-  retc_arena_init(&arena);
-  const char **names = RETC_NEW_ARRAY(&arena, const char *, count + 1);
-  for (size_t i = 0; i < count; i++) names[i] = retc_checkpoint_at(checkpoint, i)->name;
-  const char *near = retc_nearest(name, names, count);
-  const char *file = count ? retc_checkpoint_at(checkpoint, 0)->file : "the checkpoint";
-  retc_status status = near ? retc_fail(diagnostics, RETC_INVALID, "%s: tensor %s is missing; the nearest name is %s",
-                                        file, name, near)
-                            : retc_fail(diagnostics, RETC_INVALID, "%s: tensor %s is missing", file, name);
-  retc_arena_deinit(&arena);
-  return status;
-}
-
-retc_status retc_dialect_tensor(const retc_checkpoint *checkpoint, const char *name, int64_t rows, int64_t columns,
-                                retc_dtype fallback, retc_diagnostics *diagnostics, retc_network_tensor *out_tensor) {
-  retc_network_tensor tensor = {name, columns ? fallback : RETC_DTYPE_F32, columns ? 2 : 1, {rows, columns}};
-  if (checkpoint) {
-    const retc_stored_tensor *stored = retc_checkpoint_find(checkpoint, name);
-    if (!stored) return refuse_missing(checkpoint, name, diagnostics);
-    bool same = stored->rank == tensor.rank;
-    for (int i = 0; same && i < tensor.rank; i++) same = stored->dim[i] == tensor.dim[i];
-    if (!same) return refuse_shape(stored, &tensor, diagnostics);
-    if (stored->dtype != RETC_DTYPE_F32 && stored->dtype != RETC_DTYPE_F16 && stored->dtype != RETC_DTYPE_BF16) {
-      return retc_fail(diagnostics, RETC_INVALID, "%s: tensor %s has dtype %s, expected F32, F16 or BF16", stored->file,
-                       name, retc_dtype_file_name(stored->dtype));
+static retc_status find_dialect(const retc_config *config, retc_diagnostics *diagnostics,
+                                const retc_dialect **out_dialect) {
+  const retc_dialect *found = NULL;
+  for (size_t i = 0; i < dialect_count; i++) {
+    if (!dialects[i].matches(config)) continue;
+    if (found) {
+      return retc_fail(diagnostics, RETC_INVALID,
+                       "%s: contradicts itself: it has the keys of %s (%s) and of %s (%s), expected one of them",
+                       retc_config_path(config), found->name, found->keys, dialects[i].name, dialects[i].keys);
     }
-    if (columns) tensor.dtype = stored->dtype;
+    found = &dialects[i];
   }
-  *out_tensor = tensor;
+  if (!found) return refuse_unknown(config, diagnostics);
+  *out_dialect = found;
   return RETC_OK;
 }
 
-retc_status retc_dialect_dtype(const retc_config *config, retc_diagnostics *diagnostics, retc_dtype *out_dtype) {
+static retc_status import_dtype(retc_import *in) {
   static const char *const words[] = {"float32", "bfloat16", "float16"};
   static const retc_dtype dtypes[] = {RETC_DTYPE_F32, RETC_DTYPE_BF16, RETC_DTYPE_F16};
-  const char *key = retc_config_has(config, "torch_dtype") ? "torch_dtype" : "dtype";
+  const char *key = retc_config_has(in->config, "torch_dtype") ? "torch_dtype" : "dtype";
   int index;
-  RETC_TRY(retc_config_word(config, key, words, 3, 0, diagnostics, &index));
-  *out_dtype = dtypes[index];
+  RETC_TRY(retc_config_word(in->config, key, words, 3, 0, in->diagnostics, &index));
+  in->matrix_dtype = dtypes[index];
   return RETC_OK;
 }
 
-const double *retc_dialect_decay_powers_of_two(retc_arena *arena, int64_t heads) {
-  double *log_decay = RETC_NEW_ARRAY(arena, double, heads);
-  for (int64_t h = 0; h < heads; h++) log_decay[h] = log((double)(float)(1.0 - exp2(-5.0 - (double)h)));
-  return log_decay;
+static int compare_names(const void *a, const void *b) { return strcmp(*(char *const *)a, *(char *const *)b); }
+
+/* The nearest name is looked for among the tensors that the network does not use: another tensor's right name is no
+ * misspelling of this one, however near. */
+static retc_status refuse_missing(retc_import *in) {
+  qsort(in->wanted.items, in->wanted.count, sizeof *in->wanted.items, compare_names);
+  RETC_VEC(const char *) unused = {0};
+  for (size_t i = 0, w = 0; i < retc_checkpoint_count(in->checkpoint); i++) {
+    const char *name = retc_checkpoint_at(in->checkpoint, i)->name;
+    while (w < in->wanted.count && strcmp(in->wanted.items[w], name) < 0) w++;
+    if (w == in->wanted.count || strcmp(in->wanted.items[w], name)) RETC_VEC_PUSH(in->arena, unused, name);
+  }
+  const char *near = retc_nearest(in->missing, unused.items, unused.count);
+  return retc_fail(in->diagnostics, RETC_INVALID, "%s: tensor %s is missing%s%s%s",
+                   retc_checkpoint_path(in->checkpoint), in->missing, near ? "; did you mean it by " : "",
+                   near ? near : "", near ? "?" : "");
+}
+
+static void explain_dtype(const retc_import *in, retc_network *network) {
+  const char *key = retc_config_has(in->config, "torch_dtype") ? "torch_dtype" : "dtype";
+  retc_network_explain(network, in->arena, "weights",
+                       in->checkpoint ? retc_arena_printf(in->arena, "tensor %s", network->embedding.name)
+                                      : retc_import_source(in, key),
+                       "%s", retc_dtype_name(network->embedding.dtype));
+}
+
+retc_status retc_dialect_import(const retc_config *config, const retc_checkpoint *checkpoint, retc_arena *arena,
+                                retc_diagnostics *diagnostics, retc_network *out_network) {
+  retc_import in = {.config = config, .checkpoint = checkpoint, .arena = arena, .diagnostics = diagnostics};
+  const retc_dialect *dialect = NULL;
+  RETC_TRY(find_dialect(config, diagnostics, &dialect));
+  *out_network = (retc_network){.dialect = dialect->name, .chunk_length = 64, .form_chunk_length = 64,
+                                .bos_token = -1, .eos_token = -1, .embedding_scale = 1, .residual_scale = 1,
+                                .query_scale = 1, .key_scale = 1, .feature_map = RETC_OP_INPUT};
+  RETC_TRY(import_dtype(&in));
+  RETC_TRY(dialect->import(&in, out_network));
+  if (in.missing) return refuse_missing(&in);
+  explain_dtype(&in, out_network);
+  const char *key;
+  for (size_t i = 0; (key = retc_config_unread(config, i)) != NULL; i++) {
+    RETC_VEC_PUSH(arena, out_network->ignored, retc_arena_strdup(arena, key));
+  }
+  return RETC_OK;
 }

@@ -7,15 +7,22 @@
 #include "compiler/pass.h"
 #include "compiler/rewrite.h"
 
+static retc_value rsqrt_of(retc_builder *b, retc_value mean_square, const retc_node *norm) {
+  retc_value eps = retc_build_number(b, norm->type.dtype, norm->attributes.number);
+  return retc_build_unary(b, RETC_OP_RSQRT, retc_build_binary(b, RETC_OP_ADD, mean_square, eps));
+}
+
 static void expand_norm(retc_rewrite *rw, uint32_t index) {
   const retc_node *old = &rw->in->nodes.items[index];
   retc_builder *b = &rw->builder;
   retc_value x = rw->map[old->inputs[0].index];
+  if (old->op == RETC_OP_LAYER_NORM) {
+    x = retc_build_binary(b, RETC_OP_SUB, x, retc_build_unary(b, RETC_OP_REDUCE_MEAN, x));
+  }
   retc_value mean = retc_build_unary(b, RETC_OP_REDUCE_MEAN, retc_build_binary(b, RETC_OP_MUL, x, x));
-  retc_value eps = retc_build_number(b, old->type.dtype, old->attributes.number);
-  retc_value scale = retc_build_unary(b, RETC_OP_RSQRT, retc_build_binary(b, RETC_OP_ADD, mean, eps));
-  retc_value y = retc_build_binary(b, RETC_OP_MUL, x, scale);
-  if (old->input_count == 2) y = retc_build_binary(b, RETC_OP_MUL, y, rw->map[old->inputs[1].index]);
+  retc_value y = retc_build_binary(b, RETC_OP_MUL, x, rsqrt_of(b, mean, old));
+  if (old->input_count > 1) y = retc_build_binary(b, RETC_OP_MUL, y, rw->map[old->inputs[1].index]);
+  if (old->input_count > 2) y = retc_build_binary(b, RETC_OP_ADD, y, rw->map[old->inputs[2].index]);
   rw->map[index] = y;
 }
 
@@ -23,6 +30,7 @@ typedef struct retention {
   retc_value q, k, v, log_decay, theta, position, state, pending_k, pending_v;
   int64_t chunk, heads, key_value_heads;
   const char *pairs;
+  retc_value masked, states; /* on the grid: decayed scores, the state at the start of each chunk */
   retc_value o, new_state, new_pending_k, new_pending_v;
 } retention;
 
@@ -84,6 +92,37 @@ static void expand_chunks(retc_builder *b, retention *r) {
   r->new_state = retc_build_part(b, states, 1);
   r->new_pending_k = add_chunked(b, RETC_OP_CARRY, r, (retc_value[]){rows_k, r->pending_k, r->position}, 3);
   r->new_pending_v = add_chunked(b, RETC_OP_CARRY, r, (retc_value[]){rows_v, r->pending_v, r->position}, 3);
+  r->masked = masked;
+  r->states = states;
+}
+
+static retc_value ones(retc_builder *b, int64_t count) {
+  const double one = 1;
+  retc_shape shape = {.rank = 1, .dim = {count}};
+  return retc_build_dense(b, RETC_DTYPE_F32, &shape, &one, 1);
+}
+
+static retc_value from_grid(retc_builder *b, const retention *r, retc_value x) {
+  return add_chunked(b, RETC_OP_UNCHUNK, r, (retc_value[]){x, r->position}, 2);
+}
+
+static retc_value expand_score_sum(retc_builder *b, const retention *r) {
+  retc_value size = retc_build_unary(b, RETC_OP_ABS, r->masked);
+  retc_value sum = retc_build_contract(b, "bnhij,j->bnih", size, ones(b, r->chunk));
+  retc_shape column = {.rank = 5, .dim = {RETC_NAMED(B), RETC_NAMED(N), r->chunk, r->heads, 1}};
+  return from_grid(b, r, retc_build_reshape(b, sum, &column));
+}
+
+static retc_value expand_state_peak(retc_builder *b, const retention *r) {
+  retc_value size = retc_build_unary(b, RETC_OP_ABS, r->states);
+  int64_t keys = retc_graph_node(b->graph, r->state)->type.shape.dim[2];
+  retc_value sum = retc_build_contract(b, "bnhkv,k->bnhv", size, ones(b, keys));
+  retc_value peak = retc_build_unary(b, RETC_OP_REDUCE_MAX, sum);
+  retc_shape row = {.rank = 5, .dim = {RETC_NAMED(B), RETC_NAMED(N), 1, r->heads, 1}};
+  retc_attributes every = {.integer = {2, r->chunk}};
+  peak = retc_build_reshape(b, peak, &row);
+  if (r->chunk > 1) peak = retc_graph_add(b, RETC_OP_REPEAT, &peak, 1, NULL, &every);
+  return from_grid(b, r, peak);
 }
 
 static retention expand_retention(retc_rewrite *rw, uint32_t index) {
@@ -109,8 +148,13 @@ retc_status retc_expand(const retc_pass_context *cx, const retc_graph *in, retc_
   for (uint32_t i = 1; i < in->nodes.count && rw.builder.status == RETC_OK; i++) {
     const retc_node *node = &in->nodes.items[i];
     rw.builder.origin = node->origin;
-    if (node->op == RETC_OP_RMS_NORM) {
+    if (node->op == RETC_OP_RMS_NORM || node->op == RETC_OP_LAYER_NORM) {
       expand_norm(&rw, i);
+    } else if (node->op == RETC_OP_SCORE_SUM || node->op == RETC_OP_STATE_PEAK) {
+      /* The grid's nodes are those of the retention with the same inputs: the builder finds them again. */
+      const retention r = expand_retention(&rw, i);
+      bool sum = node->op == RETC_OP_SCORE_SUM;
+      rw.map[i] = sum ? expand_score_sum(&rw.builder, &r) : expand_state_peak(&rw.builder, &r);
     } else if (node->op == RETC_OP_RETENTION) {
       expanded[i] = expand_retention(&rw, i);
     } else if (node->op == RETC_OP_PART && expanded[node->inputs[0].index].chunk) {

@@ -33,14 +33,6 @@ static uint32_t retention_beside(const retc_fuse_state *s, uint32_t node) {
   return 0;
 }
 
-static bool on_grid(const retc_fuse_state *s, uint32_t node) {
-  const retc_shape *shape = &node_at(s, node)->type.shape;
-  for (int i = 0; i < shape->rank; i++) {
-    if (shape->dim[i] == RETC_NAMED(N)) return true;
-  }
-  return false;
-}
-
 uint32_t retc_growth_state_update(const retc_fuse_state *s, uint32_t node) {
   if (node_at(s, node)->op != RETC_OP_CONTRACT) return 0;
   uint32_t first = s->uses.starts[node];
@@ -62,7 +54,14 @@ uint32_t retc_growth_decay_mask(const retc_fuse_state *s, uint32_t node) {
 
 uint32_t retc_growth_masked_product(const retc_fuse_state *s, uint32_t node) {
   retc_op op = node_at(s, node)->op;
-  return (op == RETC_OP_CONTRACT || op == RETC_OP_ADD) && on_grid(s, node) ? retention_beside(s, node) : 0;
+  return (op == RETC_OP_CONTRACT || op == RETC_OP_ADD) && retc_is_on_grid(node_at(s, node)) ? retention_beside(s, node) : 0;
+}
+
+uint32_t retc_growth_row_measures(const retc_fuse_state *s, uint32_t node) {
+  retc_op op = node_at(s, node)->op;
+  bool measure = op == RETC_OP_ABS || op == RETC_OP_REDUCE_MAX || op == RETC_OP_RESHAPE || op == RETC_OP_REPEAT;
+  if (!measure || !retc_is_on_grid(node_at(s, node)) || !in_anchor(s, node_at(s, node)->inputs[0].index, "retention")) return 0;
+  return s->home[node_at(s, node)->inputs[0].index];
 }
 
 uint32_t retc_growth_chunk_boundary(const retc_fuse_state *s, uint32_t node) {
@@ -129,9 +128,11 @@ bool retc_prologue_view(const retc_fuse_state *s, uint32_t user, int operand, ui
   return node_at(s, node)->op == RETC_OP_RESHAPE;
 }
 
-/* Operations cheap enough to be computed again by every user. A gather reads a row of a table: it is stored once. */
+/* Operations cheap enough to be computed again by every user. A gather reads a row of a table, and what is rounded from
+ * f64 is a table made of exp, sin or cos: they are stored once. */
 static bool is_tree(const retc_fuse_state *s, uint32_t node) {
   retc_op op = node_at(s, node)->op;
+  if (op == RETC_OP_CAST && node_at(s, node_at(s, node)->inputs[0].index)->type.dtype == RETC_DTYPE_F64) return false;
   return (traits(s, node) & RETC_TRAIT_POINTWISE) || op == RETC_OP_TAIL || op == RETC_OP_POSITIONS;
 }
 

@@ -52,8 +52,9 @@ retc_buffer_id retc_lower_buffer(const retc_lowering *l, retc_value value) {
   return operand ? operand->buffer : (retc_buffer_id){0};
 }
 
-static bool is_position(const retc_node *node) {
-  return node->op == RETC_OP_INPUT && node->type.shape.rank == 0 && node->type.dtype == RETC_DTYPE_I64;
+bool retc_lower_is_scalar(const retc_node *node, retc_dim_name *out_name) {
+  return node->op == RETC_OP_INPUT && node->type.shape.rank == 0 && node->type.dtype == RETC_DTYPE_I64 &&
+         retc_dim_parse(node->name, strlen(node->name), out_name);
 }
 
 static bool is_result(const lower_state *s, const retc_lowering *l, uint32_t node) {
@@ -81,7 +82,9 @@ static void collect(const lower_state *s, retc_lowering *l) {
     if (node->region.index != l->region.index) continue;
     for (int k = 0; k < node->input_count; k++) {
       retc_value in = node->inputs[k];
-      if (retc_lower_is_inside(l, in) || is_position(retc_lower_node(l, in)) || find_operand(l, in)) continue;
+      retc_dim_name scalar;
+      if (retc_lower_is_inside(l, in) || retc_lower_is_scalar(retc_lower_node(l, in), &scalar)) continue;
+      if (find_operand(l, in)) continue;
       RETC_VEC_PUSH(l->arena, l->operands, ((retc_operand){.value = in}));
     }
     if (is_result(s, l, i)) RETC_VEC_PUSH(l->arena, l->results, ((retc_value){i}));
@@ -106,8 +109,9 @@ static void print_node(const retc_lowering *l, uint32_t index, uint32_t first, r
   retc_text_printf(out_text, "%s", retc_op_get_info(node->op)->name);
   for (int k = 0; k < node->input_count; k++) {
     retc_value in = node->inputs[k];
+    retc_dim_name scalar;
     if (retc_lower_is_inside(l, in)) retc_text_printf(out_text, " %u", in.index - first);
-    else if (is_position(retc_lower_node(l, in))) retc_text_add(out_text, " P");
+    else if (retc_lower_is_scalar(retc_lower_node(l, in), &scalar)) retc_text_printf(out_text, " %s", retc_dim_text(scalar));
     else retc_text_printf(out_text, " o%zu", operand_number(l, in));
   }
   const retc_attributes *a = &node->attributes;
@@ -288,6 +292,7 @@ static int result_buffer(lower_state *s, const retc_region *region, retc_value v
     if (state.index) return input_buffer(s, state);
     buffer.kind = RETC_PLAN_OUTPUT;
     buffer.name = output->name;
+    break; /* other names of the same value are names of the same buffer */
   }
   return add_buffer(s, buffer);
 }
@@ -327,6 +332,13 @@ static retc_status lower_graph(lower_state *s, const retc_graph *graph) {
   s->buffer_of = RETC_NEW_ARRAY(s->arena, int, graph->nodes.count);
   for (size_t i = 0; i < graph->nodes.count; i++) s->buffer_of[i] = -1;
   for (uint32_t r = 1; r < graph->regions.count; r++) RETC_TRY(lower_region(s, (retc_region_id){r}, &entry));
+  for (size_t i = 0; i < graph->outputs.count; i++) {
+    const retc_output *output = &graph->outputs.items[i];
+    int buffer = s->buffer_of[output->value.index];
+    if (buffer < 0 || s->plan->buffers.items[buffer].kind != RETC_PLAN_OUTPUT) continue;
+    retc_plan_output named = {retc_arena_strdup(&s->plan->arena, output->name), buffer};
+    RETC_VEC_PUSH(&s->plan->arena, entry.outputs, named);
+  }
   RETC_VEC_PUSH(&s->plan->arena, s->plan->entries, entry);
   return RETC_OK;
 }
@@ -338,7 +350,7 @@ retc_status retc_lower(const retc_pass_context *cx) {
   retc_plan *plan = retc_plan_create();
   compilation->plan = plan;
   plan->vocabulary_size = cx->network->vocabulary_size;
-  plan->chunk_length = cx->chunk_length;
+  plan->chunk_length = cx->build.chunk_length;
   plan->bos_token = cx->network->bos_token;
   plan->eos_token = cx->network->eos_token;
   lower_state s = {.cx = cx, .arena = &arena, .plan = plan};

@@ -45,6 +45,8 @@ const retc_node *retc_lower_node(const retc_lowering *l, retc_value value);
 bool retc_lower_is_inside(const retc_lowering *l, retc_value value);
 /* The buffer of an operand or a result. */
 retc_buffer_id retc_lower_buffer(const retc_lowering *l, retc_value value);
+/* The scalar that an input of rank 0 stands for (P, E): its name is a row of dims.def. */
+bool retc_lower_is_scalar(const retc_node *node, retc_dim_name *out_name);
 /* Adds a buffer of numbers; equal ones are shared. */
 retc_buffer_id retc_lower_constant(retc_lowering *l, const char *name, retc_dtype dtype, const retc_shape *shape,
                                    const double *numbers);
@@ -103,6 +105,11 @@ static inline retc_expr retc_select(retc_lowering *l, retc_expr a, retc_expr b, 
 static inline retc_expr retc_load(retc_lowering *l, retc_buffer_id buffer, const retc_expr *indices) {
   return retc_expr_load(l->kernel, buffer, indices);
 }
+/* Row reductions: RETC_PARTIALS strided partial results, element x in partial x mod RETC_PARTIALS, and a fixed tree over
+ * them. `partials` allocates and fills the buffer, `tree` combines it into one value. */
+enum { RETC_PARTIALS = 16 };
+retc_buffer_id retc_lower_partials(retc_lowering *l, retc_dtype dtype, double start);
+retc_expr retc_lower_tree(retc_lowering *l, retc_buffer_id partial, retc_kernel_op combine);
 /* Zeroes rows x columns of a private f32 buffer of rank 2. */
 void retc_lower_zero(retc_lowering *l, retc_buffer_id buffer, int64_t rows, retc_expr columns);
 

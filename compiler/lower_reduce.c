@@ -6,6 +6,7 @@
 
 bool retc_anchor_reduce_matches(const retc_graph *graph, const retc_node *node) {
   (void)graph;
+  if (retc_is_on_grid(node)) return false; /* retention's own */
   return node->op == RETC_OP_REDUCE_SUM || node->op == RETC_OP_REDUCE_MEAN || node->op == RETC_OP_REDUCE_MAX;
 }
 
@@ -14,10 +15,33 @@ void retc_anchor_reduce_schedule(const retc_graph *graph, const retc_node *node,
   (void)graph, (void)node, (void)profile, (void)region;
 }
 
-enum { partial_count = 16 };
+enum { partial_count = RETC_PARTIALS };
 
-static retc_expr combine(retc_lowering *l, retc_expr a, retc_expr b) {
-  return retc_lower_node(l, l->anchor)->op == RETC_OP_REDUCE_MAX ? retc_max(l, a, b) : retc_add(l, a, b);
+static retc_kernel_op combine(const retc_lowering *l) {
+  return retc_lower_node(l, l->anchor)->op == RETC_OP_REDUCE_MAX ? RETC_KERNEL_OP_MAX : RETC_KERNEL_OP_ADD;
+}
+
+retc_buffer_id retc_lower_partials(retc_lowering *l, retc_dtype dtype, double start) {
+  retc_writer *w = &l->writer;
+  retc_buffer_id partial = retc_write_alloc(w, "partial", RETC_SCOPE_PRIVATE, dtype, 1, (int64_t[]){partial_count});
+  retc_expr zero = retc_int(l, 0);
+  retc_expr lane = retc_write_for(w, "lane", RETC_LOOP_VECTOR, zero, retc_int(l, partial_count), 1);
+  retc_write_store(w, partial, &lane, retc_expr_number(l->kernel, dtype, start));
+  retc_write_end(w);
+  return partial;
+}
+
+retc_expr retc_lower_tree(retc_lowering *l, retc_buffer_id partial, retc_kernel_op combine_op) {
+  retc_writer *w = &l->writer;
+  retc_expr zero = retc_int(l, 0);
+  for (int64_t half = partial_count / 2; half; half /= 2) {
+    retc_expr lane = retc_write_for(w, "lane", RETC_LOOP_VECTOR, zero, retc_int(l, half), 1);
+    retc_expr other = retc_add(l, lane, retc_int(l, half));
+    retc_expr both = retc_expr_binary(l->kernel, combine_op, retc_load(l, partial, &lane), retc_load(l, partial, &other));
+    retc_write_store(w, partial, &lane, both);
+    retc_write_end(w);
+  }
+  return retc_load(l, partial, &zero);
 }
 
 static void write_partials(retc_lowering *l, retc_buffer_id partial, int64_t extent, retc_index *at, int axis) {
@@ -35,22 +59,11 @@ static void write_partials(retc_lowering *l, retc_buffer_id partial, int64_t ext
     slot = retc_mod(l, x, retc_int(l, partial_count));
     at[axis] = retc_at(x);
   }
-  retc_expr value = combine(l, retc_load(l, partial, &slot), retc_lower_value(l, node->inputs[0], at));
+  retc_expr value = retc_lower_value(l, node->inputs[0], at);
+  value = retc_expr_binary(l->kernel, combine(l), retc_load(l, partial, &slot), value);
   retc_write_store(w, partial, &slot, value);
   retc_write_end(w);
   if (lanes) retc_write_end(w);
-}
-
-static retc_expr write_tree(retc_lowering *l, retc_buffer_id partial) {
-  retc_writer *w = &l->writer;
-  retc_expr zero = retc_int(l, 0);
-  for (int64_t half = partial_count / 2; half; half /= 2) {
-    retc_expr lane = retc_write_for(w, "lane", RETC_LOOP_VECTOR, zero, retc_int(l, half), 1);
-    retc_expr other = retc_add(l, lane, retc_int(l, half));
-    retc_write_store(w, partial, &lane, combine(l, retc_load(l, partial, &lane), retc_load(l, partial, &other)));
-    retc_write_end(w);
-  }
-  return retc_load(l, partial, &zero);
 }
 
 retc_status retc_anchor_reduce_lower(retc_lowering *l) {
@@ -64,13 +77,10 @@ retc_status retc_anchor_reduce_lower(retc_lowering *l) {
   retc_expr row = retc_write_for(w, "row", RETC_LOOP_PARALLEL, zero, rows, 1);
   retc_index at[RETC_RANK_MAX];
   retc_lower_row(l, shape, axis, row, at);
-  retc_buffer_id partial = retc_write_alloc(w, "partial", RETC_SCOPE_PRIVATE, dtype, 1, (int64_t[]){partial_count});
-  retc_expr lane = retc_write_for(w, "lane", RETC_LOOP_VECTOR, zero, retc_int(l, partial_count), 1);
-  double start = node->op == RETC_OP_REDUCE_MAX ? -(double)INFINITY : 0;
-  retc_write_store(w, partial, &lane, retc_expr_number(l->kernel, dtype, start));
-  retc_write_end(w);
+  double start = node->op == RETC_OP_REDUCE_MAX ? (double)-INFINITY : 0;
+  retc_buffer_id partial = retc_lower_partials(l, dtype, start);
   write_partials(l, partial, shape->dim[axis], at, axis);
-  retc_expr result = write_tree(l, partial);
+  retc_expr result = retc_lower_tree(l, partial, combine(l));
   if (node->op == RETC_OP_REDUCE_MEAN) {
     result = retc_div(l, result, retc_expr_number(l->kernel, dtype, (double)shape->dim[axis]));
   }

@@ -32,6 +32,7 @@ typedef struct retention {
   retc_lowering *l;
   retc_rows q, k, v;
   retc_value result, state, log_decay;
+  retc_value score_sum, state_peak;          /* results [B,T,H,1], or none */
   int64_t heads, repeat, chunk, padded;      /* padded: chunk rounded up to 16, the tile's row count */
   int64_t block, columns, scores;            /* of the schedule: rows of a block, lanes of values and of scores */
   retc_buffer_id decay, key_tile, state_buffer;
@@ -53,6 +54,20 @@ static retc_value find_in_region(const retc_lowering *l, retc_op op, retc_value 
   return (retc_value){0};
 }
 
+/* The results that leave the grid, told apart by what they are made of. */
+static void describe_results(retc_lowering *l, retention *r) {
+  for (uint32_t i = 1; i < l->graph->nodes.count; i++) {
+    const retc_node *node = &l->graph->nodes.items[i];
+    if (node->region.index != l->region.index || node->op != RETC_OP_UNCHUNK) continue;
+    const retc_node *source = retc_lower_node(l, node->inputs[0]);
+    if (source->op == RETC_OP_REPEAT) source = retc_lower_node(l, source->inputs[0]);
+    if (source->op == RETC_OP_RESHAPE) source = retc_lower_node(l, source->inputs[0]);
+    if (source->op == RETC_OP_REDUCE_MAX) r->state_peak = (retc_value){i};
+    else if (source->op == RETC_OP_CONTRACT) r->score_sum = (retc_value){i};
+    else r->result = (retc_value){i};
+  }
+}
+
 static bool describe(retc_lowering *l, retention *r) {
   const retc_node *scan = retc_lower_node(l, l->anchor);
   const retc_node *update = retc_lower_node(l, scan->inputs[0]);
@@ -60,7 +75,7 @@ static bool describe(retc_lowering *l, retention *r) {
   const retc_node *decayed = retc_lower_node(l, update->inputs[0]);
   retc_value cross = find_in_region(l, RETC_OP_CONTRACT, l->anchor);
   retc_value mask = find_in_region(l, RETC_OP_DECAY_MASK, (retc_value){0});
-  r->result = find_in_region(l, RETC_OP_UNCHUNK, (retc_value){0});
+  describe_results(l, r);
   if (decayed->op != RETC_OP_CONTRACT || !cross.index || !mask.index || !r->result.index) return false;
   if (!retc_rows_describe(l, retc_lower_node(l, cross)->inputs[0], &r->q)) return false;
   if (!retc_rows_describe(l, decayed->inputs[0], &r->k) || !retc_rows_describe(l, update->inputs[1], &r->v)) return false;
@@ -184,6 +199,58 @@ static void write_scores(retention *r) {
   retc_write_end(w);
 }
 
+static retc_expr absolute(retention *r, retc_expr a) { return retc_expr_unary(r->l->kernel, RETC_KERNEL_OP_ABS, a); }
+
+static void store_row_measure(retention *r, retc_value result, retc_expr row, retc_expr value) {
+  retc_lowering *l = r->l;
+  retc_index to[4] = {retc_at(r->b), retc_at(retc_add(l, r->start, row)), retc_at(r->h), retc_at(retc_int(l, 0))};
+  retc_lower_store(l, result, to, value);
+}
+
+static void write_score_sums(retention *r) {
+  retc_lowering *l = r->l;
+  retc_writer *w = &l->writer;
+  retc_expr zero = retc_int(l, 0), width = retc_int(l, RETC_PARTIALS);
+  retc_expr i = retc_write_for(w, "i", RETC_LOOP_SERIAL, zero, retc_int(l, r->rows), 1);
+  retc_expr row = retc_write_let(w, "score_row", retc_add(l, r->row, i));
+  retc_expr end = retc_write_let(w, "score_end", retc_add(l, row, retc_int(l, 1)));
+  retc_buffer_id partial = retc_lower_partials(l, RETC_DTYPE_F32, 0);
+  retc_expr j = retc_write_for(w, "j", RETC_LOOP_SERIAL, zero, end, RETC_PARTIALS);
+  retc_expr lane = retc_write_for(w, "lane", RETC_LOOP_VECTOR, zero, retc_min(l, width, retc_sub(l, end, j)), 1);
+  retc_expr score = absolute(r, retc_load(l, r->score_tile, (retc_expr[]){i, retc_add(l, j, lane)}));
+  retc_write_store(w, partial, &lane, retc_add(l, retc_load(l, partial, &lane), score));
+  retc_write_end(w);
+  retc_write_end(w);
+  store_row_measure(r, r->score_sum, row, retc_lower_tree(l, partial, RETC_KERNEL_OP_ADD));
+  retc_write_end(w);
+}
+
+/* max_v sum_k |S[k,v]| of the state that the chunk starts with, for each of its rows. */
+static void write_state_peak(retention *r) {
+  retc_lowering *l = r->l;
+  retc_writer *w = &l->writer;
+  retc_expr zero = retc_int(l, 0), values = retc_int(l, r->v.width), width = retc_int(l, RETC_PARTIALS);
+  retc_buffer_id sums = alloc(r, "state_sum", 1, r->v.width), partial = retc_lower_partials(l, RETC_DTYPE_F32, 0);
+  retc_lower_zero(l, sums, 1, values);
+  retc_expr x = retc_write_for(w, "x", RETC_LOOP_SERIAL, zero, retc_int(l, r->k.width), 1);
+  retc_expr lane = retc_write_for(w, "lane", RETC_LOOP_VECTOR, zero, values, 1);
+  retc_expr size = absolute(r, retc_load(l, r->state_buffer, (retc_expr[]){r->b, r->h, x, lane}));
+  retc_expr at[2] = {zero, lane};
+  retc_write_store(w, sums, at, retc_add(l, retc_load(l, sums, at), size));
+  retc_write_end(w);
+  retc_write_end(w);
+  retc_expr v = retc_write_for(w, "v", RETC_LOOP_SERIAL, zero, values, RETC_PARTIALS);
+  lane = retc_write_for(w, "lane", RETC_LOOP_VECTOR, zero, retc_min(l, width, retc_sub(l, values, v)), 1);
+  retc_expr sum = retc_load(l, sums, (retc_expr[]){zero, retc_add(l, v, lane)});
+  retc_write_store(w, partial, &lane, retc_max(l, retc_load(l, partial, &lane), sum));
+  retc_write_end(w);
+  retc_write_end(w);
+  retc_expr peak = retc_write_let(w, "peak", retc_lower_tree(l, partial, RETC_KERNEL_OP_MAX));
+  retc_expr i = retc_write_for(w, "i", RETC_LOOP_SERIAL, r->first, r->end, 1);
+  store_row_measure(r, r->state_peak, i, peak);
+  retc_write_end(w);
+}
+
 static void write_outputs(retention *r, retc_expr column, int64_t width) {
   retc_lowering *l = r->l;
   retc_writer *w = &l->writer;
@@ -221,6 +288,7 @@ static void write_block(retention *r, retc_expr row, int64_t rows) {
   retc_rows_write(l, &r->q, r->b, t, r->h, r->query_tile, at, 2, 1);
   retc_write_end(w);
   write_scores(r);
+  if (r->score_sum.index) write_score_sums(r);
   for_columns(r, write_outputs);
 }
 
@@ -310,6 +378,7 @@ retc_status retc_anchor_retention_lower(retc_lowering *l) {
   r.start = retc_write_let(w, "start", retc_sub(l, retc_mul(l, n, chunk), pending));
   r.end = retc_write_let(w, "end", retc_min(l, chunk, retc_sub(l, retc_dim_expr(l, RETC_NAMED(T)), r.start)));
   write_keys(&r);
+  if (r.state_peak.index) write_state_peak(&r);
   write_rows(&r);
   write_state(&r);
   retc_write_end(w);

@@ -109,6 +109,8 @@ int64_t retc_lower_step(const retc_lowering *l, retc_value value) {
     while (split && from % step) step /= 2;
   }
   if (node->op == RETC_OP_REPEAT && node->attributes.integer[0] == shape->rank - 1) step = 1;
+  /* The lanes then run along an inner axis of the operand, where splits were not asked about. */
+  if (node->op == RETC_OP_TRANSPOSE && retc_lower_is_inside(l, node->inputs[0])) step = 1;
   return step;
 }
 
@@ -141,6 +143,7 @@ static retc_expr apply(retc_lowering *l, const retc_node *node, const retc_expr 
     case RETC_OP_SQRT: return retc_expr_unary(k, RETC_KERNEL_OP_SQRT, in[0]);
     case RETC_OP_RSQRT:
       return retc_div(l, retc_expr_number(k, dtype, 1), retc_expr_unary(k, RETC_KERNEL_OP_SQRT, in[0]));
+    case RETC_OP_FLOOR: return retc_expr_unary(k, RETC_KERNEL_OP_FLOOR, in[0]);
     case RETC_OP_EXP: return retc_expr_unary(k, RETC_KERNEL_OP_EXP, in[0]);
     case RETC_OP_SIN: return retc_expr_unary(k, RETC_KERNEL_OP_SIN, in[0]);
     case RETC_OP_COS: return retc_expr_unary(k, RETC_KERNEL_OP_COS, in[0]);
@@ -175,6 +178,12 @@ static retc_expr lower_indexing(retc_lowering *l, const retc_node *node, const r
       mapped[axis] = retc_at(retc_div(l, element(l, indices[axis]), retc_int(l, node->attributes.integer[1])));
       return retc_lower_value(l, node->inputs[0], mapped);
     }
+    case RETC_OP_TRANSPOSE: {
+      int64_t first = node->attributes.integer[0], second = node->attributes.integer[1];
+      mapped[first] = indices[second];
+      mapped[second] = indices[first];
+      return retc_lower_value(l, node->inputs[0], mapped);
+    }
     case RETC_OP_TAIL: {
       retc_expr skipped = retc_sub(l, retc_dim_expr(l, RETC_NAMED(T)), retc_dim_expr(l, RETC_NAMED(L)));
       mapped[1].base = retc_add(l, skipped, indices[1].base);
@@ -196,8 +205,8 @@ retc_expr retc_lower_value(retc_lowering *l, retc_value value, const retc_index 
   if (l->computed.index && value.index == l->computed.index) return l->computed_as;
   const retc_node *node = retc_lower_node(l, value);
   if (!retc_lower_is_inside(l, value)) {
-    bool position = node->type.shape.rank == 0 && node->type.dtype == RETC_DTYPE_I64;
-    return position ? retc_dim_expr(l, RETC_NAMED(P)) : load_operand(l, value, indices);
+    retc_dim_name scalar;
+    return retc_lower_is_scalar(node, &scalar) ? retc_dim_expr(l, ~(retc_dim)scalar) : load_operand(l, value, indices);
   }
   if (node->op == RETC_OP_CONST) return lower_constant(l, node, indices);
   if (retc_op_get_info(node->op)->traits & RETC_TRAIT_POINTWISE) return lower_pointwise(l, node, indices);

@@ -1,9 +1,14 @@
 /* What a model description means, whatever dialect it was written in: sizes, choices of mathematics, constants and
- * tensor names. Dialects fill it, network_build.c makes the graph of it, `explain` will print it.
+ * tensor names. Dialects fill it, network_build.c makes the graph of it, `explain` prints it.
  *
- * Notation of a layer on x[b,t,d] (docs/mathematics.md has the sources):
- *   x = x + Wo (gate(norm_h(retention(q, k, v)), Wg y)), y = norm(x), q k v = Wq y, Wk y, Wv y
- *   x = x + Wdown (act(Wgate y) * (Wup y)),              y = norm(x) */
+ * A layer on x[b,t,d], with a = residual_scale (docs/mathematics.md has the sources):
+ *   before (norm_place):  x = a x + R(N(x));   x = a x + F(N(x))
+ *   after:                x = N(a x + R(x));   x = N(a x + F(x))
+ *   branch:               x = a x + N(R(x));   x = a x + N(F(x))
+ *   R(y) = Wo (U(retention(q, k, v)) * gate_activation(Wg y)), U the head norm, q k v = Wq y, Wk y, Wv y
+ *   F(y) = Wdown (act(Wgate y) * (Wup y))   when feed_gate has a weight
+ *          Wdown inner_norm(act(Wup y))     otherwise
+ * and every W may have a bias. */
 #ifndef RETC_COMPILER_NETWORK_H
 #define RETC_COMPILER_NETWORK_H
 
@@ -12,7 +17,7 @@
 #include "base/status.h"
 #include "ir/graph.h"
 
-/* One tensor of the checkpoint as the network uses it. */
+/* One tensor of the checkpoint as the network uses it. A name of NULL: the network has none. */
 typedef struct retc_network_tensor {
   const char *name; /* in the checkpoint */
   retc_dtype dtype; /* in memory: matrices as stored, vectors f32 */
@@ -20,11 +25,49 @@ typedef struct retc_network_tensor {
   int64_t dim[2];   /* matrices [out, in] */
 } retc_network_tensor;
 
-/* The tensors of one layer; a name of NULL: the network has none. */
+typedef struct retc_network_linear {
+  retc_network_tensor weight, bias; /* y = x W^T + b */
+} retc_network_linear;
+
+typedef enum retc_norm_kind {
+  RETC_NORM_NONE,
+  RETC_NORM_RMS,   /* w x / sqrt(mean(x^2) + eps) */
+  RETC_NORM_LAYER, /* w (x - mean) / sqrt(var + eps) + b */
+} retc_norm_kind;
+
+typedef struct retc_network_norm {
+  retc_norm_kind kind;
+  double eps;
+  retc_network_tensor weight, bias;
+} retc_network_norm;
+
 typedef struct retc_network_layer {
-  retc_network_tensor retention_norm, query, key, value, gate, head_norm, output;
-  retc_network_tensor feed_norm, feed_gate, feed_up, feed_down;
+  retc_network_norm retention_norm, head_norm, feed_norm, inner_norm;
+  retc_network_linear query, key, value, gate, output;
+  retc_network_linear feed_gate, feed_up, feed_down;
+  const double *theta; /* [K/2], radians a position */
 } retc_network_layer;
+
+typedef enum retc_norm_place { RETC_PLACE_BEFORE, RETC_PLACE_AFTER, RETC_PLACE_BRANCH } retc_norm_place;
+
+/* How the forms scale o; r is plain retention, S_m = 1 + g + ... + g^(m-1), abs the sum of |q.k| g^(i-j) of the rows
+ * of r's own chunk.
+ *   plain       o = r in every form
+ *   torchscale  parallel:  r / (sqrt(S_(n+1)) clamp(abs / sqrt(S_(n+1)), 1, 50000))
+ *               recurrent: r / sqrt(S_(n+1))
+ *               chunkwise: r / (sqrt(S_(i+1)) max(1, abs / sqrt(S_(i+1)), z)), i the row of the chunk,
+ *                          z = max_v sum_k |S_b[k,v]| / S_C of the state at the chunk's start */
+typedef enum retc_normaliser { RETC_NORMALISER_PLAIN, RETC_NORMALISER_TORCHSCALE } retc_normaliser;
+
+/* Layout of the state that upstream keeps: [B,H,K,V], or [B,H,V,K] scaled as the form does, with the scale beside it
+ * as [H] or [B,H,1,1]. */
+typedef enum retc_state_layout { RETC_STATE_KEY_VALUE, RETC_STATE_TORCHSCALE, RETC_STATE_SYNCDOTH } retc_state_layout;
+
+/* One decision of the importer, for `explain`. */
+typedef struct retc_network_note {
+  const char *what, *chosen;
+  const char *source; /* "hidden_size", "tensor model.norm.weight", "default", "upstream" */
+} retc_network_note;
 
 typedef struct retc_network {
   const char *dialect;
@@ -36,25 +79,47 @@ typedef struct retc_network {
   int64_t value_width;      /* V, of one head */
   int64_t feed_width;       /* F */
   int64_t vocabulary_size;
-  int64_t chunk_length;     /* default of sessions and of the chunkwise form */
+  int64_t chunk_length;     /* default of sessions */
+  int64_t form_chunk_length; /* default of the chunkwise form */
   int64_t bos_token, eos_token; /* -1: none */
-  double norm_eps;
-  double query_scale;       /* on q before the rotation */
-  retc_op activation;       /* of the feed-forward gate */
-  retc_op gate_activation;  /* of the output gate */
+  double embedding_scale;   /* on the embedding; 1: none */
+  double residual_scale;    /* alpha */
+  double query_scale, key_scale; /* before the rotation */
+  retc_norm_place norm_place;
+  retc_normaliser normaliser;
+  retc_state_layout state_layout;
+  retc_op activation;       /* of the feed-forward */
+  retc_op gate_activation;  /* of the output gate; the gate is there when layers have its weight */
   retc_op feature_map;      /* on q and k before the rotation; RETC_OP_INPUT: none */
-  bool output_gate;
   const char *rotation_pairs; /* "half" or "adjacent" */
-  const double *theta;      /* [K/2], radians a position */
   const double *log_decay;  /* [H], ln gamma */
-  retc_network_tensor embedding, final_norm, head; /* head equals embedding when tied */
+  double z_loss;            /* coefficient of mean(ln(logsumexp(logits))) in the loss */
+  retc_network_tensor embedding;
+  retc_network_norm embedding_norm, final_norm;
+  retc_network_linear head; /* its weight equals embedding when tied */
   const retc_network_layer *layer; /* [layers] */
+  RETC_VEC(retc_network_note) notes;
+  RETC_VEC(const char *) ignored; /* config keys without effect */
 } retc_network;
 
-/* The two entries as graphs, of composite operations, with this chunk length:
- *   "step"   tokens i64[B,T], P -> logits f32[B,L,V]; states S.<l>, pending_k.<l>, pending_v.<l> replaced
- *   "state"  P -> state_<l> f32[B,H,K,V], the states after P tokens */
-retc_status retc_network_build(const retc_network *network, int64_t chunk_length, retc_diagnostics *diagnostics,
-                               retc_graph **out_step, retc_graph **out_state);
+/* Records a decision; `chosen` is a printf format. */
+void retc_network_explain(retc_network *network, retc_arena *arena, const char *what, const char *source,
+                          const char *chosen, ...) __attribute__((format(printf, 5, 6)));
+
+typedef enum retc_form { RETC_FORM_SESSION, RETC_FORM_PARALLEL, RETC_FORM_RECURRENT, RETC_FORM_CHUNKWISE } retc_form;
+
+typedef struct retc_network_options {
+  retc_form form;       /* whose normalisers and state are built; a session has the recurrent form's */
+  int64_t chunk_length; /* for the parallel form: at least the number of tokens */
+  bool padded;          /* rows may begin with padding: an input pads i64[B] counts each row's */
+} retc_network_options;
+
+/* The two entries as graphs, of composite operations:
+ *   "step"   tokens i64[B,T], P [, pads i64[B]] -> logits f32[B,L,V]; states S.<l>, pending_k.<l>, pending_v.<l>
+ *            replaced
+ *   "state"  P [, pads] -> state_<l> f32 and, where upstream has it, scale_<l> f32: upstream's state of this form
+ *            after P tokens, in its layout */
+retc_status retc_network_build(const retc_network *network, const retc_network_options *options,
+                               retc_diagnostics *diagnostics, retc_graph **out_step, retc_graph **out_state);
 
 #endif

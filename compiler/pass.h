@@ -8,7 +8,7 @@
 typedef struct retc_pass_context {
   retc_diagnostics *diagnostics;
   const retc_network *network;
-  int64_t chunk_length;
+  retc_network_options build;
   retc_compilation *compilation; /* whole passes change it; graph passes ask only for its profile */
 } retc_pass_context;
 

@@ -7,13 +7,9 @@
 
 static retc_status import(retc_source *source, const char *config_path, retc_diagnostics *diagnostics) {
   retc_config *config;
-  const retc_dialect *dialect;
   RETC_TRY(retc_config_open(config_path, diagnostics, &config));
-  retc_status status = retc_dialect_find(config, diagnostics, &dialect);
-  if (status == RETC_OK) {
-    source->network.dialect = dialect->name;
-    status = dialect->import(config, source->checkpoint, &source->arena, diagnostics, &source->network);
-  }
+  retc_status status =
+      retc_dialect_import(config, source->checkpoint, &source->arena, diagnostics, &source->network);
   retc_config_destroy(config);
   return status;
 }

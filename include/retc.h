@@ -78,6 +78,29 @@ retc_status retc_session_evaluate(retc_session *session, const int64_t *tokens, 
 /* Logits [B,V] of the last position. Lent until the next call that feeds tokens; NULL before the first. */
 const float *retc_session_logits(const retc_session *session);
 
+/* Text. A model whose directory has a tokenizer.model has SentencePiece's tokens; one of 256 tokens and no tokenizer
+ * file has bytes. RETC_INVALID for any other, and RETC_FAILED when the library was built without SentencePiece; token ids
+ * work all the same. The tokenizer may know fewer tokens than the model (V may be padded), not more. */
+
+/* The tokens of text[size], without bos and eos: out_tokens[count]. Lent until the next encode of this model. */
+retc_status retc_model_encode(retc_model *model, const char *text, size_t size, const int64_t **out_tokens,
+                              int64_t *out_count);
+/* What a text begins with and ends at: the config's ids, else the tokenizer's. -1: nothing, as in a model of bytes. */
+retc_status retc_model_text_bounds(retc_model *model, int64_t *out_bos, int64_t *out_eos);
+
+/* Turns tokens into text as they come. What it gives, put together, is the text of the whole sequence: only the bytes
+ * of an unfinished UTF-8 character are held back, at most 3. Start it with the prompt's tokens to get a continuation
+ * with its blanks right. The model must outlive it. */
+typedef struct retc_decoder retc_decoder;
+retc_status retc_decoder_create(retc_model *model, retc_decoder **out_decoder);
+void retc_decoder_destroy(retc_decoder *decoder);
+/* The text that tokens[count] bring, out_text[size] and a NUL. Lent until the next call on this decoder. A token
+ * without text, such as bos or one that the tokenizer does not know, brings none. */
+retc_status retc_decoder_add(retc_decoder *decoder, const int64_t *tokens, int64_t count, const char **out_text,
+                             size_t *out_size);
+/* What was held back, at the end of a text; lent likewise. */
+retc_status retc_decoder_finish(retc_decoder *decoder, const char **out_text, size_t *out_size);
+
 typedef struct retc_sampling {
   size_t struct_size; /* sizeof(retc_sampling) */
   float temperature;  /* 0: greedy, the first of the largest logits */

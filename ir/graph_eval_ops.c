@@ -68,6 +68,25 @@ static retc_status eval_repeat(const retc_eval_call *call, retc_tensor *o) {
   return RETC_OK;
 }
 
+static retc_status eval_transpose(const retc_eval_call *call, retc_tensor *o) {
+  const int first = (int)call->node->attributes.integer[0], second = (int)call->node->attributes.integer[1];
+  const retc_tensor *a = call->inputs[0];
+  int64_t count = retc_tensor_count(o);
+  for (int64_t x = 0; x < count; x++) {
+    int64_t index[RETC_RANK_MAX], rest = x, from = 0;
+    for (int i = o->rank - 1; i >= 0; i--) {
+      index[i] = rest % o->dim[i];
+      rest /= o->dim[i];
+    }
+    int64_t swapped = index[first];
+    index[first] = index[second];
+    index[second] = swapped;
+    for (int i = 0; i < a->rank; i++) from = from * a->dim[i] + index[i];
+    o->data[x] = a->data[from];
+  }
+  return RETC_OK;
+}
+
 static retc_status eval_tail(const retc_eval_call *call, retc_tensor *o) {
   const retc_tensor *a = call->inputs[0];
   int64_t tokens = a->dim[1], last = o->dim[1], width = product(o, 2, o->rank);
@@ -219,6 +238,23 @@ static retc_status eval_norm(const retc_eval_call *call, retc_tensor *o) {
     const double *x = a + row * width;
     double scale = sqrt(dot(x, x, width) / (double)width + call->node->attributes.number);
     for (int64_t i = 0; i < width; i++) o->data[row * width + i] = x[i] / scale * (weight ? weight[i] : 1);
+  }
+  return RETC_OK;
+}
+
+static retc_status eval_layer_norm(const retc_eval_call *call, retc_tensor *o) {
+  const double *weight = call->node->input_count > 1 ? call->inputs[1]->data : NULL;
+  const double *bias = call->node->input_count > 2 ? call->inputs[2]->data : NULL;
+  int64_t width = o->dim[o->rank - 1], rows = product(o, 0, o->rank - 1);
+  for (int64_t row = 0; row < rows; row++) {
+    const double *x = call->inputs[0]->data + row * width;
+    double mean = 0, variance = 0;
+    for (int64_t i = 0; i < width; i++) mean += x[i] / (double)width;
+    for (int64_t i = 0; i < width; i++) variance += (x[i] - mean) * (x[i] - mean) / (double)width;
+    double scale = sqrt(variance + call->node->attributes.number);
+    for (int64_t i = 0; i < width; i++) {
+      o->data[row * width + i] = (x[i] - mean) / scale * (weight ? weight[i] : 1) + (bias ? bias[i] : 0);
+    }
   }
   return RETC_OK;
 }
@@ -415,6 +451,44 @@ static void retain_head(const retention *r, int64_t b, int64_t h, retc_tensor *r
   }
 }
 
+static double score_sum(const retention *r, int64_t b, int64_t n, int64_t i, int64_t group, const double *q,
+                        double log_decay) {
+  double sum = 0;
+  for (int64_t j = 0; j <= i; j++) {
+    const double *k = grid_row(&r->g, r->k, r->pending_k, b, n, j, r->key_value_heads * r->keys) + group * r->keys;
+    sum += fabs(dot(q, k, r->keys)) * decay_power(log_decay, i - j);
+  }
+  return sum;
+}
+
+static double state_peak(const retention *r, const double *state) {
+  double peak = 0;
+  for (int64_t y = 0; y < r->values; y++) {
+    double sum = 0;
+    for (int64_t x = 0; x < r->keys; x++) sum += fabs(state[x * r->values + y]);
+    peak = fmax(peak, sum);
+  }
+  return peak;
+}
+
+/* score_sum and state_peak of one batch row and head. */
+static void measure_head(const retention *r, retc_op op, int64_t b, int64_t h, retc_tensor *o) {
+  const grid *g = &r->g;
+  const int64_t size = r->keys * r->values, group = h * r->key_value_heads / r->heads;
+  double peak = 0;
+  copy_row(r->running, r->state + (b * r->heads + h) * size, size);
+  for (int64_t row = 0; row < g->offset + g->tokens; row++) {
+    int64_t n = row / g->chunk, i = row % g->chunk, t = row - g->offset, at = (b * g->tokens + t) * r->heads + h;
+    if (i == 0) peak = state_peak(r, r->running);
+    const double *k = grid_row(g, r->k, r->pending_k, b, n, i, r->key_value_heads * r->keys) + group * r->keys;
+    const double *v = grid_row(g, r->v, r->pending_v, b, n, i, r->key_value_heads * r->values) + group * r->values;
+    absorb(r->running, exp(r->log_decay[h]), k, v, r->keys, r->values);
+    if (t < 0) continue;
+    o->data[at] =
+        op == RETC_OP_STATE_PEAK ? peak : score_sum(r, b, n, i, group, r->q + at * r->keys, r->log_decay[h]);
+  }
+}
+
 /* cos and sin of position * theta, [t,p] each, one behind the other. */
 static void fill_angles(int64_t position, int64_t tokens, const retc_tensor *theta, double *cosine) {
   int64_t pairs = theta->dim[0];
@@ -428,7 +502,7 @@ static void fill_angles(int64_t position, int64_t tokens, const retc_tensor *the
 
 static retc_status eval_retention(const retc_eval_call *call, retc_tensor *results) {
   const retc_tensor *q = call->inputs[0], *k = call->inputs[1], *theta = call->inputs[4];
-  retention r = {.heads = q->dim[2], .key_value_heads = k->dim[2], .keys = q->dim[3], .values = results[0].dim[3],
+  retention r = {.heads = q->dim[2], .key_value_heads = k->dim[2], .keys = q->dim[3], .values = call->inputs[2]->dim[3],
                  .log_decay = call->inputs[3]->data, .v = call->inputs[2]->data, .state = call->inputs[6]->data,
                  .pending_k = call->inputs[7]->data, .pending_v = call->inputs[8]->data};
   int64_t position = 0, batch = q->dim[0];
@@ -447,11 +521,17 @@ static retc_status eval_retention(const retc_eval_call *call, retc_tensor *resul
   r.k = rotated_k;
   r.running = rotated_k + count_k;
 
+  const retc_op op = call->node->op;
   for (int64_t b = 0; b < batch; b++) {
-    for (int64_t h = 0; h < r.heads; h++) retain_head(&r, b, h, results);
+    for (int64_t h = 0; h < r.heads; h++) {
+      if (op == RETC_OP_RETENTION) retain_head(&r, b, h, results);
+      else measure_head(&r, op, b, h, results);
+    }
   }
-  carry(&r.g, r.k, r.pending_k, batch, r.key_value_heads * r.keys, results[2].data);
-  carry(&r.g, r.v, r.pending_v, batch, r.key_value_heads * r.values, results[3].data);
+  if (op == RETC_OP_RETENTION) {
+    carry(&r.g, r.k, r.pending_k, batch, r.key_value_heads * r.keys, results[2].data);
+    carry(&r.g, r.v, r.pending_v, batch, r.key_value_heads * r.values, results[3].data);
+  }
   free(scratch);
   return RETC_OK;
 }
@@ -466,7 +546,9 @@ static eval_function *const functions[RETC_OP_COUNT] = {
     [RETC_OP_DECAY_MASK] = eval_decay_mask, [RETC_OP_DECAY_POWERS] = eval_decay_powers,
     [RETC_OP_SCAN] = eval_scan,             [RETC_OP_CARRY] = eval_carry,
     [RETC_OP_RMS_NORM] = eval_norm,         [RETC_OP_RETENTION] = eval_retention,
-    [RETC_OP_FLUSH] = eval_flush,
+    [RETC_OP_FLUSH] = eval_flush,           [RETC_OP_SCORE_SUM] = eval_retention,
+    [RETC_OP_STATE_PEAK] = eval_retention,  [RETC_OP_TRANSPOSE] = eval_transpose,
+    [RETC_OP_LAYER_NORM] = eval_layer_norm,
 };
 
 retc_status retc_op_eval(const retc_eval_call *call, retc_tensor *results) {

@@ -28,6 +28,7 @@ double retc_pointwise_eval(const retc_node *node, double a, double b) {
     case RETC_OP_ABS: return fabs(a);
     case RETC_OP_SQRT: return sqrt(a);
     case RETC_OP_RSQRT: return 1 / sqrt(a);
+    case RETC_OP_FLOOR: return floor(a);
     case RETC_OP_EXP: return exp(a);
     case RETC_OP_SIN: return sin(a);
     case RETC_OP_COS: return cos(a);

@@ -242,6 +242,16 @@ static retc_status infer_repeat(const inference *in, retc_type *out_type) {
   return RETC_OK;
 }
 
+static retc_status infer_transpose(const inference *in, retc_type *out_type) {
+  *out_type = *in->types[0];
+  retc_dim *dim = out_type->shape.dim;
+  RETC_TRY(expect_integer(in, 0, "first", 0, out_type->shape.rank - 1));
+  RETC_TRY(expect_integer(in, 1, "second", 0, out_type->shape.rank - 1));
+  dim[in->attributes.integer[0]] = in->types[0]->shape.dim[in->attributes.integer[1]];
+  dim[in->attributes.integer[1]] = in->types[0]->shape.dim[in->attributes.integer[0]];
+  return RETC_OK;
+}
+
 static retc_status infer_tail(const inference *in, retc_type *out_type) {
   *out_type = *in->types[0];
   if (out_type->shape.rank < 2) return wrong(in, "input 1 is %s, expected [B,T,..]", show(in->types[0]).text);
@@ -328,8 +338,10 @@ static retc_status infer_norm(const inference *in, retc_type *out_type) {
   if (!isfinite(in->attributes.number) || in->attributes.number < 0) {
     return wrong(in, "eps is %g, expected a number of at least 0", in->attributes.number);
   }
-  if (in->input_count == 1) return RETC_OK;
-  return expect(in, 1, out_type->dtype, SHAPE(out_type->shape.dim[out_type->shape.rank - 1]));
+  for (int i = 1; i < in->input_count; i++) {
+    RETC_TRY(expect(in, i, out_type->dtype, SHAPE(out_type->shape.dim[out_type->shape.rank - 1])));
+  }
+  return RETC_OK;
 }
 
 static retc_status infer_chunk(const inference *in, retc_type *out_type) {
@@ -426,6 +438,13 @@ static retc_status infer_retention(const inference *in, retc_type *out_type) {
   RETC_TRY(expect(in, 5, RETC_DTYPE_I64, scalar));
   RETC_TRY(expect_state(in, 6, q, v));
   *out_type = (retc_type){RETC_DTYPE_F32, SHAPE(q[0], T, q[2], v[3])};
+  return RETC_OK;
+}
+
+/* A number for each token and head. */
+static retc_status infer_retention_row(const inference *in, retc_type *out_type) {
+  RETC_TRY(infer_retention(in, out_type));
+  out_type->shape.dim[3] = 1;
   return RETC_OK;
 }
 

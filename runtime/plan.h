@@ -23,7 +23,7 @@ typedef enum retc_plan_buffer_kind {
   RETC_PLAN_CONSTANT, /* numbers in the plan */
   RETC_PLAN_STATE,    /* lives as long as a session, zero at its start */
   RETC_PLAN_SCRATCH,  /* lives between two steps of one call, in a slot shared with others */
-  RETC_PLAN_INPUT,    /* the caller's, by name: "tokens" */
+  RETC_PLAN_INPUT,    /* the caller's, by name: "tokens", "pads" */
   RETC_PLAN_OUTPUT,   /* the caller reads it, by name: "logits", "state_0" */
 } retc_plan_buffer_kind;
 
@@ -56,9 +56,16 @@ typedef struct retc_plan_step {
   const char *region; /* the graph region it runs, for people */
 } retc_plan_step;
 
+/* What a caller reads after the entry, by name. Two names may stand for one buffer. */
+typedef struct retc_plan_output {
+  const char *name;
+  int buffer;
+} retc_plan_output;
+
 typedef struct retc_plan_entry {
   const char *name;
   RETC_VEC(retc_plan_step) steps;
+  RETC_VEC(retc_plan_output) outputs;
 } retc_plan_entry;
 
 typedef struct retc_plan {

@@ -103,6 +103,11 @@ static json_t *entry_json(const retc_plan *plan, const retc_plan_entry *entry) {
   }
   json_object_set_new(object, "name", words(entry->name));
   json_object_set_new(object, "steps", steps);
+  json_t *outputs = json_object();
+  for (size_t i = 0; i < entry->outputs.count; i++) {
+    json_object_set_new(outputs, entry->outputs.items[i].name, json_integer(entry->outputs.items[i].buffer));
+  }
+  json_object_set_new(object, "outputs", outputs);
   return object;
 }
 

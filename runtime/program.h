@@ -28,9 +28,23 @@ retc_status retc_run_create(retc_program *program, const retc_run_options *optio
 void retc_run_destroy(retc_run *run);
 void retc_run_reset(retc_run *run);
 int64_t retc_run_position(const retc_run *run);
+/* The input "pads" i64[B]: how many tokens each row begins with that are padding. Zero at first and after a reset;
+ * to be set before the first step. Read only by plans that were made for padded rows. */
+/* The position from which on tokens stand for zero vectors (dimension E); none at first and after a reset. */
+void retc_run_set_end(retc_run *run, int64_t position);
+void retc_run_set_padding(retc_run *run, const int64_t *counts);
 int64_t retc_run_batch(const retc_run *run);
 int64_t retc_run_max_tokens(const retc_run *run);
 int64_t retc_run_max_logits(const retc_run *run);
+
+/* Bytes that a session takes beside its arguments, and all sessions share; INT64_MAX when they do not fit. */
+typedef struct retc_run_sizes {
+  int64_t weights;    /* shared: weights as packed, and constants */
+  int64_t states;     /* all B rows */
+  int64_t scratch;    /* slots, outputs included */
+  int64_t per_thread; /* the kernels' private memory */
+} retc_run_sizes;
+retc_run_sizes retc_run_measure(const retc_plan *plan, const retc_run_options *options);
 
 /* Entry "step" on tokens[B,T] (row stride `row_stride` tokens), 1 <= T <= max_tokens, wanting the last L logits;
  * advances the position by T. RETC_INVALID for a token outside the vocabulary, before anything runs. */

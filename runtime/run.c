@@ -10,12 +10,14 @@ struct retc_run {
   const retc_program *program;
   retc_run_options options;
   int64_t position;
+  int64_t end;      /* dimension E */
   retc_dims dims;   /* of the call */
   int last_entry;   /* that ran; -1: none */
   void **addresses; /* one a plan buffer */
   void **states;    /* one a plan buffer; owned; NULL for those that are not states */
   void **slots;     /* owned */
   void *tokens;     /* owned; i64[B,T] of the call, without gaps */
+  void *pads;       /* owned; i64[B] */
   void *private_memory; /* owned; per thread the kernels' scratch, then room for the arguments of one call */
   int64_t private_bytes;  /* per thread */
   int64_t argument_offset;
@@ -33,20 +35,64 @@ static retc_dims dims_of_call(const retc_run *run, int64_t tokens, int64_t logit
   dims.value[RETC_DIM_T] = tokens;
   dims.value[RETC_DIM_L] = logits;
   dims.value[RETC_DIM_P] = run->position;
+  dims.value[RETC_DIM_E] = run->end;
   dims.value[RETC_DIM_N] = (run->position % chunk + tokens + chunk - 1) / chunk;
   return dims;
 }
 
 /* What no call exceeds: a call touches the most chunks when it starts on the last position of one, so
  * N = ceil((C - 1 + T) / C) = floor((T + C - 2) / C) + 1. */
-static retc_dims largest_dims(const retc_run *run) {
-  int64_t chunk = run->program->plan->chunk_length, tokens = run->options.max_tokens;
+static retc_dims largest_dims(const retc_plan *plan, const retc_run_options *options) {
+  int64_t chunk = plan->chunk_length, tokens = options->max_tokens;
   retc_dims dims = {0};
-  dims.value[RETC_DIM_B] = run->options.batch;
+  dims.value[RETC_DIM_B] = options->batch;
   dims.value[RETC_DIM_T] = tokens;
-  dims.value[RETC_DIM_L] = run->options.max_logits;
+  dims.value[RETC_DIM_L] = options->max_logits;
   dims.value[RETC_DIM_N] = (tokens + chunk - 2) / chunk + 1;
   return dims;
+}
+
+static int64_t add_bytes(int64_t a, int64_t b) { return a > INT64_MAX - b ? INT64_MAX : a + b; }
+
+static int64_t buffer_bytes(const retc_plan_buffer *buffer, const retc_dims *dims) {
+  int64_t elements = retc_plan_buffer_elements(buffer, dims), size = (int64_t)retc_dtype_size(buffer->dtype);
+  return elements > INT64_MAX / size ? INT64_MAX : elements * size;
+}
+
+/* A slot is as large as the largest buffer that the plan puts there, whether or not the slot lists it. */
+static int64_t slot_bytes(const retc_plan *plan, size_t slot, const retc_dims *dims, const char **out_name) {
+  int64_t most = 0;
+  *out_name = "an unused slot";
+  for (size_t i = 0; i < plan->buffers.count; i++) {
+    const retc_plan_buffer *buffer = &plan->buffers.items[i];
+    bool here = buffer->kind == RETC_PLAN_SCRATCH || buffer->kind == RETC_PLAN_OUTPUT;
+    if (!here || (size_t)buffer->slot != slot) continue;
+    int64_t bytes = buffer_bytes(buffer, dims);
+    if (bytes < most) continue;
+    most = bytes;
+    *out_name = buffer->name;
+  }
+  return most;
+}
+
+retc_run_sizes retc_run_measure(const retc_plan *plan, const retc_run_options *options) {
+  const retc_dims dims = largest_dims(plan, options);
+  retc_run_sizes sizes = {0};
+  for (size_t i = 0; i < plan->buffers.count; i++) {
+    const retc_plan_buffer *buffer = &plan->buffers.items[i];
+    bool fixed = buffer->kind == RETC_PLAN_WEIGHT || buffer->kind == RETC_PLAN_CONSTANT;
+    if (fixed) sizes.weights = add_bytes(sizes.weights, buffer_bytes(buffer, &dims));
+    if (buffer->kind == RETC_PLAN_STATE) sizes.states = add_bytes(sizes.states, buffer_bytes(buffer, &dims));
+  }
+  for (size_t slot = 0; slot < plan->slots.count; slot++) {
+    const char *name;
+    sizes.scratch = add_bytes(sizes.scratch, slot_bytes(plan, slot, &dims, &name));
+  }
+  for (size_t i = 0; i < plan->kernels.count; i++) {
+    int64_t bytes = plan->kernels.items[i].scratch_bytes;
+    if (bytes > sizes.per_thread) sizes.per_thread = bytes;
+  }
+  return sizes;
 }
 
 static retc_status alloc_states(retc_run *run, const retc_dims *dims, retc_diagnostics *diagnostics) {
@@ -60,23 +106,12 @@ static retc_status alloc_states(retc_run *run, const retc_dims *dims, retc_diagn
   return RETC_OK;
 }
 
-/* A slot is as large as the largest buffer that the plan puts there, whether or not the slot lists it. */
 static retc_status alloc_slots(retc_run *run, const retc_dims *dims, retc_diagnostics *diagnostics) {
   const retc_plan *plan = run->program->plan;
   for (size_t slot = 0; slot < plan->slots.count; slot++) {
-    int64_t most = 0;
-    const char *name = "an unused slot";
-    for (size_t i = 0; i < plan->buffers.count; i++) {
-      const retc_plan_buffer *buffer = &plan->buffers.items[i];
-      bool here = buffer->kind == RETC_PLAN_SCRATCH || buffer->kind == RETC_PLAN_OUTPUT;
-      if (!here || (size_t)buffer->slot != slot) continue;
-      int64_t elements = retc_plan_buffer_elements(buffer, dims), size = (int64_t)retc_dtype_size(buffer->dtype);
-      int64_t bytes = elements > INT64_MAX / size ? INT64_MAX : elements * size;
-      if (bytes < most) continue;
-      most = bytes;
-      name = buffer->name;
-    }
-    RETC_TRY(retc_memory_alloc(name, most, 1, diagnostics, &run->slots[slot]));
+    const char *name;
+    int64_t bytes = slot_bytes(plan, slot, dims, &name);
+    RETC_TRY(retc_memory_alloc(name, bytes, 1, diagnostics, &run->slots[slot]));
   }
   return RETC_OK;
 }
@@ -103,14 +138,14 @@ static void find_addresses(retc_run *run) {
       case RETC_PLAN_STATE: run->addresses[i] = run->states[i]; break;
       case RETC_PLAN_SCRATCH:
       case RETC_PLAN_OUTPUT: run->addresses[i] = run->slots[buffer->slot]; break;
-      case RETC_PLAN_INPUT: run->addresses[i] = run->tokens; break;
+      case RETC_PLAN_INPUT: run->addresses[i] = strcmp(buffer->name, "pads") ? run->tokens : run->pads; break;
     }
   }
 }
 
 static retc_status alloc_run(retc_run *run, retc_diagnostics *diagnostics) {
   const retc_plan *plan = run->program->plan;
-  const retc_dims dims = largest_dims(run);
+  const retc_dims dims = largest_dims(plan, &run->options);
   const retc_shape token_shape = {.rank = 2, .dim = {run->options.batch, run->options.max_tokens}};
   run->addresses = calloc(plan->buffers.count + 1, sizeof *run->addresses);
   run->states = calloc(plan->buffers.count + 1, sizeof *run->states);
@@ -120,6 +155,7 @@ static retc_status alloc_run(retc_run *run, retc_diagnostics *diagnostics) {
   }
   RETC_TRY(retc_memory_alloc("tokens", retc_shape_count(&token_shape, &dims), sizeof(int64_t), diagnostics,
                              &run->tokens));
+  RETC_TRY(retc_memory_alloc("pads", run->options.batch, sizeof(int64_t), diagnostics, &run->pads));
   RETC_TRY(alloc_states(run, &dims, diagnostics));
   RETC_TRY(alloc_slots(run, &dims, diagnostics));
   RETC_TRY(alloc_private(run, diagnostics));
@@ -148,6 +184,7 @@ retc_status retc_run_create(retc_program *program, const retc_run_options *optio
   if (!run) return retc_fail(diagnostics, RETC_FAILED, "session: out of memory");
   run->program = program;
   run->options = *options;
+  run->end = RETC_NO_END;
   retc_status status = alloc_run(run, diagnostics);
   if (status != RETC_OK) {
     retc_run_destroy(run);
@@ -167,21 +204,30 @@ void retc_run_destroy(retc_run *run) {
   free(run->slots);
   free(run->addresses);
   free(run->tokens);
+  free(run->pads);
   free(run->private_memory);
   free(run);
 }
 
 void retc_run_reset(retc_run *run) {
   const retc_plan *plan = run->program->plan;
-  const retc_dims dims = largest_dims(run);
+  const retc_dims dims = largest_dims(plan, &run->options);
   for (size_t i = 0; i < plan->buffers.count; i++) {
     const retc_plan_buffer *buffer = &plan->buffers.items[i];
     if (!run->states[i]) continue;
     memset(run->states[i], 0, (size_t)retc_plan_buffer_elements(buffer, &dims) * retc_dtype_size(buffer->dtype));
   }
+  memset(run->pads, 0, (size_t)run->options.batch * sizeof(int64_t));
   run->position = 0;
+  run->end = RETC_NO_END;
   run->last_entry = -1;
 }
+
+void retc_run_set_padding(retc_run *run, const int64_t *counts) {
+  memcpy(run->pads, counts, (size_t)run->options.batch * sizeof *counts);
+}
+
+void retc_run_set_end(retc_run *run, int64_t position) { run->end = position; }
 
 int64_t retc_run_position(const retc_run *run) { return run->position; }
 
@@ -277,20 +323,11 @@ retc_status retc_run_state(retc_run *run, retc_diagnostics *diagnostics) {
   return run_entry(run, "state", &dims, diagnostics);
 }
 
-/* Scratch slots are shared: only what the last entry wrote is there. */
-static bool uses(const retc_plan *plan, const retc_plan_entry *entry, int buffer) {
-  for (size_t i = 0; i < entry->steps.count; i++) {
-    const retc_plan_step *step = &entry->steps.items[i];
-    for (int k = 0; k < plan->kernels.items[step->kernel].buffer_count; k++) {
-      if (step->buffers[k] == buffer) return true;
-    }
-  }
-  return false;
-}
-
 const float *retc_run_output(const retc_run *run, const char *name) {
-  const retc_plan *plan = run->program->plan;
-  int buffer = retc_plan_find_buffer(plan, name);
-  if (run->last_entry < 0 || buffer < 0 || plan->buffers.items[buffer].kind != RETC_PLAN_OUTPUT) return NULL;
-  return uses(plan, &plan->entries.items[run->last_entry], buffer) ? run->addresses[buffer] : NULL;
+  if (run->last_entry < 0) return NULL;
+  const retc_plan_entry *entry = &run->program->plan->entries.items[run->last_entry];
+  for (size_t i = 0; i < entry->outputs.count; i++) {
+    if (!strcmp(entry->outputs.items[i].name, name)) return run->addresses[entry->outputs.items[i].buffer];
+  }
+  return NULL;
 }

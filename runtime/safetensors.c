@@ -18,6 +18,7 @@ typedef struct shard {
 } shard;
 
 struct retc_checkpoint {
+  char *path;
   shard *shards;
   size_t shard_count;
   retc_stored_tensor *tensors; /* in name order; the names are owned */
@@ -110,8 +111,12 @@ static retc_status read_offsets(const header *h, const char *name, const json_t 
   e->end = json_integer_value(second);
   const char *problem = NULL;
   if (e->begin < 0) problem = "begin before the data";
-  else if (e->begin > e->end) problem = "end before they begin";
   else if (e->end > h->data_size) problem = "end behind the data";
+  else if (e->begin > e->end) {
+    return retc_fail(h->diagnostics, RETC_INVALID,
+                     "%s: tensor '%s': data_offsets [%" PRId64 ", %" PRId64 "] end before they begin", h->path, name,
+                     e->begin, e->end);
+  }
   if (problem) {
     return retc_fail(h->diagnostics, RETC_INVALID,
                      "%s: tensor '%s': data_offsets [%" PRId64 ", %" PRId64 "] %s, which is %" PRId64 " bytes", h->path,
@@ -237,12 +242,13 @@ static int compare_names(const void *a, const void *b) {
   return strcmp(((const retc_stored_tensor *)a)->name, ((const retc_stored_tensor *)b)->name);
 }
 
-static retc_checkpoint *checkpoint_create(size_t shard_room) {
+static retc_checkpoint *checkpoint_create(const char *path, size_t shard_room) {
   retc_checkpoint *checkpoint = calloc(1, sizeof *checkpoint);
   if (!checkpoint) return NULL;
+  checkpoint->path = strdup(path);
   checkpoint->shards = calloc(shard_room + 1, sizeof *checkpoint->shards);
-  if (checkpoint->shards) return checkpoint;
-  free(checkpoint);
+  if (checkpoint->path && checkpoint->shards) return checkpoint;
+  retc_checkpoint_destroy(checkpoint);
   return NULL;
 }
 
@@ -259,7 +265,7 @@ static retc_status finish(retc_status status, retc_checkpoint *checkpoint, retc_
 retc_status retc_checkpoint_open_file(const char *path, retc_diagnostics *diagnostics,
                                       retc_checkpoint **out_checkpoint) {
   *out_checkpoint = NULL;
-  retc_checkpoint *checkpoint = checkpoint_create(1);
+  retc_checkpoint *checkpoint = checkpoint_create(path, 1);
   char *copy = strdup(path);
   if (!checkpoint || !copy) {
     retc_checkpoint_destroy(checkpoint);
@@ -342,7 +348,7 @@ static retc_status open_index(const char *directory, const char *path, const jso
   if (!json_is_object(index.weight_map)) {
     return retc_fail(diagnostics, RETC_INVALID, "%s: \"weight_map\" is missing or not an object", path);
   }
-  retc_checkpoint *checkpoint = checkpoint_create(json_object_size(index.weight_map));
+  retc_checkpoint *checkpoint = checkpoint_create(path, json_object_size(index.weight_map));
   if (!checkpoint) return out_of_memory(path, diagnostics);
   return finish(read_shards(&index, checkpoint), checkpoint, out_checkpoint);
 }
@@ -391,8 +397,11 @@ void retc_checkpoint_destroy(retc_checkpoint *checkpoint) {
   }
   free(checkpoint->tensors);
   free(checkpoint->shards);
+  free(checkpoint->path);
   free(checkpoint);
 }
+
+const char *retc_checkpoint_path(const retc_checkpoint *checkpoint) { return checkpoint->path; }
 
 size_t retc_checkpoint_count(const retc_checkpoint *checkpoint) { return checkpoint->count; }
 

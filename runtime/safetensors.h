@@ -33,6 +33,8 @@ retc_status retc_checkpoint_open_directory(const char *path, retc_diagnostics *d
                                            retc_checkpoint **out_checkpoint);
 void retc_checkpoint_destroy(retc_checkpoint *checkpoint);
 
+/* What was opened: the one file, or the index; for messages. */
+const char *retc_checkpoint_path(const retc_checkpoint *checkpoint);
 size_t retc_checkpoint_count(const retc_checkpoint *checkpoint);
 /* In name order. */
 const retc_stored_tensor *retc_checkpoint_at(const retc_checkpoint *checkpoint, size_t index);

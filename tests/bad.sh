@@ -2,7 +2,9 @@
 #
 # A test is a file: shell up to a line --EXPECT--, then the message. The shell runs inside a copy of a small model ($DIR,
 # also the working directory) and damages it. It has these words:
+#   base CASE           starts from that case of tests/cases in place of fla-tiny
 #   config KEY JSON     gives a key of config.json another value
+#   key KEY JSON        gives config.json a key more
 #   edit COMMAND ...    edits model.safetensors ("$EDIT" edits any file), see tests/tools/edit_safetensors.c
 #   set -- ...          the arguments of retc; without it the model is evaluated on its golden tokens
 # In messages the folder is written $DIR, the project's $SOURCE. --bless rewrites what is expected; read it afterwards.
@@ -11,10 +13,15 @@ EDIT=$TOOLS/edit_safetensors
 DIR=$work/model
 OUT=$work/out/result
 
-config() {
-  grep -q "^  \"$1\": " config.json || { echo "config.json has no $1"; exit 90; }
-  sed -i "s|^  \"$1\": .*|  \"$1\": $2,|" config.json
+base() {
+  rm -f "$DIR"/*
+  cp "$source/tests/cases/$1"/*.json "$source/tests/cases/$1"/*.safetensors "$DIR"
 }
+config() {
+  grep -q "^ *\"$1\": " config.json || { echo "config.json has no $1"; exit 90; }
+  sed -i "s|^\( *\)\"$1\": [^,]*\(,*\)$|\1\"$1\": $2\2|" config.json
+}
+key() { sed -i "1s|{|{ \"$1\": $2,|" config.json; }
 edit() {
   command=$1
   shift
@@ -24,7 +31,7 @@ edit() {
 # Leaves the message in $work/found; fails when the program did more or less than complain.
 provoke() {
   mkdir -p "$DIR" "$work/out"
-  cp "$source"/tests/cases/fla-tiny/*.json "$source"/tests/cases/fla-tiny/*.safetensors "$DIR"
+  base fla-tiny
   sed '/^--EXPECT--$/,$d' "$1" >"$work/script"
   # Not "( ... ) || status=$?": that would let the shell of a test go on after an error.
   set +e

@@ -60,6 +60,36 @@ if [ -c /dev/full ]; then
   [ $status = 1 ] && [ -s "$work/stderr" ] || fail "full disk: status $status, expected 1 and a message"
 fi
 
+# eval: the loss is the last line on stdout; labels are the ids unless they are given
+"$TOOLS/tokens" ids "$work/ids" 5,6,7,8
+"$TOOLS/tokens" beside "$work/labels" "$work/ids" labels 5,6,7,8
+"$TOOLS/tokens" beside "$work/others" "$work/ids" labels 5,6,9,8
+for name in ids labels others; do
+  expect 0 "$RETC" eval "$ids" --tokens "$work/$name" --form parallel --loss
+  [ "$(grep -cE '^loss [0-9.]+$' "$work/stdout")" = "$(wc -l <"$work/stdout")" ] || fail "loss: $(cat "$work/stdout")"
+  cp "$work/stdout" "$work/loss.$name"
+done
+cmp "$work/loss.ids" "$work/loss.labels" || fail "labels equal to the ids change the loss"
+! cmp -s "$work/loss.ids" "$work/loss.others" || fail "labels do not change the loss"
+
+# attention_mask: of ones it changes nothing, on the left it does; the chunkwise form ignores it and says so
+"$TOOLS/tokens" beside "$work/ones" "$work/ids" attention_mask 1,1,1,1
+"$TOOLS/tokens" beside "$work/padded" "$work/ids" attention_mask 0,0,1,1
+for form in recurrent chunkwise; do
+  for name in ids ones padded; do
+    expect 0 "$RETC" eval "$ids" --tokens "$work/$name" --form $form --out "$work/out.$name"
+    [ ! -s "$work/stdout" ] || fail "--out alone writes to stdout"
+    ignored=$(grep -c 'attention_mask is ignored' "$work/stderr" || true)
+    [ $form.$name = chunkwise.padded ] && wanted=1 || wanted=0
+    [ "$ignored" = $wanted ] || fail "$form, $name: $(cat "$work/stderr")"
+  done
+  "$TOOLS/compare" equal "$work/out.ids" "$work/out.ones" || fail "a mask of ones changes the $form form"
+done
+"$TOOLS/compare" equal "$work/out.ids" "$work/out.padded" || fail "the chunkwise form does not ignore the mask"
+expect 0 "$RETC" eval "$ids" --tokens "$work/ids" --form recurrent --out "$work/out.ids"
+expect 0 "$RETC" eval "$ids" --tokens "$work/padded" --form recurrent --out "$work/out.padded"
+! "$TOOLS/compare" equal "$work/out.ids" "$work/out.padded" >"$work/stdout" || fail "padding changes nothing"
+
 # compile: whole files, over older ones too
 for round in 1 2; do
   expect 0 "$RETC" compile "$ids" -o "$work/compiled"

@@ -4,10 +4,7 @@
 #include "compiler/driver/engine.h"
 #include "retc.h"
 #include "runtime/sample.h"
-
-/* Rows of logits that a session holds at once: evaluate goes in pieces of at most this many tokens, so that a large
- * vocabulary costs a session megabytes, not gigabytes. */
-enum { LOGIT_ROWS = 64, DEFAULT_MAX_TOKENS = 512 };
+#include "runtime/tokenizer.h"
 
 struct retc_context {
   retc_diagnostics diagnostics;
@@ -17,6 +14,14 @@ struct retc_model {
   retc_context *context;
   retc_source *source;
   retc_engine *engine;
+  retc_tokenizer *tokenizer; /* NULL until text is asked for: ids work without it */
+  int64_t *tokens;           /* of the last encode */
+};
+
+struct retc_decoder {
+  retc_model *model;
+  retc_token_stream stream;
+  retc_text text;
 };
 
 struct retc_session {
@@ -96,6 +101,8 @@ retc_status retc_model_open(retc_context *context, const char *path, const retc_
 
 void retc_model_destroy(retc_model *model) {
   if (!model) return;
+  free(model->tokens);
+  retc_tokenizer_destroy(model->tokenizer);
   retc_engine_destroy(model->engine);
   if (model->source) retc_source_destroy(model->source);
   free(model);
@@ -107,6 +114,74 @@ int64_t retc_model_vocabulary_size(const retc_model *model) {
 
 int64_t retc_model_chunk_length(const retc_model *model) {
   return retc_engine_chunk_length(model->engine);
+}
+
+static retc_status want_tokenizer(retc_model *model, retc_diagnostics *diagnostics) {
+  if (model->tokenizer) return RETC_OK;
+  return retc_tokenizer_create(model->source->path, retc_model_vocabulary_size(model), diagnostics,
+                               &model->tokenizer);
+}
+
+retc_status retc_model_encode(retc_model *model, const char *text, size_t size, const int64_t **out_tokens,
+                              int64_t *out_count) {
+  retc_diagnostics *diagnostics = begin(model->context);
+  int64_t *tokens;
+  RETC_TRY(want_tokenizer(model, diagnostics));
+  RETC_TRY(retc_tokenizer_encode(model->tokenizer, text, size, diagnostics, &tokens, out_count));
+  free(model->tokens);
+  *out_tokens = model->tokens = tokens;
+  return RETC_OK;
+}
+
+retc_status retc_model_text_bounds(retc_model *model, int64_t *out_bos, int64_t *out_eos) {
+  const retc_network *network = &model->source->network;
+  RETC_TRY(want_tokenizer(model, begin(model->context)));
+  *out_bos = *out_eos = -1;
+  if (!retc_tokenizer_has_model(model->source->path)) return RETC_OK;
+  *out_bos = network->bos_token >= 0 ? network->bos_token : retc_tokenizer_bos(model->tokenizer);
+  *out_eos = network->eos_token >= 0 ? network->eos_token : retc_tokenizer_eos(model->tokenizer);
+  return RETC_OK;
+}
+
+retc_status retc_decoder_create(retc_model *model, retc_decoder **out_decoder) {
+  retc_diagnostics *diagnostics = begin(model->context);
+  RETC_TRY(want_tokenizer(model, diagnostics));
+  retc_decoder *decoder = calloc(1, sizeof *decoder);
+  if (!decoder) return retc_fail(diagnostics, RETC_FAILED, "decoder: memory refused");
+  decoder->model = model;
+  *out_decoder = decoder;
+  return RETC_OK;
+}
+
+void retc_decoder_destroy(retc_decoder *decoder) {
+  if (!decoder) return;
+  retc_text_deinit(&decoder->text);
+  free(decoder);
+}
+
+static void lend(const retc_decoder *decoder, const char **out_text, size_t *out_size) {
+  *out_text = decoder->text.data ? decoder->text.data : "";
+  *out_size = decoder->text.length;
+}
+
+retc_status retc_decoder_add(retc_decoder *decoder, const int64_t *tokens, int64_t count, const char **out_text,
+                             size_t *out_size) {
+  retc_diagnostics *diagnostics = begin(decoder->model->context);
+  retc_text_clear(&decoder->text);
+  for (int64_t i = 0; i < count; i++) {
+    RETC_TRY(retc_token_stream_add(&decoder->stream, decoder->model->tokenizer, tokens[i], diagnostics,
+                                   &decoder->text));
+  }
+  lend(decoder, out_text, out_size);
+  return RETC_OK;
+}
+
+retc_status retc_decoder_finish(retc_decoder *decoder, const char **out_text, size_t *out_size) {
+  retc_diagnostics *diagnostics = begin(decoder->model->context);
+  retc_text_clear(&decoder->text);
+  RETC_TRY(retc_token_stream_finish(&decoder->stream, decoder->model->tokenizer, diagnostics, &decoder->text));
+  lend(decoder, out_text, out_size);
+  return RETC_OK;
 }
 
 static retc_status start_session(retc_session *session, retc_diagnostics *diagnostics) {
@@ -137,8 +212,10 @@ retc_status retc_session_create(retc_model *model, const retc_session_options *o
   if (!session) return retc_fail(diagnostics, RETC_FAILED, "session: memory refused");
   session->model = model;
   session->batch = chosen.batch ? chosen.batch : 1;
-  session->max_tokens = chosen.max_tokens ? chosen.max_tokens : DEFAULT_MAX_TOKENS;
-  session->max_logits = session->max_tokens < LOGIT_ROWS ? session->max_tokens : LOGIT_ROWS;
+  session->max_tokens = chosen.max_tokens ? chosen.max_tokens : RETC_SESSION_MAX_TOKENS;
+  /* evaluate goes in pieces of at most this many tokens. */
+  session->max_logits = RETC_SESSION_MAX_LOGITS;
+  if (session->max_tokens < session->max_logits) session->max_logits = session->max_tokens;
   retc_status status = start_session(session, diagnostics);
   if (status != RETC_OK) {
     retc_session_destroy(session);

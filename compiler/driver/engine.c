@@ -1,6 +1,7 @@
 #include "compiler/driver/engine.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "backends/llvm/llvm_backend.h"
 #include "compiler/driver/runner.h"
@@ -8,6 +9,7 @@
 /* The compiled engine's runner is a retc_run with the common head. */
 typedef struct jit_runner {
   retc_runner head;
+  const retc_engine *engine;
   retc_run *run;
 } jit_runner;
 
@@ -24,6 +26,7 @@ static retc_status jit_create(retc_engine *engine, const retc_run_options *optio
                               retc_runner **out_runner) {
   jit_runner *runner = calloc(1, sizeof *runner);
   if (!runner) return retc_fail(diagnostics, RETC_FAILED, "session: memory refused");
+  runner->engine = engine;
   retc_status status = retc_run_create(engine->program, options, diagnostics, &runner->run);
   if (status != RETC_OK) {
     free(runner);
@@ -50,12 +53,37 @@ static retc_status jit_state(retc_runner *runner, retc_diagnostics *diagnostics)
   return retc_run_state(run_of(runner), diagnostics);
 }
 
-static const float *jit_output(const retc_runner *runner, const char *name) {
-  return retc_run_output(run_of(runner), name);
+static void jit_set_end(retc_runner *runner, int64_t position) {
+  retc_run_set_end(run_of(runner), position);
 }
 
-static const retc_runner_verbs jit_verbs = {jit_create, jit_destroy, jit_reset, jit_position,
-                                            jit_step,   jit_state,   jit_output};
+static void jit_set_padding(retc_runner *runner, const int64_t *counts) {
+  retc_run_set_padding(run_of(runner), counts);
+}
+
+static const retc_output *find_output(const retc_graph *graph, const char *name) {
+  for (size_t i = 0; graph && i < graph->outputs.count; i++) {
+    if (strcmp(graph->outputs.items[i].name, name) == 0) return &graph->outputs.items[i];
+  }
+  return NULL;
+}
+
+/* Outputs of one value, as the scales of all layers, are one buffer of the plan, which has the name of one of them. */
+static const float *jit_output(const retc_runner *runner, const char *name) {
+  const float *data = retc_run_output(run_of(runner), name);
+  const retc_graph *graph = retc_engine_graph(((const jit_runner *)runner)->engine, "state");
+  const retc_output *wanted = data ? NULL : find_output(graph, name);
+  for (size_t i = 0; wanted && !data && i < graph->outputs.count; i++) {
+    const retc_output *other = &graph->outputs.items[i];
+    if (other->value.index == wanted->value.index) data = retc_run_output(run_of(runner), other->name);
+  }
+  return data;
+}
+
+static const retc_runner_verbs jit_verbs = {
+    .create = jit_create, .destroy = jit_destroy, .reset = jit_reset, .position = jit_position,
+    .step = jit_step, .state = jit_state, .set_padding = jit_set_padding,
+    .set_end = jit_set_end, .output = jit_output};
 
 static retc_status load_code(retc_engine *engine, const retc_llvm_options *options, retc_diagnostics *diagnostics) {
   const retc_compilation *compilation = engine->compilation;
@@ -68,10 +96,9 @@ static retc_status load_code(retc_engine *engine, const retc_llvm_options *optio
 }
 
 static retc_status prepare_jit(retc_engine *engine, const retc_engine_options *options,
-                               retc_diagnostics *diagnostics) {
+                               retc_compile_options compile, retc_diagnostics *diagnostics) {
   engine->verbs = &jit_verbs;
   const retc_llvm_options llvm = {.cpu = options->cpu};
-  retc_compile_options compile = {.chunk_length = engine->chunk_length};
   RETC_TRY(retc_llvm_profile(&llvm, diagnostics, &compile.profile));
   RETC_TRY(retc_compile(&engine->source->network, &compile, diagnostics, &engine->compilation));
   RETC_TRY(load_code(engine, &llvm, diagnostics));
@@ -81,10 +108,20 @@ static retc_status prepare_jit(retc_engine *engine, const retc_engine_options *o
   return retc_program_create(plan, &engine->weights, engine->executable, engine->team, diagnostics, &engine->program);
 }
 
-static retc_status prepare_graph(retc_engine *engine, retc_diagnostics *diagnostics) {
+static retc_status prepare_graph(retc_engine *engine, retc_compile_options compile, retc_diagnostics *diagnostics) {
   engine->verbs = &retc_graph_runner_verbs;
-  const retc_compile_options compile = {.chunk_length = engine->chunk_length, .stop_after = "simplify"};
+  compile.stop_after = "simplify";
   return retc_compile(&engine->source->network, &compile, diagnostics, &engine->compilation);
+}
+
+static int64_t default_chunk_length(const retc_network *network, retc_form form) {
+  switch (form) {
+    case RETC_FORM_SESSION: return network->chunk_length;
+    case RETC_FORM_RECURRENT: return 1;
+    case RETC_FORM_CHUNKWISE: return network->form_chunk_length;
+    case RETC_FORM_PARALLEL: return 0; /* compiling refuses it */
+  }
+  return 0;
 }
 
 retc_status retc_engine_create(const retc_source *source, const retc_engine_options *options,
@@ -96,10 +133,13 @@ retc_status retc_engine_create(const retc_source *source, const retc_engine_opti
   retc_engine *engine = calloc(1, sizeof *engine);
   if (!engine) return retc_fail(diagnostics, RETC_FAILED, "%s: memory refused", source->path);
   engine->source = source;
-  engine->chunk_length = options->chunk_length ? options->chunk_length : source->network.chunk_length;
+  engine->chunk_length = options->chunk_length;
+  if (!engine->chunk_length) engine->chunk_length = default_chunk_length(&source->network, options->form);
   retc_arena_init(&engine->arena);
-  retc_status status =
-      options->interpret ? prepare_graph(engine, diagnostics) : prepare_jit(engine, options, diagnostics);
+  const retc_compile_options compile = {
+      .form = options->form, .padded = options->padded, .chunk_length = engine->chunk_length};
+  retc_status status = options->interpret ? prepare_graph(engine, compile, diagnostics)
+                                          : prepare_jit(engine, options, compile, diagnostics);
   if (status != RETC_OK) {
     retc_engine_destroy(engine);
     return status;
@@ -130,6 +170,26 @@ int64_t retc_engine_chunk_length(const retc_engine *engine) {
   return engine->chunk_length;
 }
 
+const retc_graph *retc_engine_graph(const retc_engine *engine, const char *name) {
+  const retc_compilation *compilation = engine->compilation;
+  for (size_t i = 0; i < compilation->graphs.count; i++) {
+    if (strcmp(compilation->graphs.items[i]->name, name) == 0) return compilation->graphs.items[i];
+  }
+  return NULL;
+}
+
+size_t retc_engine_state_count(const retc_engine *engine) {
+  const retc_graph *graph = retc_engine_graph(engine, "state");
+  return graph ? graph->outputs.count : 0;
+}
+
+const char *retc_engine_state_at(const retc_engine *engine, size_t index, retc_shape *out_shape) {
+  const retc_graph *graph = retc_engine_graph(engine, "state");
+  const retc_output *output = &graph->outputs.items[index];
+  *out_shape = retc_graph_node(graph, output->value)->type.shape;
+  return output->name;
+}
+
 retc_status retc_runner_create(retc_engine *engine, const retc_run_options *options, retc_diagnostics *diagnostics,
                                retc_runner **out_runner) {
   RETC_TRY(engine->verbs->create(engine, options, diagnostics, out_runner));
@@ -156,6 +216,26 @@ retc_status retc_runner_step(retc_runner *runner, const int64_t *tokens, int64_t
 
 retc_status retc_runner_state(retc_runner *runner, retc_diagnostics *diagnostics) {
   return runner->verbs->state(runner, diagnostics);
+}
+
+retc_status retc_runner_fill(retc_runner *runner, const retc_run_options *options, int64_t chunk_length,
+                             retc_diagnostics *diagnostics) {
+  int64_t left = (chunk_length - retc_runner_position(runner) % chunk_length) % chunk_length;
+  int64_t piece = left < options->max_tokens ? left : options->max_tokens;
+  int64_t *zeros = calloc((size_t)(options->batch * piece) + 1, sizeof *zeros);
+  if (!zeros) return retc_fail(diagnostics, RETC_FAILED, "filling a chunk: memory refused");
+  runner->verbs->set_end(runner, retc_runner_position(runner));
+  retc_status status = RETC_OK;
+  for (; left > 0 && status == RETC_OK; left -= piece) {
+    if (piece > left) piece = left;
+    status = retc_runner_step(runner, zeros, piece, piece, 1, diagnostics);
+  }
+  free(zeros);
+  return status;
+}
+
+void retc_runner_set_padding(retc_runner *runner, const int64_t *counts) {
+  runner->verbs->set_padding(runner, counts);
 }
 
 const float *retc_runner_output(const retc_runner *runner, const char *name) {

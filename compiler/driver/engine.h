@@ -9,12 +9,18 @@
 
 typedef struct retc_engine_options {
   bool interpret;       /* the graph engine */
-  int64_t chunk_length; /* 0: the network's default */
+  retc_form form;       /* whose normalisers and state; 0: a session's */
+  bool padded;          /* rows may begin with padding, see retc_runner_set_padding */
+  int64_t chunk_length; /* 0: the network's default for the form; the parallel form needs one */
   int threads;          /* 0: as many as the process may use */
   const char *cpu;      /* LLVM's name; NULL: this machine's */
 } retc_engine_options;
 
 typedef struct retc_engine retc_engine;
+
+/* A session's sizes when nobody asks for others: tokens a call, and rows of logits held at once, so that a large
+ * vocabulary costs a session megabytes, not gigabytes. */
+enum { RETC_SESSION_MAX_TOKENS = 512, RETC_SESSION_MAX_LOGITS = 64 };
 
 /* `source` is borrowed and must outlive the engine. RETC_INVALID when it has no weights. */
 retc_status retc_engine_create(const retc_source *source, const retc_engine_options *options,
@@ -22,6 +28,10 @@ retc_status retc_engine_create(const retc_source *source, const retc_engine_opti
 void retc_engine_destroy(retc_engine *engine);
 const retc_network *retc_engine_network(const retc_engine *engine);
 int64_t retc_engine_chunk_length(const retc_engine *engine);
+
+/* What the entry "state" gives, in order: name and shape (of constants and B). */
+size_t retc_engine_state_count(const retc_engine *engine);
+const char *retc_engine_state_at(const retc_engine *engine, size_t index, retc_shape *out_shape);
 
 /* One session on an engine: B sequences and their state. The verbs are those of runtime/program.h. */
 typedef struct retc_runner retc_runner;
@@ -33,7 +43,17 @@ int64_t retc_runner_position(const retc_runner *runner);
 retc_status retc_runner_step(retc_runner *runner, const int64_t *tokens, int64_t token_count, int64_t row_stride,
                              int64_t logit_count, retc_diagnostics *diagnostics);
 retc_status retc_runner_state(retc_runner *runner, retc_diagnostics *diagnostics);
+/* How many padding tokens each of the B rows begins with; zero at first and after a reset. To be set before the
+ * first step; of an engine made with `padded`. */
+void retc_runner_set_padding(retc_runner *runner, const int64_t *counts);
+/* Takes zero vectors in the place of tokens until the chunk is complete, as upstream's chunkwise form does before it
+ * hands out its state. The sequence is at its end: nothing but the state is asked for afterwards. `options` are those
+ * that the runner was created with. */
+retc_status retc_runner_fill(retc_runner *runner, const retc_run_options *options, int64_t chunk_length,
+                             retc_diagnostics *diagnostics);
 /* NULL when there is none of that name. Lent until the next call on this runner. */
 const float *retc_runner_output(const retc_runner *runner, const char *name);
+/* The same before rounding, of the graph engine; NULL of the compiled one. */
+const double *retc_runner_exact(const retc_runner *runner, const char *name);
 
 #endif

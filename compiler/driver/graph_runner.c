@@ -8,10 +8,11 @@ typedef struct named_tensor {
   retc_tensor tensor;
 } named_tensor;
 
-typedef struct named_floats {
+typedef struct named_output {
   const char *name;
   float *data;
-} named_floats;
+  double *exact;
+} named_output;
 
 typedef struct graph_runner {
   retc_runner head;
@@ -20,15 +21,17 @@ typedef struct graph_runner {
   retc_run_options options;
   int64_t position;
   retc_arena arena;
+  retc_tensor pads; /* [B] */
+  int64_t end;      /* dimension E */
   RETC_VEC(named_tensor) states;
-  RETC_VEC(named_floats) outputs; /* of the last call */
+  RETC_VEC(named_output) outputs; /* of the last call */
 } graph_runner;
 
 /* What one evaluation reads its inputs from. */
 typedef struct call {
   graph_runner *runner;
   const retc_tensor *tokens;
-  retc_tensor position; /* rank 0 */
+  retc_tensor position, end; /* rank 0 */
   retc_diagnostics *diagnostics;
 } call;
 
@@ -67,6 +70,8 @@ static bool lend_input(void *user, const char *name, const retc_type *type, cons
   const retc_tensor *found = find_state(c->runner, name);
   if (!found && strcmp(name, "tokens") == 0) found = c->tokens;
   if (!found && strcmp(name, "P") == 0) found = &c->position;
+  if (!found && strcmp(name, "E") == 0) found = &c->end;
+  if (!found && strcmp(name, "pads") == 0) found = &c->runner->pads;
   if (!found) found = find_weight(c->runner->engine, name);
   if (!found) found = load_weight(c->runner->engine, name, type, dims, c->diagnostics);
   *out_tensor = found;
@@ -74,25 +79,29 @@ static bool lend_input(void *user, const char *name, const retc_type *type, cons
 }
 
 static void clear_outputs(graph_runner *runner) {
-  for (size_t i = 0; i < runner->outputs.count; i++) free(runner->outputs.items[i].data);
+  for (size_t i = 0; i < runner->outputs.count; i++) {
+    free(runner->outputs.items[i].data);
+    free(runner->outputs.items[i].exact);
+  }
   runner->outputs.count = 0;
 }
 
 static retc_status keep_output(graph_runner *runner, const char *name, const retc_tensor *tensor,
                                retc_diagnostics *diagnostics) {
   size_t count = (size_t)retc_tensor_count(tensor);
-  named_floats output = {name, malloc(count ? count * sizeof(float) : 1)};
-  if (!output.data) return retc_fail(diagnostics, RETC_FAILED, "%s: memory refused", name);
-  retc_dtype_convert(RETC_DTYPE_F64, tensor->data, RETC_DTYPE_F32, output.data, count);
+  named_output output = {name, malloc(count ? count * sizeof(float) : 1), malloc(count ? count * sizeof(double) : 1)};
   RETC_VEC_PUSH(&runner->arena, runner->outputs, output);
+  if (!output.data || !output.exact) return retc_fail(diagnostics, RETC_FAILED, "%s: memory refused", name);
+  retc_dtype_convert(RETC_DTYPE_F64, tensor->data, RETC_DTYPE_F32, output.data, count);
+  memcpy(output.exact, tensor->data, count * sizeof(double));
   return RETC_OK;
 }
 
 /* Runs `graph`; outputs named like a state take its place, the others can be read until the next call. */
 static retc_status evaluate(graph_runner *runner, const retc_graph *graph, const retc_dims *dims,
                             const retc_tensor *tokens, retc_diagnostics *diagnostics) {
-  double position = (double)runner->position;
-  call c = {runner, tokens, {.rank = 0, .data = &position}, diagnostics};
+  double position = (double)runner->position, end = (double)runner->end;
+  call c = {runner, tokens, {.rank = 0, .data = &position}, {.rank = 0, .data = &end}, diagnostics};
   size_t count = graph->outputs.count;
   retc_tensor *results = calloc(count ? count : 1, sizeof *results);
   if (!results) return retc_fail(diagnostics, RETC_FAILED, "%s: memory refused", graph->name);
@@ -169,12 +178,22 @@ static retc_status graph_state(retc_runner *head, retc_diagnostics *diagnostics)
   return evaluate(runner, runner->state, &dims, NULL, diagnostics);
 }
 
-static const float *graph_output(const retc_runner *head, const char *name) {
+static const named_output *find_output(const retc_runner *head, const char *name) {
   const graph_runner *runner = (const graph_runner *)head;
   for (size_t i = 0; i < runner->outputs.count; i++) {
-    if (strcmp(runner->outputs.items[i].name, name) == 0) return runner->outputs.items[i].data;
+    if (strcmp(runner->outputs.items[i].name, name) == 0) return &runner->outputs.items[i];
   }
   return NULL;
+}
+
+static const float *graph_output(const retc_runner *head, const char *name) {
+  const named_output *output = find_output(head, name);
+  return output ? output->data : NULL;
+}
+
+const double *retc_runner_exact(const retc_runner *head, const char *name) {
+  const named_output *output = head->verbs == &retc_graph_runner_verbs ? find_output(head, name) : NULL;
+  return output ? output->exact : NULL;
 }
 
 static void graph_reset(retc_runner *head) {
@@ -184,6 +203,17 @@ static void graph_reset(retc_runner *head) {
     retc_tensor *tensor = &runner->states.items[i].tensor;
     memset(tensor->data, 0, (size_t)retc_tensor_count(tensor) * sizeof(double));
   }
+  memset(runner->pads.data, 0, (size_t)runner->options.batch * sizeof(double));
+  runner->end = RETC_NO_END;
+}
+
+static void graph_set_padding(retc_runner *head, const int64_t *counts) {
+  graph_runner *runner = (graph_runner *)head;
+  for (int64_t b = 0; b < runner->options.batch; b++) runner->pads.data[b] = (double)counts[b];
+}
+
+static void graph_set_end(retc_runner *head, int64_t position) {
+  ((graph_runner *)head)->end = position;
 }
 
 static int64_t graph_position(const retc_runner *head) {
@@ -194,6 +224,7 @@ static void graph_destroy(retc_runner *head) {
   graph_runner *runner = (graph_runner *)head;
   clear_outputs(runner);
   for (size_t i = 0; i < runner->states.count; i++) retc_tensor_deinit(&runner->states.items[i].tensor);
+  retc_tensor_deinit(&runner->pads);
   retc_arena_deinit(&runner->arena);
   free(runner);
 }
@@ -212,11 +243,10 @@ static retc_status add_states(graph_runner *runner, const retc_graph *graph, ret
   return RETC_OK;
 }
 
-static const retc_graph *find_graph(const retc_compilation *compilation, const char *name) {
-  for (size_t i = 0; i < compilation->graphs.count; i++) {
-    if (strcmp(compilation->graphs.items[i]->name, name) == 0) return compilation->graphs.items[i];
-  }
-  return NULL;
+static retc_status add_pads(graph_runner *runner, retc_diagnostics *diagnostics) {
+  const retc_shape shape = {1, {runner->options.batch}};
+  const retc_dims none = {{0}};
+  return retc_tensor_init(&runner->pads, &shape, &none, diagnostics);
 }
 
 static retc_status graph_create(retc_engine *engine, const retc_run_options *options, retc_diagnostics *diagnostics,
@@ -225,13 +255,15 @@ static retc_status graph_create(retc_engine *engine, const retc_run_options *opt
   if (!runner) return retc_fail(diagnostics, RETC_FAILED, "session: memory refused");
   runner->engine = engine;
   runner->options = *options;
-  runner->step = find_graph(engine->compilation, "step");
-  runner->state = find_graph(engine->compilation, "state");
+  runner->end = RETC_NO_END;
+  runner->step = retc_engine_graph(engine, "step");
+  runner->state = retc_engine_graph(engine, "state");
   retc_arena_init(&runner->arena);
   retc_status status = RETC_OK;
   if (!runner->step || !runner->state) {
     status = retc_fail(diagnostics, RETC_INTERNAL, "the program lacks an entry, expected \"step\" and \"state\"");
   }
+  if (status == RETC_OK) status = add_pads(runner, diagnostics);
   if (status == RETC_OK) status = add_states(runner, runner->step, diagnostics);
   if (status == RETC_OK) status = add_states(runner, runner->state, diagnostics);
   if (status != RETC_OK) {
@@ -242,5 +274,7 @@ static retc_status graph_create(retc_engine *engine, const retc_run_options *opt
   return RETC_OK;
 }
 
-const retc_runner_verbs retc_graph_runner_verbs = {graph_create, graph_destroy, graph_reset, graph_position,
-                                                   graph_step,   graph_state,   graph_output};
+const retc_runner_verbs retc_graph_runner_verbs = {
+    .create = graph_create, .destroy = graph_destroy, .reset = graph_reset, .position = graph_position,
+    .step = graph_step, .state = graph_state, .set_padding = graph_set_padding,
+    .set_end = graph_set_end, .output = graph_output};

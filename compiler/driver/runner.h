@@ -15,6 +15,8 @@ typedef struct retc_runner_verbs {
   retc_status (*step)(retc_runner *runner, const int64_t *tokens, int64_t token_count, int64_t row_stride,
                       int64_t logit_count, retc_diagnostics *diagnostics);
   retc_status (*state)(retc_runner *runner, retc_diagnostics *diagnostics);
+  void (*set_padding)(retc_runner *runner, const int64_t *counts);
+  void (*set_end)(retc_runner *runner, int64_t position);
   const float *(*output)(const retc_runner *runner, const char *name);
 } retc_runner_verbs;
 
@@ -44,5 +46,8 @@ struct retc_engine {
 };
 
 extern const retc_runner_verbs retc_graph_runner_verbs;
+
+/* The graph of the entry called `name`, NULL when there is none. */
+const retc_graph *retc_engine_graph(const retc_engine *engine, const char *name);
 
 #endif

@@ -1,34 +1,30 @@
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "compiler/main/eval.h"
 
-typedef struct form {
+typedef struct form_info {
   const char *name;
+  retc_form form;
   bool takes_chunk;
-} form;
+} form_info;
 
-enum { PARALLEL, RECURRENT, CHUNKWISE, SESSION, FORM_COUNT };
-static const form forms[FORM_COUNT] = {
-    [PARALLEL] = {"parallel", false},
-    [RECURRENT] = {"recurrent", false},
-    [CHUNKWISE] = {"chunkwise", true},
-    [SESSION] = {"session", true},
+static const form_info forms[] = {
+    {"parallel", RETC_FORM_PARALLEL, false},
+    {"recurrent", RETC_FORM_RECURRENT, false},
+    {"chunkwise", RETC_FORM_CHUNKWISE, true},
+    {"session", RETC_FORM_SESSION, true},
 };
+enum { FORM_COUNT = sizeof forms / sizeof forms[0] };
 
 typedef struct options {
   const char *tokens, *text, *form, *out, *split, *engine;
   int64_t chunk, threads;
-  size_t form_index;
-  bool interpret;
+  retc_form chosen_form;
+  bool interpret, loss;
 } options;
-
-/* input_ids[B,T] of a file. */
-typedef struct tokens {
-  int64_t *items;
-  int64_t batch, length;
-} tokens;
 
 /* How many tokens go in with each call. */
 typedef struct pieces {
@@ -47,20 +43,22 @@ static retc_status check_options(options *o, retc_diagnostics *diagnostics) {
     return retc_fail(diagnostics, RETC_INVALID, "eval: expected either --tokens FILE or --text FILE");
   }
   if (o->text) {
-    if (!o->form && !o->out && !o->split) return RETC_OK;
-    return retc_fail(diagnostics, RETC_INVALID, "eval: --text FILE goes without --form, --split and --out");
+    if (!o->form && !o->out && !o->split && !o->loss) return RETC_OK;
+    return retc_fail(diagnostics, RETC_INVALID, "eval: --text FILE goes without --form, --split, --loss and --out");
   }
-  if (!o->form || !o->out) {
-    return retc_fail(diagnostics, RETC_INVALID, "eval: --tokens FILE needs --form FORM and --out FILE");
+  if (!o->form || (!o->out && !o->loss)) {
+    return retc_fail(diagnostics, RETC_INVALID, "eval: --tokens FILE needs --form FORM and --out FILE or --loss");
   }
   const char *names[FORM_COUNT];
+  size_t index;
   for (size_t i = 0; i < FORM_COUNT; i++) names[i] = forms[i].name;
-  RETC_TRY(retc_arguments_choose("eval: --form", o->form, names, FORM_COUNT, diagnostics, &o->form_index));
-  if (o->chunk && !forms[o->form_index].takes_chunk) {
+  RETC_TRY(retc_arguments_choose("eval: --form", o->form, names, FORM_COUNT, diagnostics, &index));
+  o->chosen_form = forms[index].form;
+  if (o->chunk && !forms[index].takes_chunk) {
     return retc_fail(diagnostics, RETC_INVALID, "eval: --chunk is for chunkwise and session, the form is %s",
                      o->form);
   }
-  if (o->split && o->form_index != SESSION) {
+  if (o->split && o->chosen_form != RETC_FORM_SESSION) {
     return retc_fail(diagnostics, RETC_INVALID, "eval: --split is for session, the form is %s", o->form);
   }
   return RETC_OK;
@@ -70,9 +68,13 @@ static retc_status parse(int count, char **words, retc_diagnostics *diagnostics,
                          const char **out_model, bool *out_help) {
   options *o = out_options;
   const retc_option table[] = {
-      {"tokens", 0, "FILE", "safetensors with input_ids, I64 [B,T]", RETC_OPTION_TEXT, &o->tokens, 0, 0},
+      {"tokens", 0, "FILE", "safetensors: input_ids, attention_mask, labels, all I64 [B,T]", RETC_OPTION_TEXT,
+       &o->tokens, 0, 0},
       {"form", 0, "FORM", "parallel, recurrent, chunkwise or session", RETC_OPTION_TEXT, &o->form, 0, 0},
-      {"out", 'o', "FILE", "safetensors to write: logits and state_<layer>", RETC_OPTION_TEXT, &o->out, 0, 0},
+      {"out", 'o', "FILE", "safetensors to write: logits, state_<layer>, scale_<layer>", RETC_OPTION_TEXT, &o->out, 0,
+       0},
+      {"loss", 0, NULL, "print the mean cross entropy, and z-loss where the model has it", RETC_OPTION_FLAG, &o->loss,
+       0, 0},
       {"split", 0, "N1,N2,..", "tokens that a session is fed at a time, T in all", RETC_OPTION_TEXT, &o->split, 0, 0},
       {"text", 0, "FILE", "print nats per token of a text instead", RETC_OPTION_TEXT, &o->text, 0, 0},
       {"chunk", 0, "C", "tokens a chunk (the model's)", RETC_OPTION_INTEGER, &o->chunk, 1, RETC_CHUNK_MAX},
@@ -83,44 +85,6 @@ static retc_status parse(int count, char **words, retc_diagnostics *diagnostics,
                               table, sizeof table / sizeof table[0]};
   RETC_TRY(retc_command_begin(&syntax, count, words, diagnostics, out_model, out_help));
   return *out_help ? RETC_OK : check_options(o, diagnostics);
-}
-
-static retc_status copy_ids(const retc_stored_tensor *ids, int64_t vocabulary, retc_diagnostics *diagnostics,
-                            tokens *out_tokens) {
-  int64_t *items = malloc((size_t)ids->count * sizeof *items);
-  if (!items) return retc_fail(diagnostics, RETC_FAILED, "%s: memory refused for input_ids", ids->file);
-  memcpy(items, ids->data, (size_t)ids->count * sizeof *items);
-  for (int64_t i = 0; i < ids->count; i++) {
-    if (items[i] >= 0 && items[i] < vocabulary) continue;
-    retc_fail(diagnostics, RETC_INVALID, "%s: input_ids[%lld,%lld] is %lld, expected 0..%lld", ids->file,
-              (long long)(i / ids->dim[1]), (long long)(i % ids->dim[1]), (long long)items[i],
-              (long long)(vocabulary - 1));
-    free(items);
-    return RETC_INVALID;
-  }
-  *out_tokens = (tokens){items, ids->dim[0], ids->dim[1]};
-  return RETC_OK;
-}
-
-static retc_status read_tokens(const char *path, int64_t vocabulary, retc_diagnostics *diagnostics,
-                               tokens *out_tokens) {
-  retc_checkpoint *file;
-  RETC_TRY(retc_checkpoint_open_file(path, diagnostics, &file));
-  const retc_stored_tensor *ids = retc_checkpoint_find(file, "input_ids");
-  retc_status status = RETC_OK;
-  if (!ids) {
-    status = retc_fail(diagnostics, RETC_INVALID, "%s: no tensor input_ids, expected I64 [B,T]", path);
-  } else if (ids->dtype != RETC_DTYPE_I64 || ids->rank != 2) {
-    status = retc_fail(diagnostics, RETC_INVALID, "%s: input_ids is %s of rank %d, expected I64 [B,T]", path,
-                       retc_dtype_file_name(ids->dtype), ids->rank);
-  } else if (ids->count == 0) {
-    status = retc_fail(diagnostics, RETC_INVALID, "%s: input_ids is [%lld,%lld], expected at least one token", path,
-                       (long long)ids->dim[0], (long long)ids->dim[1]);
-  } else {
-    status = copy_ids(ids, vocabulary, diagnostics, out_tokens);
-  }
-  retc_checkpoint_destroy(file);
-  return status;
 }
 
 static retc_status read_split(const options *o, int64_t length, retc_diagnostics *diagnostics, pieces *out_pieces) {
@@ -144,13 +108,13 @@ static retc_status read_split(const options *o, int64_t length, retc_diagnostics
   return RETC_OK;
 }
 
-static retc_status feed(retc_evaluation *e, const tokens *input, const pieces *split, float *out_logits,
+static retc_status feed(retc_evaluation *e, const retc_eval_input *input, const pieces *split, float *out_logits,
                         retc_diagnostics *diagnostics) {
   int64_t width = retc_engine_network(e->engine)->vocabulary_size, first = 0;
   for (int64_t i = 0; i < split->count; i++) {
     for (int64_t left = split->items[i]; left > 0;) {
       int64_t count = left < e->piece ? left : e->piece;
-      RETC_TRY(retc_runner_step(e->runner, input->items + first, count, input->length, count, diagnostics));
+      RETC_TRY(retc_runner_step(e->runner, input->ids + first, count, input->length, count, diagnostics));
       const float *logits = retc_runner_output(e->runner, "logits");
       for (int64_t b = 0; b < input->batch; b++) {
         memcpy(out_logits + (b * input->length + first) * width, logits + b * count * width,
@@ -163,30 +127,54 @@ static retc_status feed(retc_evaluation *e, const tokens *input, const pieces *s
   return RETC_OK;
 }
 
-static retc_status write_result(retc_evaluation *e, const tokens *input, const float *logits, const char *path,
-                                retc_diagnostics *diagnostics) {
+/* Every output of the entry "state", in the layout of the form. */
+static retc_status write_result(retc_evaluation *e, const retc_eval_input *input, retc_form chosen,
+                                const float *logits, const char *path, retc_diagnostics *diagnostics) {
   const retc_network *network = retc_engine_network(e->engine);
+  if (chosen == RETC_FORM_CHUNKWISE && network->normaliser == RETC_NORMALISER_TORCHSCALE) {
+    const retc_run_options run = {input->batch, e->piece, e->piece};
+    RETC_TRY(retc_runner_fill(e->runner, &run, retc_engine_chunk_length(e->engine), diagnostics));
+  }
   RETC_TRY(retc_runner_state(e->runner, diagnostics));
+  retc_dims dims = {{0}};
+  dims.value[RETC_DIM_B] = input->batch;
   retc_arena arena;
   retc_arena_init(&arena);
   RETC_VEC(retc_tensor_to_write) tensors = {0};
-  retc_tensor_to_write tensor = {
-      "logits", RETC_DTYPE_F32, 3, {input->batch, input->length, network->vocabulary_size}, logits};
+  retc_tensor_to_write tensor = {"logits",
+                                 RETC_DTYPE_F32,
+                                 3,
+                                 {input->batch, input->length, retc_engine_network(e->engine)->vocabulary_size},
+                                 logits};
   RETC_VEC_PUSH(&arena, tensors, tensor);
-  for (int64_t layer = 0; layer < network->layers; layer++) {
-    const char *name = retc_arena_printf(&arena, "state_%lld", (long long)layer);
-    const float *state = retc_runner_output(e->runner, name);
-    if (!state) continue;
-    tensor = (retc_tensor_to_write){
-        name, RETC_DTYPE_F32, 4, {input->batch, network->heads, network->key_width, network->value_width}, state};
+  retc_status status = RETC_OK;
+  for (size_t i = 0; i < retc_engine_state_count(e->engine) && status == RETC_OK; i++) {
+    retc_shape shape;
+    const char *name = retc_engine_state_at(e->engine, i, &shape);
+    tensor = (retc_tensor_to_write){.name = name, .dtype = RETC_DTYPE_F32, .rank = shape.rank,
+                                    .data = retc_runner_output(e->runner, name)};
+    for (int k = 0; k < shape.rank; k++) tensor.dim[k] = retc_dim_value(shape.dim[k], &dims);
+    if (!tensor.data) status = retc_fail(diagnostics, RETC_INTERNAL, "the program does not compute %s", name);
     RETC_VEC_PUSH(&arena, tensors, tensor);
   }
-  retc_status status = retc_safetensors_write(path, tensors.items, tensors.count, diagnostics);
+  if (status == RETC_OK) status = retc_safetensors_write(path, tensors.items, tensors.count, diagnostics);
   retc_arena_deinit(&arena);
   return status;
 }
 
-static retc_status evaluate(retc_evaluation *e, const tokens *input, const pieces *split, const char *path,
+static retc_status print_loss(retc_evaluation *e, const retc_eval_input *input, const float *logits, const char *path,
+                              retc_diagnostics *diagnostics) {
+  const retc_network *network = retc_engine_network(e->engine);
+  double loss = retc_eval_loss(input, logits, network->vocabulary_size, network->z_loss);
+  if (!isfinite(loss)) {
+    return retc_fail(diagnostics, RETC_FAILED, "%s: the loss is %f, not a finite number", path, loss);
+  }
+  char line[64];
+  int length = snprintf(line, sizeof line, "loss %.9g\n", loss);
+  return retc_output_write(line, (size_t)length, diagnostics);
+}
+
+static retc_status evaluate(retc_evaluation *e, const options *o, const retc_eval_input *input, const pieces *split,
                             retc_diagnostics *diagnostics) {
   int64_t width = retc_engine_network(e->engine)->vocabulary_size;
   int64_t positions = input->batch * input->length;
@@ -198,32 +186,57 @@ static retc_status evaluate(retc_evaluation *e, const tokens *input, const piece
                      (long long)width);
   }
   retc_status status = feed(e, input, split, logits, diagnostics);
-  if (status == RETC_OK) status = write_result(e, input, logits, path, diagnostics);
+  if (status == RETC_OK && o->out) status = write_result(e, input, o->chosen_form, logits, o->out, diagnostics);
+  if (status == RETC_OK && o->loss) status = print_loss(e, input, logits, o->tokens, diagnostics);
   free(logits);
   return status;
 }
 
-static retc_engine_options engine_options(const options *o, int64_t length) {
-  retc_engine_options result = {.interpret = o->interpret, .chunk_length = o->chunk, .threads = (int)o->threads};
-  if (!o->text && o->form_index == PARALLEL) result.chunk_length = length;
-  if (!o->text && o->form_index == RECURRENT) result.chunk_length = 1;
+/* What cannot be written is said before the work, not after it. */
+static retc_status check_out(const char *path, retc_diagnostics *diagnostics) {
+  retc_file_writer writer;
+  retc_status status = retc_file_writer_init(&writer, path, diagnostics);
+  retc_file_writer_deinit(&writer);
+  return status;
+}
+
+static retc_engine_options engine_options(const options *o, const retc_eval_input *input) {
+  retc_engine_options result = {.interpret = o->interpret,
+                                .form = o->chosen_form,
+                                .padded = input && input->padding,
+                                .chunk_length = o->chunk,
+                                .threads = (int)o->threads};
+  if (o->chosen_form == RETC_FORM_PARALLEL) result.chunk_length = input->length;
   return result;
 }
 
-static retc_status eval_tokens(const options *o, const retc_source *source, retc_diagnostics *diagnostics) {
-  tokens input = {0};
+static retc_status eval_input(const options *o, const retc_source *source, const retc_eval_input *input,
+                              retc_diagnostics *diagnostics) {
   pieces split = {0};
   retc_evaluation evaluation = {0};
-  RETC_TRY(read_tokens(o->tokens, source->network.vocabulary_size, diagnostics, &input));
-  retc_status status = read_split(o, input.length, diagnostics, &split);
+  RETC_TRY(read_split(o, input->length, diagnostics, &split));
+  retc_status status = o->out ? check_out(o->out, diagnostics) : RETC_OK;
   if (status == RETC_OK) {
-    const retc_engine_options engine = engine_options(o, input.length);
-    status = retc_evaluation_init(&evaluation, source, &engine, input.batch, input.length, diagnostics);
+    const retc_engine_options engine = engine_options(o, input);
+    status = retc_evaluation_init(&evaluation, source, &engine, input->batch, input->length, diagnostics);
   }
-  if (status == RETC_OK) status = evaluate(&evaluation, &input, &split, o->out, diagnostics);
+  if (status == RETC_OK && input->padding) retc_runner_set_padding(evaluation.runner, input->padding);
+  if (status == RETC_OK) status = evaluate(&evaluation, o, input, &split, diagnostics);
   retc_evaluation_deinit(&evaluation);
   free(split.items);
-  free(input.items);
+  return status;
+}
+
+static retc_status eval_tokens(const options *o, const retc_source *source, retc_diagnostics *diagnostics) {
+  retc_eval_input input;
+  RETC_TRY(retc_eval_input_read(o->tokens, source->network.vocabulary_size, o->loss, diagnostics, &input));
+  if (input.padding && o->chosen_form == RETC_FORM_CHUNKWISE) {
+    fprintf(stderr, "retc: %s: attention_mask is ignored, as upstream's chunkwise form ignores it\n", o->tokens);
+    free(input.padding);
+    input.padding = NULL;
+  }
+  retc_status status = eval_input(o, source, &input, diagnostics);
+  retc_eval_input_deinit(&input);
   return status;
 }
 
@@ -235,9 +248,13 @@ retc_status retc_eval_command(int count, char **words, retc_diagnostics *diagnos
   if (help) return RETC_OK;
   retc_source *source;
   RETC_TRY(retc_source_open(model, diagnostics, &source));
-  const retc_engine_options engine = engine_options(&chosen, 0);
-  retc_status status = chosen.text ? retc_eval_text(source, chosen.text, &engine, diagnostics)
-                                   : eval_tokens(&chosen, source, diagnostics);
+  retc_status status;
+  if (chosen.text) {
+    const retc_engine_options engine = engine_options(&chosen, NULL);
+    status = retc_eval_text(source, chosen.text, &engine, diagnostics);
+  } else {
+    status = eval_tokens(&chosen, source, diagnostics);
+  }
   retc_source_destroy(source);
   return status;
 }

@@ -1,8 +1,8 @@
 #include <math.h>
-#include <stdio.h>
-#include <string.h>
+#include <stdlib.h>
 
 #include "compiler/main/eval.h"
+#include "runtime/tokenizer.h"
 
 enum { PIECE_MAX = 512, PIECE_LOGITS_MAX = 1 << 24 };
 
@@ -25,28 +25,42 @@ void retc_evaluation_deinit(retc_evaluation *evaluation) {
   retc_engine_destroy(evaluation->engine);
 }
 
-/* -ln softmax(logits)[token] */
-static double surprise(const float *logits, int64_t count, int64_t token) {
-  double largest = logits[0], sum = 0;
-  for (int64_t i = 1; i < count; i++) {
-    if (logits[i] > largest) largest = logits[i];
+/* What is measured: the tokens of a file. */
+typedef struct text_tokens {
+  int64_t *ids;
+  int64_t count;
+} text_tokens;
+
+static retc_status read_tokens(const retc_source *source, const char *path, retc_diagnostics *diagnostics,
+                               text_tokens *out_tokens) {
+  retc_tokenizer *tokenizer;
+  retc_file file;
+  RETC_TRY(retc_tokenizer_create(source->path, source->network.vocabulary_size, diagnostics, &tokenizer));
+  retc_status status = retc_file_map(path, diagnostics, &file);
+  if (status == RETC_OK) {
+    const char *text = file.data ? (const char *)file.data : "";
+    status = retc_tokenizer_encode(tokenizer, text, file.size, diagnostics, &out_tokens->ids, &out_tokens->count);
+    retc_file_unmap(&file);
   }
-  for (int64_t i = 0; i < count; i++) sum += exp(logits[i] - largest);
-  return largest + log(sum) - logits[token];
+  retc_tokenizer_destroy(tokenizer);
+  if (status != RETC_OK || out_tokens->count >= 2) return status;
+  return retc_fail(diagnostics, RETC_INVALID, "%s: has %lld tokens, expected at least 2", path,
+                   (long long)out_tokens->count);
 }
 
-static retc_status measure(retc_evaluation *e, const retc_file *file, retc_diagnostics *diagnostics,
+static retc_status measure(retc_evaluation *e, const text_tokens *tokens, retc_diagnostics *diagnostics,
                            double *out_nats) {
   int64_t width = retc_engine_network(e->engine)->vocabulary_size;
-  int64_t total = (int64_t)file->size - 1; /* the last byte is only predicted */
+  int64_t total = tokens->count - 1; /* the last token is only predicted */
   double sum = 0;
   for (int64_t first = 0; first < total; first += e->piece) {
     int64_t count = total - first < e->piece ? total - first : e->piece;
-    int64_t tokens[PIECE_MAX];
-    for (int64_t i = 0; i < count; i++) tokens[i] = file->data[first + i];
-    RETC_TRY(retc_runner_step(e->runner, tokens, count, count, count, diagnostics));
+    RETC_TRY(retc_runner_step(e->runner, tokens->ids + first, count, count, count, diagnostics));
     const float *logits = retc_runner_output(e->runner, "logits");
-    for (int64_t i = 0; i < count; i++) sum += surprise(logits + i * width, width, file->data[first + i + 1]);
+    for (int64_t i = 0; i < count; i++) {
+      const float *row = logits + i * width;
+      sum += retc_log_sum_exp(row, width) - row[tokens->ids[first + i + 1]];
+    }
     retc_progress_show("eval", first + count, total);
   }
   *out_nats = sum / (double)total;
@@ -67,24 +81,19 @@ static retc_status report(double nats, const char *path, retc_diagnostics *diagn
 
 retc_status retc_eval_text(const retc_source *source, const char *path, const retc_engine_options *options,
                            retc_diagnostics *diagnostics) {
-  RETC_TRY(retc_source_check_bytes(source, "use --tokens FILE", diagnostics));
-  retc_file file;
-  RETC_TRY(retc_file_map(path, diagnostics, &file));
+  text_tokens tokens = {0};
   retc_evaluation evaluation = {0};
-  retc_status status = RETC_OK;
   double nats = 0;
-  if (file.size < 2) {
-    status = retc_fail(diagnostics, RETC_INVALID, "%s: has %zu bytes, expected at least 2", path, file.size);
+  retc_status status = read_tokens(source, path, diagnostics, &tokens);
+  if (status == RETC_OK) {
+    status = retc_evaluation_init(&evaluation, source, options, 1, tokens.count, diagnostics);
   }
   if (status == RETC_OK) {
-    status = retc_evaluation_init(&evaluation, source, options, 1, (int64_t)file.size, diagnostics);
-  }
-  if (status == RETC_OK) {
-    status = measure(&evaluation, &file, diagnostics, &nats);
+    status = measure(&evaluation, &tokens, diagnostics, &nats);
     retc_progress_clear();
   }
   if (status == RETC_OK) status = report(nats, path, diagnostics);
   retc_evaluation_deinit(&evaluation);
-  retc_file_unmap(&file);
+  free(tokens.ids);
   return status;
 }

@@ -12,6 +12,8 @@ typedef struct command {
 static const command commands[] = {
     {"run", "generate text, token by token", retc_run_command},
     {"eval", "logits and states of given tokens, or nats per token of a text", retc_eval_command},
+    {"verify", "do the forms agree, compiled and interpreted, and by how much", retc_verify_command},
+    {"explain", "how a model description was read: choices, parameters, memory", retc_explain_command},
     {"dump", "print the program after any pass, LLVM IR or assembly", retc_dump_command},
     {"compile", "write LLVM IR, assembly, object file and plan to a directory", retc_compile_command},
     {"ops", "list the operations and the passes", retc_ops_command},
@@ -76,19 +78,4 @@ retc_status retc_command_begin(const retc_syntax *syntax, int count, char **word
   retc_status status = retc_output_write(text.data, text.length, diagnostics);
   retc_text_deinit(&text);
   return status;
-}
-
-retc_status retc_source_check_bytes(const retc_source *source, const char *hint, retc_diagnostics *diagnostics) {
-  static const char *const tokenizers[] = {"tokenizer.model", "tokenizer.json"};
-  for (size_t i = 0; i < sizeof tokenizers / sizeof tokenizers[0]; i++) {
-    char path[4096];
-    int length = snprintf(path, sizeof path, "%s/%s", source->path, tokenizers[i]);
-    if (length < (int)sizeof path && retc_path_exists(path)) {
-      return retc_fail(diagnostics, RETC_INVALID, "%s: retc cannot read tokenizers, %s", path, hint);
-    }
-  }
-  if (source->network.vocabulary_size == 256) return RETC_OK;
-  return retc_fail(diagnostics, RETC_INVALID,
-                   "%s: the vocabulary has %lld tokens and no tokenizer, text needs 256 (bytes); %s", source->path,
-                   (long long)source->network.vocabulary_size, hint);
 }

@@ -36,12 +36,13 @@ static bool within(const char *name, double error, double tolerance) {
 }
 
 /* A golden may hold the logits of some positions only: those of `positions`, or the first ones. An output may be that
- * of the golden's first tokens only. */
+ * of the golden's first tokens only. Padding is not compared. */
 static bool compare_logits(const retc_checkpoint *golden, const char *golden_path, const char *name,
                            const retc_checkpoint *out, const char *out_path, double tolerance) {
   const retc_stored_tensor *expected = tool_tensor(golden, golden_path, name, RETC_DTYPE_F32, 3);
   const retc_stored_tensor *found = tool_tensor(out, out_path, "logits", RETC_DTYPE_F32, 3);
   const retc_stored_tensor *positions = retc_checkpoint_find(golden, "positions");
+  const retc_stored_tensor *mask = retc_checkpoint_find(golden, "attention_mask");
   int64_t batch = expected->dim[0], rows = expected->dim[1], width = expected->dim[2], tokens = found->dim[1];
   if (found->dim[0] != batch || found->dim[2] != width || !batch || !rows || !tokens || !width) {
     tool_fail("%s: logits have shape [%lld,%lld,%lld], expected [%lld,T,%lld]", out_path, (long long)found->dim[0],
@@ -54,36 +55,76 @@ static bool compare_logits(const retc_checkpoint *golden, const char *golden_pat
     for (int64_t t = 0; t < compared; t++) {
       int64_t at = positions ? (int64_t)retc_dtype_load(positions->dtype, positions->data, (size_t)t) : t;
       if (at < 0 || at >= tokens) tool_fail("%s: no position %lld", out_path, (long long)at);
+      if (mask && retc_dtype_load(mask->dtype, mask->data, (size_t)(b * mask->dim[1] + at)) == 0) continue;
       add_row(&sum, found, b * tokens + at, expected, b * rows + t, width);
     }
   }
   return within("logits", relative(sum), tolerance);
 }
 
-static bool is_state(const char *name) { return strncmp(name, "state_", 6) == 0 && isdigit((unsigned char)name[6]); }
-
 static bool same_shape(const retc_stored_tensor *a, const retc_stored_tensor *b) {
   return a->dtype == b->dtype && a->rank == b->rank && memcmp(a->dim, b->dim, sizeof a->dim[0] * (size_t)a->rank) == 0;
 }
 
-static bool compare_states(const retc_checkpoint *golden, const retc_checkpoint *out, const char *out_path) {
-  bool holds = true;
+/* A golden state as the output has it. `part` takes the state of head 0 only; a scale may be one for all rows. */
+static bool compare_state(const retc_stored_tensor *expected, const retc_stored_tensor *found, const char *out_path,
+                          bool part, double tolerance) {
+  retc_stored_tensor shape = *expected;
+  bool shared = expected->rank == 4 && expected->dim[0] == 1 && strncmp(expected->name, "scale_", 6) == 0;
+  if (shared) shape.dim[0] = found->dim[0];
+  if (part && expected->rank > 1 && found->rank > 1) shape.dim[1] = found->dim[1];
+  if (!same_shape(found, &shape)) tool_fail("%s: %s has another shape than the golden", out_path, found->name);
+  int64_t width = expected->count / expected->dim[0];
+  int64_t parts = found->count / found->dim[0] / width;
+  difference sum = {0};
+  for (int64_t b = 0; b < found->dim[0]; b++) add_row(&sum, found, b * parts, expected, shared ? 0 : b, width);
+  return within(expected->name, relative(sum), tolerance);
+}
+
+/* The golden's tensors called "state_" or "scale_" (the kind), then `infix` and the layer's number. `apart`:
+ * how far those behind the first layer may be apart by definition. Returns their count. */
+static int compare_states(const retc_checkpoint *golden, const retc_checkpoint *out, const char *out_path,
+                          const char *kind, const char *infix, double apart, bool *holds) {
+  int count = 0;
+  size_t length = strlen(kind), infix_length = strlen(infix);
   for (size_t i = 0; i < retc_checkpoint_count(golden); i++) {
     const retc_stored_tensor *expected = retc_checkpoint_at(golden, i);
-    if (!is_state(expected->name)) continue;
-    const retc_stored_tensor *found = retc_checkpoint_find(out, expected->name);
-    if (!found) tool_fail("%s: no tensor %s", out_path, expected->name);
-    if (!same_shape(found, expected)) tool_fail("%s: %s has another shape than the golden", out_path, expected->name);
-    difference sum = {0};
-    add_row(&sum, found, 0, expected, 0, expected->count);
-    holds = within(expected->name, relative(sum), state_tolerance) && holds;
+    if (strncmp(expected->name, kind, length) || strncmp(expected->name + length, infix, infix_length)) continue;
+    const char *layer = expected->name + length + infix_length;
+    if (!isdigit((unsigned char)*layer)) continue;
+    char name[64];
+    snprintf(name, sizeof name, "%s%s", kind, layer);
+    const retc_stored_tensor *found = retc_checkpoint_find(out, name);
+    if (!found) tool_fail("%s: no tensor %s", out_path, name);
+    double tolerance = state_tolerance + (strcmp(layer, "0") ? apart : 0);
+    *holds = compare_state(expected, found, out_path, strcmp(infix, "head0_") == 0, tolerance) && *holds;
+    count++;
   }
+  return count;
+}
+
+/* The states of a form. The unnamed ones are the recurrent form's. The parallel form, unless it has its own, has the
+ * same quantities, of inputs that are `apart` in all layers but the first; the chunkwise form has them only where
+ * nothing is scaled. */
+static bool compare_form(const retc_checkpoint *golden, const retc_checkpoint *out, const char *out_path,
+                         const char *form, double apart) {
+  bool holds = true, chunkwise = strcmp(form, "chunkwise") == 0;
+  char own[64];
+  snprintf(own, sizeof own, "%s_", form);
+  int states = compare_states(golden, out, out_path, "state_", own, 0, &holds);
+  compare_states(golden, out, out_path, "scale_", own, 0, &holds);
+  if (states || (chunkwise && retc_checkpoint_find(golden, "scale_0"))) return holds;
+  if (strcmp(form, "parallel")) apart = 0;
+  compare_states(golden, out, out_path, "state_", "", apart, &holds);
+  compare_states(golden, out, out_path, "state_", "head0_", apart, &holds);
+  compare_states(golden, out, out_path, "scale_", "", 0, &holds);
   return holds;
 }
 
-/* `whole`: the output has as many tokens as the golden's input. */
-static int compare_golden(const char *golden_path, const char *name, double tolerance, const char *out_path,
-                          bool whole) {
+/* The golden's logits `name`, and its states of `form`. `whole`: the output has as many tokens as the golden's
+ * input. */
+static int compare_golden(const char *golden_path, const char *name, const char *form, double tolerance, double apart,
+                          const char *out_path, bool whole) {
   retc_checkpoint *golden = tool_open(golden_path), *out = tool_open(out_path);
   int64_t given = tool_tensor(golden, golden_path, "input_ids", RETC_DTYPE_I64, 2)->dim[1];
   int64_t taken = tool_tensor(out, out_path, "logits", RETC_DTYPE_F32, 3)->dim[1];
@@ -91,7 +132,7 @@ static int compare_golden(const char *golden_path, const char *name, double tole
     tool_fail("%s: logits of %lld tokens, expected %lld", out_path, (long long)taken, (long long)given);
   }
   bool holds = compare_logits(golden, golden_path, name, out, out_path, tolerance);
-  holds = compare_states(golden, out, out_path) && holds;
+  holds = compare_form(golden, out, out_path, form, apart) && holds;
   printf("(logits <= %.0e)\n", tolerance);
   retc_checkpoint_destroy(golden);
   retc_checkpoint_destroy(out);
@@ -99,21 +140,33 @@ static int compare_golden(const char *golden_path, const char *name, double tole
 }
 
 static int run_golden(char **words) {
-  return compare_golden(words[0], words[1], tool_number(words[2]), words[3], false);
+  return compare_golden(words[0], words[1], "recurrent", tool_number(words[2]), 0, words[3], false);
 }
 
 static int run_case(char **words) {
   char path[4096], name[64];
   snprintf(path, sizeof path, "%s/case.json", words[0]);
   json_t *root = tool_json(path);
-  double tolerance;
+  double tolerance, apart = 0; /* upstream's recurrent form from its parallel one */
+  json_unpack(root, "{s{s?{s{sF}}}}", "tolerance", "f64", "recurrent_vs_parallel", "rel_l2", &apart);
   if (json_unpack(root, "{s{s{sF}}}", "tolerance", "suggested", "f32_same_form_rel_l2", &tolerance)) {
     tool_fail("%s: no tolerance.suggested.f32_same_form_rel_l2", path);
   }
   json_decref(root);
   snprintf(path, sizeof path, "%s/golden.safetensors", words[0]);
   snprintf(name, sizeof name, "logits_%s", words[1]);
-  return compare_golden(path, name, tolerance, words[2], true);
+  return compare_golden(path, name, words[1], tolerance, 1.5 * apart, words[2], true);
+}
+
+/* The loss that was printed against the golden's. */
+static int run_loss(char **words) {
+  retc_checkpoint *golden = tool_open(words[0]);
+  double expected = *(const float *)tool_tensor(golden, words[0], "loss", RETC_DTYPE_F32, 1)->data;
+  double found = tool_number(words[1]);
+  bool holds = within("loss", fabs(found - expected) / fabs(expected), state_tolerance);
+  printf("(%.9g)\n", found);
+  retc_checkpoint_destroy(golden);
+  return !holds;
 }
 
 /* Row `row` of every tensor of `a` has the bits of row 0 of `b`'s; rows < 0: all of it. */
@@ -174,6 +227,7 @@ static int run_text(char **words) {
 int main(int count, char **words) {
   static const tool_command commands[] = {
       {"case", "DIR FORM OUT: against the golden of a case, within the tolerance of its case.json", 3, run_case},
+      {"loss", "GOLDEN X: X is the golden's loss", 2, run_loss},
       {"golden", "GOLDEN LOGITS TOLERANCE OUT: the common first positions, and states", 4, run_golden},
       {"equal", "A B: the same tensors, bit for bit", 2, run_equal},
       {"row", "I A B: row I of A is row 0 of B, bit for bit", 3, run_row},

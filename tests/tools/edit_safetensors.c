@@ -1,4 +1,4 @@
-/* Damages the header of a safetensors file in place; the data behind it stays. */
+/* Damages the header of a safetensors file in place, the data behind it stays; or cuts a file into shards. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -98,12 +98,57 @@ static int run_set(char **words) {
   return write_json(words[0], root, &file);
 }
 
+/* The tensors first .. first+count-1 of a checkpoint as one file. */
+static void write_shard(const retc_checkpoint *from, size_t first, size_t count, const char *path) {
+  retc_tensor_to_write *tensors = calloc(count + 1, sizeof *tensors);
+  if (!tensors) tool_fail("out of memory");
+  for (size_t i = 0; i < count; i++) {
+    const retc_stored_tensor *tensor = retc_checkpoint_at(from, first + i);
+    tensors[i] = (retc_tensor_to_write){tensor->name, tensor->dtype, tensor->rank, {0}, tensor->data};
+    memcpy(tensors[i].dim, tensor->dim, sizeof tensor->dim);
+  }
+  retc_diagnostics diagnostics;
+  retc_diagnostics_init(&diagnostics);
+  if (retc_safetensors_write(path, tensors, count, &diagnostics) != RETC_OK) {
+    tool_fail("%s", retc_diagnostics_text(&diagnostics));
+  }
+  retc_diagnostics_deinit(&diagnostics);
+  free(tensors);
+}
+
+static int run_shard(char **words) {
+  retc_checkpoint *from = tool_open(words[0]);
+  size_t shards = (size_t)tool_integer(words[1]), count = retc_checkpoint_count(from), total = 0;
+  if (shards < 1 || shards > count) tool_fail("%s: %zu tensors, %s shards", words[0], count, words[1]);
+  json_t *map = json_object();
+  for (size_t s = 0; s < shards; s++) {
+    size_t first = s * count / shards, behind = (s + 1) * count / shards;
+    char name[64], path[4096];
+    snprintf(name, sizeof name, "model-%05zu-of-%05zu.safetensors", s + 1, shards);
+    snprintf(path, sizeof path, "%s/%s", words[2], name);
+    write_shard(from, first, behind - first, path);
+    for (size_t i = first; i < behind; i++) {
+      const retc_stored_tensor *tensor = retc_checkpoint_at(from, i);
+      total += (size_t)tensor->count * retc_dtype_size(tensor->dtype);
+      json_object_set_new(map, tensor->name, json_string(name));
+    }
+  }
+  json_t *root = json_pack("{s{sI}so}", "metadata", "total_size", (json_int_t)total, "weight_map", map);
+  char path[4096];
+  snprintf(path, sizeof path, "%s/model.safetensors.index.json", words[2]);
+  if (!root || json_dump_file(root, path, JSON_INDENT(2))) tool_fail("%s: cannot be written", path);
+  json_decref(root);
+  retc_checkpoint_destroy(from);
+  return 0;
+}
+
 int main(int count, char **words) {
   static const tool_command commands[] = {
       {"drop", "FILE NAME: without this tensor", 2, run_drop},
       {"rename", "FILE NAME NEW: under another name", 3, run_rename},
       {"set", "FILE NAME KEY JSON: another dtype, shape or data_offsets", 4, run_set},
       {"header", "FILE TEXT: this header", 2, run_header},
+      {"shard", "FILE N DIR: its tensors as N files in DIR, with an index as published models have it", 3, run_shard},
       {"length", "FILE N: N as the length of the header, which stays as it is", 2, run_length},
   };
   return tool_main(count, words, commands, sizeof commands / sizeof commands[0]);

@@ -66,11 +66,35 @@ static int copy_part(const char *path, const char *from, int64_t first, int64_t 
 static int run_row(char **words) { return copy_part(words[0], words[1], tool_integer(words[2]), 1, -1); }
 static int run_prefix(char **words) { return copy_part(words[0], words[1], 0, -1, tool_integer(words[2])); }
 
+/* input_ids of a file, and a tensor beside them. */
+static int run_beside(char **words) {
+  retc_checkpoint *checkpoint = tool_open(words[1]);
+  const retc_stored_tensor *ids = tool_tensor(checkpoint, words[1], "input_ids", RETC_DTYPE_I64, 2);
+  int64_t *items = allocate((int64_t)strlen(words[3])), count = 0;
+  char *rest = words[3];
+  for (char *word; (word = strsep(&rest, ","));) items[count++] = tool_integer(word);
+  if (count % ids->dim[0]) tool_fail("%lld numbers are no rows of equal length", (long long)count);
+  const retc_tensor_to_write tensors[] = {
+      {"input_ids", RETC_DTYPE_I64, 2, {ids->dim[0], ids->dim[1]}, ids->data},
+      {words[2], RETC_DTYPE_I64, 2, {ids->dim[0], count / ids->dim[0]}, items},
+  };
+  retc_diagnostics diagnostics;
+  retc_diagnostics_init(&diagnostics);
+  if (retc_safetensors_write(words[0], tensors, 2, &diagnostics) != RETC_OK) {
+    tool_fail("%s", retc_diagnostics_text(&diagnostics));
+  }
+  retc_diagnostics_deinit(&diagnostics);
+  free(items);
+  retc_checkpoint_destroy(checkpoint);
+  return 0;
+}
+
 int main(int count, char **words) {
   static const tool_command commands[] = {
       {"ids", "OUT 1,2,3: one row", 2, run_ids},
       {"random", "OUT SEED B T V: B rows of T tokens below V", 5, run_random},
       {"row", "OUT IN I: row I of IN alone", 3, run_row},
+      {"beside", "OUT IN NAME 1,2,3: input_ids of IN, and NAME of as many rows", 4, run_beside},
       {"prefix", "OUT IN T: the first T tokens of each row of IN", 3, run_prefix},
   };
   return tool_main(count, words, commands, sizeof commands / sizeof commands[0]);

@@ -7,6 +7,7 @@
 
 #include <cmocka.h>
 
+#include "base/utf8.h"
 #include "compiler/main/arguments.c"
 #include "compiler/main/output.c"
 

@@ -237,6 +237,8 @@ static retc_plan *make_plan(void) {
   add_step(plan, &step, 0, sum);
   add_step(plan, &step, 1, logits);
   add_step(plan, &states, 2, state);
+  RETC_VEC_PUSH(&plan->arena, step.outputs, ((retc_plan_output){"logits", LOGITS}));
+  RETC_VEC_PUSH(&plan->arena, states.outputs, ((retc_plan_output){buffers[STATE].name, STATE}));
   RETC_VEC_PUSH(&plan->arena, plan->entries, step);
   RETC_VEC_PUSH(&plan->arena, plan->entries, states);
   return plan;

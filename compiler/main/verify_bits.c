@@ -1,0 +1,114 @@
+#include <string.h>
+
+#include "compiler/main/verify.h"
+
+/* A session of one chunk length, and what it computed alone: one thread, all rows, all tokens at once. */
+typedef struct bits {
+  retc_verify *verify;
+  const retc_verify_input *input;
+  int64_t chunk;
+  retc_verify_result whole;
+} bits;
+
+/* Beside the model's own chunk length, one that is no power of two. */
+enum { THREADS_MAX = 3, ODD_CHUNK = 7 };
+
+/* Numbers whose bits differ from those of the whole run, whose row `row` is the first of `found`. */
+static int64_t count_differences(const bits *b, const retc_verify_result *found, int64_t row) {
+  int64_t differences = 0;
+  for (size_t i = 0; i < found->count; i++) {
+    const retc_verify_array *a = &found->arrays[i], *w = &b->whole.arrays[i];
+    const double *expected = w->data + (w->rows > 1 ? row * w->count : 0);
+    for (int64_t j = 0; j < a->rows * a->count; j++) {
+      differences += memcmp(&a->data[j], &expected[j], sizeof *expected) != 0;
+    }
+  }
+  return differences;
+}
+
+static retc_status compare(const bits *b, retc_engine *engine, const char *what, const retc_verify_input *input,
+                           int64_t row, const int64_t *pieces, size_t piece_count, retc_diagnostics *diagnostics) {
+  retc_verify_result found;
+  RETC_TRY(retc_verify_run(engine, input, pieces, piece_count, diagnostics, &found));
+  double differences = (double)count_differences(b, &found, row);
+  retc_verify_result_deinit(&found);
+  const retc_verify_check check = {what, b->input->name, RETC_FORM_SESSION, b->chunk, false, differences, 0};
+  return retc_verify_add(b->verify, &check, diagnostics);
+}
+
+static retc_status compare_splits(const bits *b, retc_engine *engine, retc_diagnostics *diagnostics) {
+  int64_t c = b->chunk, before_edge = c > 1 ? c - 1 : 1;
+  const struct {
+    const char *what;
+    int64_t pieces[3];
+    size_t count;
+  } splits[] = {
+      {"different bits, token by token", {1}, 1},
+      {"different bits, in halves", {(b->input->length + 1) / 2}, 1},
+      {"different bits, chunk by chunk", {c}, 1},
+      {"different bits, in pieces across chunk edges", {before_edge, 2, c + 1}, 3},
+      {"different bits, in pieces of 5, 1 and 13", {5, 1, 13}, 3},
+  };
+  for (size_t i = 0; i < sizeof splits / sizeof splits[0]; i++) {
+    RETC_TRY(compare(b, engine, splits[i].what, b->input, 0, splits[i].pieces, splits[i].count, diagnostics));
+  }
+  return RETC_OK;
+}
+
+static retc_status compare_rows(const bits *b, retc_engine *engine, retc_diagnostics *diagnostics) {
+  if (b->input->batch == 1) return RETC_OK;
+  for (int64_t row = 0; row < b->input->batch; row++) {
+    retc_verify_input alone = *b->input;
+    alone.tokens += row * alone.stride;
+    alone.batch = 1;
+    if (alone.padding) alone.padding += row;
+    const char *what = retc_arena_printf(&b->verify->arena, "different bits, row %lld alone", (long long)row);
+    RETC_TRY(compare(b, engine, what, &alone, row, NULL, 0, diagnostics));
+  }
+  return RETC_OK;
+}
+
+static retc_status check_input(bits *b, retc_engine *engine, int threads, retc_diagnostics *diagnostics) {
+  if (threads > 1) {
+    const char *what = retc_arena_printf(&b->verify->arena, "different bits, with %d threads", threads);
+    return compare(b, engine, what, b->input, 0, NULL, 0, diagnostics);
+  }
+  RETC_TRY(retc_verify_run(engine, b->input, NULL, 0, diagnostics, &b->whole));
+  RETC_TRY(compare_splits(b, engine, diagnostics));
+  return compare_rows(b, engine, diagnostics);
+}
+
+/* Of the inputs of a group, all on one engine. */
+static retc_status check_group(bits *each, size_t count, int threads, retc_diagnostics *diagnostics) {
+  const retc_engine_options options = {.form = RETC_FORM_SESSION,
+                                       .padded = each[0].input->padding != NULL,
+                                       .chunk_length = each[0].chunk,
+                                       .threads = threads};
+  retc_engine *engine;
+  RETC_TRY(retc_engine_create(each[0].verify->source, &options, diagnostics, &engine));
+  retc_status status = RETC_OK;
+  for (size_t i = 0; i < count && status == RETC_OK; i++) {
+    status = check_input(&each[i], engine, threads, diagnostics);
+  }
+  retc_engine_destroy(engine);
+  return status;
+}
+
+static retc_status check_chunk(retc_verify *verify, const retc_verify_group *group, int64_t chunk, int threads_max,
+                               retc_diagnostics *diagnostics) {
+  bits each[RETC_VERIFY_GROUP_MAX] = {{0}};
+  for (size_t i = 0; i < group->count; i++) {
+    each[i] = (bits){.verify = verify, .input = &group->inputs[i], .chunk = chunk};
+  }
+  retc_status status = RETC_OK;
+  for (int threads = 1; threads <= threads_max && status == RETC_OK; threads++) {
+    status = check_group(each, group->count, threads, diagnostics);
+  }
+  for (size_t i = 0; i < group->count; i++) retc_verify_result_deinit(&each[i].whole);
+  return status;
+}
+
+retc_status retc_verify_bits(retc_verify *verify, const retc_verify_group *group, retc_diagnostics *diagnostics) {
+  RETC_TRY(check_chunk(verify, group, verify->source->network.chunk_length, THREADS_MAX, diagnostics));
+  return check_chunk(verify, group, ODD_CHUNK, 1, diagnostics);
+}
