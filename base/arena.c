@@ -27,7 +27,6 @@ void retc_arena_deinit(retc_arena *arena) {
 static block *block_create(size_t size) {
   if (size > SIZE_MAX - sizeof(block)) return NULL;
   block *made = calloc(1, sizeof(block) + size);
-  if (!made) made = calloc(1, sizeof(block) + size);
   if (made) made->size = size;
   return made;
 }

@@ -13,8 +13,8 @@ typedef struct retc_arena {
 void retc_arena_init(retc_arena *arena);
 void retc_arena_deinit(retc_arena *arena);
 
-/* Zeroed memory aligned for any type, alive until deinit. When the system refuses memory, a second try is made; then
- * this, and the functions below, return NULL. */
+/* Zeroed memory aligned for any type, alive until deinit. When the system refuses memory this and the
+ * functions below return NULL. Compiler code does not survive that; sizes that a user decides are bounded before. */
 void *retc_arena_alloc(retc_arena *arena, size_t size);
 char *retc_arena_strdup(retc_arena *arena, const char *text);
 char *retc_arena_strndup(retc_arena *arena, const char *text, size_t length);

@@ -59,16 +59,22 @@ bool retc_path_exists(const char *path) {
 
 retc_status retc_file_writer_init(retc_file_writer *writer, const char *path, retc_diagnostics *diagnostics) {
   *writer = (retc_file_writer){0};
-  if (retc_path_is_directory(path)) {
+  struct stat info;
+  bool exists = stat(path, &info) == 0;
+  if (exists && S_ISDIR(info.st_mode)) {
     return retc_fail(diagnostics, RETC_INVALID, "%s: is a directory, expected a file to write", path);
   }
-  writer->path = strdup(path);
-  if (!writer->path || asprintf(&writer->beside, "%s.partial-%ld", path, (long)getpid()) < 0) {
+  bool straight = exists && !S_ISREG(info.st_mode);
+  /* Of a pipe behind /dev/fd there is no real path to open. */
+  writer->path = exists && !straight ? realpath(path, NULL) : strdup(path);
+  if (!writer->path ||
+      (!straight && asprintf(&writer->beside, "%s.partial-%ld", writer->path, (long)getpid()) < 0)) {
+    int reason = errno;
     writer->beside = NULL;
     retc_file_writer_deinit(writer);
-    return retc_fail(diagnostics, RETC_FAILED, "%s: out of memory", path);
+    return retc_fail(diagnostics, RETC_FAILED, "%s: cannot be prepared for writing: %s", path, strerror(reason));
   }
-  writer->stream = fopen(writer->beside, "wbe");
+  writer->stream = fopen(straight ? writer->path : writer->beside, "wbe");
   if (!writer->stream) {
     int reason = errno;
     retc_file_writer_deinit(writer);
@@ -87,12 +93,19 @@ retc_status retc_file_writer_write(retc_file_writer *writer, const void *data, s
   return RETC_OK;
 }
 
-retc_status retc_file_writer_commit(retc_file_writer *writer, retc_diagnostics *diagnostics) {
+retc_status retc_file_writer_finish(retc_file_writer *writer, retc_diagnostics *diagnostics) {
   bool earlier_error = ferror((FILE *)writer->stream) != 0;
   int closed = fclose(writer->stream);
   writer->stream = NULL;
   if (earlier_error) return retc_fail(diagnostics, RETC_FAILED, "%s: an earlier write had failed", writer->path);
-  if (closed != 0 || rename(writer->beside, writer->path) != 0) return write_failed(writer, diagnostics);
+  if (closed != 0) return write_failed(writer, diagnostics);
+  return RETC_OK;
+}
+
+retc_status retc_file_writer_commit(retc_file_writer *writer, retc_diagnostics *diagnostics) {
+  if (writer->stream) RETC_TRY(retc_file_writer_finish(writer, diagnostics));
+  if (!writer->beside) return RETC_OK;
+  if (rename(writer->beside, writer->path) != 0) return write_failed(writer, diagnostics);
   free(writer->beside);
   writer->beside = NULL;
   return RETC_OK;

@@ -107,14 +107,33 @@ static retc_status run(const retc_pass_context *cx, const retc_compile_options *
   return status;
 }
 
+/* A chunk's masked scores and keys are private to a thread, its decay constants one row a head: a message is better
+ * than an exhausted machine. */
+static retc_status check_chunk(const retc_network *network, int64_t chunk, retc_diagnostics *diagnostics) {
+  const int64_t most_constants = 1 << 26, most_elements = 1 << 30;
+  if (chunk < 1) return RETC_OK;
+  if (chunk >= most_constants / network->heads) {
+    return retc_fail(diagnostics, RETC_INVALID,
+                     "%lld heads and a chunk length of %lld: heads * (chunk length + 1) is expected to be at most %lld",
+                     (long long)network->heads, (long long)chunk, (long long)most_constants);
+  }
+  int64_t width = chunk > network->key_width ? chunk : network->key_width;
+  if (chunk <= most_elements / width) return RETC_OK;
+  return retc_fail(diagnostics, RETC_INVALID,
+                   "a chunk length of %lld and keys of width %lld: a tile of %lld x %lld elements, expected at most %lld",
+                   (long long)chunk, (long long)network->key_width, (long long)chunk, (long long)width,
+                   (long long)most_elements);
+}
+
 retc_status retc_compile(const retc_network *network, const retc_compile_options *options,
                          retc_diagnostics *diagnostics, retc_compilation **out_compilation) {
+  int64_t chunk = options->form == RETC_FORM_CHUNKWISE ? network->form_chunk_length : network->chunk_length;
+  if (options->chunk_length) chunk = options->chunk_length;
+  RETC_TRY(check_chunk(network, chunk, diagnostics));
   retc_compilation *compilation = calloc(1, sizeof *compilation);
   if (!compilation) return retc_fail(diagnostics, RETC_FAILED, "compile: out of memory");
   retc_arena_init(&compilation->arena);
   compilation->profile = options->profile;
-  int64_t chunk = options->form == RETC_FORM_CHUNKWISE ? network->form_chunk_length : network->chunk_length;
-  if (options->chunk_length) chunk = options->chunk_length;
   retc_pass_context cx = {diagnostics, network, {options->form, chunk, options->padded}, compilation};
   retc_status status = run(&cx, options);
   if (status != RETC_OK) {

@@ -8,6 +8,9 @@
 #include "ir/kernel.h"
 #include "runtime/plan.h"
 
+/* What a caller may ask for as chunk_length; models of many or wide heads take less, see retc_compile. */
+enum { RETC_CHUNK_MAX = 1 << 20 };
+
 /* Everything a compilation has made so far. Owns what it points to. */
 typedef struct retc_compilation {
   retc_arena arena;
@@ -38,6 +41,7 @@ typedef struct retc_compile_options {
   void *user;
 } retc_compile_options;
 
+/* RETC_INVALID when the private tiles of a chunk would be too large for a machine. */
 retc_status retc_compile(const retc_network *network, const retc_compile_options *options,
                          retc_diagnostics *diagnostics, retc_compilation **out_compilation);
 void retc_compilation_destroy(retc_compilation *compilation);

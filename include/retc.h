@@ -33,7 +33,7 @@ typedef struct retc_session retc_session;
 const char *retc_version(void);
 int retc_api_version(void);
 
-/* A context owns the diagnostics. */
+/* A context owns the diagnostics. When it cannot be created, for want of memory, there are no words. */
 retc_status retc_context_create(retc_context **out_context);
 void retc_context_destroy(retc_context *context);
 /* What went wrong, one line a message, "" when nothing did. Lent until the next call on this context. */
@@ -41,7 +41,7 @@ const char *retc_context_message(const retc_context *context);
 
 typedef struct retc_model_options {
   size_t struct_size;   /* sizeof(retc_model_options) */
-  int64_t chunk_length; /* tokens a chunk, part of the model's arithmetic; 0: the model's default (64) */
+  int64_t chunk_length; /* tokens a chunk, part of the model's arithmetic, at most 2^20; 0: the model's default */
   int threads;          /* that run kernels; 0: as many as the process may use */
 } retc_model_options;
 
@@ -60,7 +60,7 @@ typedef struct retc_session_options {
                          Results do not depend on it, memory does. */
 } retc_session_options;
 
-/* A session is B sequences with their recurrent state, at position 0. The model must outlive it. */
+/* A session is B sequences with their recurrent state, at position 0. `options` may be NULL. The model must outlive it. */
 retc_status retc_session_create(retc_model *model, const retc_session_options *options, retc_session **out_session);
 void retc_session_destroy(retc_session *session);
 /* Back to position 0 with an empty state. */
@@ -110,7 +110,7 @@ typedef struct retc_sampling {
 } retc_sampling;
 
 /* Draws a token from logits[V]. Draw number `index` of a seed is a pure function of (logits, sampling, index).
- * RETC_INVALID when the logits hold a NaN or the options are out of range. */
+ * RETC_INVALID when the options are out of range, RETC_FAILED when the logits hold a NaN. */
 retc_status retc_sample(retc_context *context, const float *logits, int64_t vocabulary_size,
                         const retc_sampling *sampling, uint64_t index, int64_t *out_token);
 

@@ -44,7 +44,7 @@ static retc_status check(const float *logits, int64_t count, const retc_sampling
   }
   for (int64_t i = 0; i < count; i++) {
     if (isnan(logits[i])) {
-      return retc_fail(diagnostics, RETC_INVALID, "sampling: the logit of token %" PRId64 " is not a number", i);
+      return retc_fail(diagnostics, RETC_FAILED, "sampling: the logit of token %" PRId64 " is not a number", i);
     }
   }
   return RETC_OK;
@@ -91,6 +91,10 @@ static int64_t draw(const candidate *candidates, int64_t count, float largest, d
 retc_status retc_sample_token(const float *logits, int64_t count, const retc_sampling *sampling, uint64_t index,
                               retc_diagnostics *diagnostics, int64_t *out_token) {
   retc_sampling options = {0};
+  if (sampling->struct_size < sizeof sampling->struct_size) {
+    return retc_fail(diagnostics, RETC_INVALID, "retc_sampling: struct_size is %zu, expected sizeof(retc_sampling)",
+                     sampling->struct_size);
+  }
   memcpy(&options, sampling, sampling->struct_size < sizeof options ? sampling->struct_size : sizeof options);
   RETC_TRY(check(logits, count, &options, diagnostics));
   int64_t best = first_maximum(logits, count);

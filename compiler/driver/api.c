@@ -85,6 +85,10 @@ retc_status retc_model_open(retc_context *context, const char *path, const retc_
                      "retc_model_options: chunk_length is %lld and threads %d, expected >= 0",
                      (long long)chosen.chunk_length, chosen.threads);
   }
+  if (chosen.chunk_length > RETC_CHUNK_MAX) {
+    return retc_fail(diagnostics, RETC_INVALID, "retc_model_options: chunk_length is %lld, expected 0 or 1..%d",
+                     (long long)chosen.chunk_length, RETC_CHUNK_MAX);
+  }
   retc_model *model = calloc(1, sizeof *model);
   if (!model) return retc_fail(diagnostics, RETC_FAILED, "%s: memory refused", path);
   model->context = context;
@@ -245,6 +249,11 @@ static retc_status check_tokens(const retc_session *session, const int64_t *toke
                                 retc_diagnostics *diagnostics) {
   if (token_count < 1) {
     return retc_fail(diagnostics, RETC_INVALID, "token_count is %lld, expected >= 1", (long long)token_count);
+  }
+  int64_t most = INT64_MAX / (int64_t)sizeof *tokens / session->batch;
+  if (token_count > most) {
+    return retc_fail(diagnostics, RETC_INVALID, "token_count is %lld, expected at most %lld", (long long)token_count,
+                     (long long)most);
   }
   int64_t vocabulary = retc_model_vocabulary_size(session->model);
   for (int64_t i = 0; i < session->batch * token_count; i++) {

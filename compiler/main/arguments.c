@@ -125,9 +125,13 @@ static retc_status assign(const retc_syntax *syntax, const retc_option *option, 
   return RETC_OK;
 }
 
-static bool asks_for_help(int count, char **words) {
+/* The value of an option is no question. */
+static bool asks_for_help(const retc_syntax *syntax, int count, char **words) {
   for (int i = 0; i < count && strcmp(words[i], "--") != 0; i++) {
-    if (strcmp(words[i], "--help") == 0 || strcmp(words[i], "-h") == 0) return true;
+    const char *word = words[i], *value;
+    if (strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0) return true;
+    const retc_option *option = word[0] == '-' && word[1] ? find(syntax, word, &value) : NULL;
+    if (option && option->word && !value) i++;
   }
   return false;
 }
@@ -157,7 +161,7 @@ retc_status retc_arguments_parse(const retc_syntax *syntax, int count, char **wo
   const char *positional = NULL;
   bool given[OPTIONS_MAX] = {false};
   bool only_positional = false;
-  *out_help = asks_for_help(count, words);
+  *out_help = asks_for_help(syntax, count, words);
   if (*out_help) return RETC_OK;
   for (int i = 0; i < count; i++) {
     const char *word = words[i];

@@ -4,6 +4,7 @@
 
 #include "base/status.h"
 #include "base/text.h"
+#include "compiler/compile.h"
 #include "compiler/main/arguments.h"
 #include "compiler/source.h"
 
@@ -16,8 +17,8 @@ retc_status retc_dump_command(int count, char **words, retc_diagnostics *diagnos
 retc_status retc_compile_command(int count, char **words, retc_diagnostics *diagnostics);
 retc_status retc_ops_command(int count, char **words, retc_diagnostics *diagnostics);
 
-/* Bounds of --chunk and --threads. */
-enum { RETC_CHUNK_MAX = 1 << 20, RETC_THREADS_MAX = 1024 };
+/* Bound of --threads; that of --chunk is RETC_CHUNK_MAX. */
+enum { RETC_THREADS_MAX = 1024 };
 
 /* As retc_arguments_parse, and prints the help when it is asked for. */
 retc_status retc_command_begin(const retc_syntax *syntax, int count, char **words, retc_diagnostics *diagnostics,

@@ -36,6 +36,7 @@ static retc_status write_files(const char *directory, const retc_text texts[FILE
     if (status == RETC_OK) {
       status = retc_file_writer_write(&writers[i], texts[i].data, texts[i].length, diagnostics);
     }
+    if (status == RETC_OK) status = retc_file_writer_finish(&writers[i], diagnostics);
   }
   for (int i = 0; i < FILE_COUNT && status == RETC_OK; i++) {
     status = retc_file_writer_commit(&writers[i], diagnostics);

@@ -1,3 +1,4 @@
+#include <float.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <time.h>
@@ -114,11 +115,16 @@ static retc_status write_end(generation *g, retc_diagnostics *diagnostics) {
   return retc_output_write(g->text.data, g->text.length, diagnostics);
 }
 
+/* A number that float cannot tell from 0 is not 0, which means something else. */
+static float narrow(double value) {
+  return value > 0 && value < (double)FLT_MIN ? FLT_MIN : (float)value;
+}
+
 static retc_status generate(generation *g, retc_diagnostics *diagnostics) {
   const options *o = g->chosen;
   const retc_sampling sampling = {.struct_size = sizeof sampling,
-                                  .temperature = (float)o->temperature,
-                                  .top_p = (float)o->top_p,
+                                  .temperature = narrow(o->temperature),
+                                  .top_p = narrow(o->top_p),
                                   .top_k = o->top_k,
                                   .seed = (uint64_t)o->seed};
   double start = now();

@@ -115,6 +115,7 @@ static void test_refused_tokens_change_nothing(void **state) {
   tokens[B * 9 - 1] = -1;
   assert_int_equal(retc_session_prefill(session, tokens, 9), RETC_INVALID);
   assert_int_equal(retc_session_prefill(session, tokens, 0), RETC_INVALID);
+  assert_int_equal(retc_session_prefill(session, tokens, INT64_MAX), RETC_INVALID);
   assert_int_equal(retc_session_position(session), 9);
   assert_true(retc_session_logits(session)[0] == before);
   retc_session_destroy(session);
@@ -130,6 +131,9 @@ static void test_options(void **state) {
   assert_int_equal(retc_model_open(f->context, MODEL "/config.json", NULL, &model), RETC_INVALID);
   assert_non_null(strstr(retc_context_message(f->context), "no weights"));
   assert_int_equal(retc_model_open(f->context, MODEL, &(retc_model_options){0}, &model), RETC_INVALID);
+  const retc_model_options long_chunk = {.struct_size = sizeof long_chunk, .chunk_length = (1 << 20) + 1};
+  assert_int_equal(retc_model_open(f->context, MODEL, &long_chunk, &model), RETC_INVALID);
+  assert_non_null(strstr(retc_context_message(f->context), "chunk_length is 1048577"));
   assert_non_null(strstr(retc_context_message(f->context), "struct_size"));
   /* A struct that ends before max_tokens: what lies behind it is not read. */
   const retc_session_options shorter = {.struct_size = offsetof(retc_session_options, max_tokens), .max_tokens = -1};

@@ -47,6 +47,7 @@ static void test_accepts(void **state) {
       {"--text=a=b model", {false, "a=b", 7, 0.5}},
       {"--text= model", {false, "", 7, 0.5}},
       {"--text --flag model", {false, "--flag", 7, 0.5}},
+      {"--text --help model", {false, "--help", 7, 0.5}},
       {"model -n 12", {false, NULL, 12, 0.5}},
       {"model -n12 --number=1.5e0", {false, NULL, 12, 1.5}},
       {"--count 0 -- model", {false, NULL, 0, 0.5}},

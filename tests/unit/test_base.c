@@ -1,5 +1,6 @@
 /* base/: arena, text, status, shapes, element types, files. */
 #include <float.h>
+#include <fcntl.h>
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -325,6 +326,56 @@ static void uncommitted_files_vanish(void **state) {
   retc_diagnostics_deinit(&diagnostics);
 }
 
+static void assert_holds(const char *path, const char *expected) {
+  retc_file file;
+  assert_int_equal(retc_file_map(path, NULL, &file), RETC_OK);
+  assert_int_equal(file.size, strlen(expected));
+  assert_memory_equal(file.data, expected, file.size);
+  retc_file_unmap(&file);
+}
+
+static void links_and_pipes_stay_what_they_are(void **state) {
+  (void)state;
+  char path[300], link[300], bytes[8];
+  struct stat info;
+  snprintf(path, sizeof path, "%s/target", directory);
+  snprintf(link, sizeof link, "%s/link", directory);
+  assert_int_equal(retc_file_write(path, "old", 3, NULL), RETC_OK);
+  assert_int_equal(symlink("target", link), 0);
+  assert_int_equal(retc_file_write(link, "new", 3, NULL), RETC_OK);
+  assert_true(lstat(link, &info) == 0 && S_ISLNK(info.st_mode));
+  assert_holds(path, "new");
+  unlink(link);
+  unlink(path);
+  assert_int_equal(mkfifo(path, 0600), 0);
+  int reader = open(path, O_RDONLY | O_NONBLOCK);
+  assert_int_equal(retc_file_write(path, "piped", 5, NULL), RETC_OK);
+  assert_int_equal(read(reader, bytes, sizeof bytes), 5);
+  assert_memory_equal(bytes, "piped", 5);
+  close(reader);
+  assert_true(lstat(path, &info) == 0 && S_ISFIFO(info.st_mode));
+  unlink(path);
+  assert_int_equal(retc_file_write("/dev/null", "x", 1, NULL), RETC_OK);
+  assert_true(stat("/dev/null", &info) == 0 && S_ISCHR(info.st_mode));
+}
+
+/* Finished, a file is whole but not yet there. */
+static void finished_files_wait_for_commit(void **state) {
+  (void)state;
+  char path[300];
+  retc_file_writer writer;
+  snprintf(path, sizeof path, "%s/d", directory);
+  assert_int_equal(retc_file_writer_init(&writer, path, NULL), RETC_OK);
+  assert_int_equal(retc_file_writer_write(&writer, "new", 3, NULL), RETC_OK);
+  assert_int_equal(retc_file_writer_finish(&writer, NULL), RETC_OK);
+  assert_false(retc_path_exists(path));
+  assert_holds(writer.beside, "new");
+  assert_int_equal(retc_file_writer_commit(&writer, NULL), RETC_OK);
+  retc_file_writer_deinit(&writer);
+  assert_holds(path, "new");
+  unlink(path);
+}
+
 /* Several processes write one name: each file that ever stands there is one of theirs, whole. */
 static void writers_do_not_mix(void **state) {
   (void)state;
@@ -365,6 +416,8 @@ int main(void) {
       cmocka_unit_test(elements_of_unaligned_arrays),
       cmocka_unit_test(files_are_read_whole),
       cmocka_unit_test(uncommitted_files_vanish),
+      cmocka_unit_test(links_and_pipes_stay_what_they_are),
+      cmocka_unit_test(finished_files_wait_for_commit),
       cmocka_unit_test(writers_do_not_mix),
   };
   return cmocka_run_group_tests(tests, make_directory, remove_directory);

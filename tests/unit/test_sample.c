@@ -131,7 +131,9 @@ static void odd_logits_and_options(void **state) {
     assert_refused(retc_sample_token(fine, 2, &sampling, 0, &diagnostics, &token), RETC_INVALID, bad[i].words);
   }
   retc_sampling greedy = {.struct_size = sizeof greedy};
-  assert_refused(retc_sample_token(broken, 2, &greedy, 0, &diagnostics, &token), RETC_INVALID, "token 1");
+  assert_refused(retc_sample_token(broken, 2, &greedy, 0, &diagnostics, &token), RETC_FAILED, "token 1");
+  retc_sampling sizeless = {.temperature = 1};
+  assert_refused(retc_sample_token(fine, 2, &sizeless, 0, &diagnostics, &token), RETC_INVALID, "struct_size");
   assert_refused(retc_sample_token(fine, 0, &greedy, 0, &diagnostics, &token), RETC_INVALID, "logits");
 }
 
