@@ -15,6 +15,9 @@ retc_status retc_import_truth(const retc_import *in, const char *key, bool fallb
 }
 
 retc_status retc_import_text_tokens(const retc_import *in, int64_t bos, int64_t eos, retc_network *network) {
+  /* A null is upstream's None: no such token. An absent key is the default. */
+  if (retc_config_is_null(in->config, "bos_token_id")) bos = -1;
+  if (retc_config_is_null(in->config, "eos_token_id")) eos = -1;
   RETC_TRY(retc_config_integer(in->config, "bos_token_id", -1, RETC_VOCABULARY_MAX, bos, in->diagnostics,
                                &network->bos_token));
   RETC_TRY(retc_config_integer(in->config, "eos_token_id", -1, RETC_VOCABULARY_MAX, eos, in->diagnostics,
