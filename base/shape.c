@@ -16,6 +16,8 @@ const char *retc_dim_text(retc_dim_name name) { return names[name].text; }
 
 const char *retc_dim_meaning(retc_dim_name name) { return names[name].meaning; }
 
+bool retc_dim_is_axis(retc_dim_name name) { return name != RETC_DIM_P && name != RETC_DIM_E; }
+
 bool retc_dim_parse(const char *text, size_t length, retc_dim_name *out_name) {
   for (int i = 0; i < RETC_DIM_COUNT; i++) {
     if (strlen(names[i].text) != length || memcmp(names[i].text, text, length) != 0) continue;
@@ -26,6 +28,15 @@ bool retc_dim_parse(const char *text, size_t length, retc_dim_name *out_name) {
 }
 
 int64_t retc_dim_value(retc_dim dim, const retc_dims *dims) { return dim < 0 ? dims->value[~dim] : dim; }
+
+int64_t retc_chunk_count(int64_t position, int64_t tokens, int64_t chunk) {
+  int64_t rows = position % chunk;
+  if (tokens > INT64_MAX - rows) rows = 0; /* sizes are refused long before */
+  rows += tokens;
+  return rows / chunk + (rows % chunk != 0);
+}
+
+int64_t retc_chunk_count_most(int64_t tokens, int64_t chunk) { return retc_chunk_count(chunk - 1, tokens, chunk); }
 
 bool retc_shape_equal(const retc_shape *a, const retc_shape *b) {
   if (a->rank != b->rank) return false;

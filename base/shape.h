@@ -35,8 +35,15 @@ typedef struct retc_dims {
 bool retc_dim_is_named(retc_dim dim);
 const char *retc_dim_text(retc_dim_name name);
 const char *retc_dim_meaning(retc_dim_name name);
+/* Whether it measures axes; P and E do not. */
+bool retc_dim_is_axis(retc_dim_name name);
 bool retc_dim_parse(const char *text, size_t length, retc_dim_name *out_name);
 int64_t retc_dim_value(retc_dim dim, const retc_dims *dims);
+
+/* The dimension N: how many chunks of the absolute grid `tokens` positions from `position` on touch. chunk >= 1. */
+int64_t retc_chunk_count(int64_t position, int64_t tokens, int64_t chunk);
+/* The most that `tokens` positions can touch, wherever they begin. */
+int64_t retc_chunk_count_most(int64_t tokens, int64_t chunk);
 
 bool retc_shape_equal(const retc_shape *a, const retc_shape *b);
 /* Number of elements with the names bound; 1 for rank 0; INT64_MAX when it does not fit. */

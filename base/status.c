@@ -58,38 +58,41 @@ retc_status retc_fail(retc_diagnostics *diagnostics, retc_status status, const c
   return status;
 }
 
-/* Levenshtein distance; `row` has room for strlen(b) + 1 numbers. */
-static size_t edit_distance(const char *a, const char *b, size_t *row) {
-  size_t columns = strlen(b);
-  for (size_t j = 0; j <= columns; j++) row[j] = j;
+static size_t smaller(size_t a, size_t b) { return a < b ? a : b; }
+
+/* Characters to add, drop, replace or exchange with the next one; `rows` has room for 3 (strlen(b) + 1) numbers. */
+static size_t edit_distance(const char *a, const char *b, size_t *rows) {
+  size_t columns = strlen(b), *before = rows, *last = before + columns + 1, *row = last + columns + 1;
+  for (size_t j = 0; j <= columns; j++) last[j] = j;
   for (size_t i = 1; a[i - 1]; i++) {
-    size_t diagonal = row[0];
     row[0] = i;
     for (size_t j = 1; j <= columns; j++) {
-      size_t best = diagonal + (a[i - 1] != b[j - 1]);
-      if (row[j] + 1 < best) best = row[j] + 1;
-      if (row[j - 1] + 1 < best) best = row[j - 1] + 1;
-      diagonal = row[j];
-      row[j] = best;
+      row[j] = smaller(last[j - 1] + (a[i - 1] != b[j - 1]), smaller(last[j], row[j - 1]) + 1);
+      bool exchanged = i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1];
+      if (exchanged) row[j] = smaller(row[j], before[j - 2] + 1);
     }
+    size_t *free_row = before;
+    before = last;
+    last = row;
+    row = free_row;
   }
-  return row[columns];
+  return last[columns];
 }
 
 const char *retc_nearest(const char *word, const char *const *candidates, size_t count) {
   size_t length = strlen(word);
   size_t limit = length / 3 > 1 ? length / 3 : 1;
-  size_t *row = malloc((length + 1) * sizeof *row);
-  if (!row) return NULL;
+  size_t *rows = malloc(3 * (length + 1) * sizeof *rows);
+  if (!rows) return NULL;
   const char *nearest = NULL;
   for (size_t i = 0; i < count; i++) {
     size_t other = strlen(candidates[i]);
     if (other > length + limit || length > other + limit) continue;
-    size_t distance = edit_distance(candidates[i], word, row);
+    size_t distance = edit_distance(candidates[i], word, rows);
     if (distance > limit || (nearest && distance == limit)) continue;
     nearest = candidates[i];
     limit = distance;
   }
-  free(row);
+  free(rows);
   return nearest;
 }

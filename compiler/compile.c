@@ -6,6 +6,7 @@
 #include <time.h>
 
 #include "compiler/pass.h"
+#include "compiler/plan_verify.h"
 
 typedef struct pass_row {
   retc_pass_info info;
@@ -15,9 +16,9 @@ typedef struct pass_row {
 } pass_row;
 
 static const pass_row rows[] = {
-#define RETC_GRAPH_PASS(name, function, same_bits, after) {{#name, "graph", after}, function, NULL, NULL},
-#define RETC_KERNEL_PASS(name, function, same_bits, after) {{#name, "kernel", after}, NULL, function, NULL},
-#define RETC_WHOLE_PASS(name, function, after) {{#name, "program", after}, NULL, NULL, function},
+#define RETC_GRAPH_PASS(name, function, same_bits, after) {{#name, "graph", same_bits, after}, function, NULL, NULL},
+#define RETC_KERNEL_PASS(name, function, same_bits, after) {{#name, "kernel", same_bits, after}, NULL, function, NULL},
+#define RETC_WHOLE_PASS(name, function, same_bits, after) {{#name, "program", same_bits, after}, NULL, NULL, function},
 #include "compiler/passes.def"
 #undef RETC_GRAPH_PASS
 #undef RETC_KERNEL_PASS
@@ -28,6 +29,12 @@ size_t retc_pass_count(void) { return sizeof rows / sizeof rows[0]; }
 
 const retc_pass_info *retc_pass_get_info(size_t index) { return &rows[index].info; }
 
+size_t retc_pass_find(const char *name) {
+  size_t i = 0;
+  while (i < retc_pass_count() && strcmp(rows[i].info.name, name)) i++;
+  return i;
+}
+
 retc_status retc_import_network(const retc_pass_context *cx) {
   retc_compilation *compilation = cx->compilation;
   retc_graph *graphs[2];
@@ -36,23 +43,79 @@ retc_status retc_import_network(const retc_pass_context *cx) {
   return RETC_OK;
 }
 
+retc_status retc_compilation_verify(const retc_compilation *compilation, retc_diagnostics *diagnostics) {
+  for (size_t i = 0; i < compilation->graphs.count && !compilation->plan; i++) {
+    RETC_TRY(retc_graph_verify(compilation->graphs.items[i], diagnostics));
+  }
+  for (size_t i = 0; i < compilation->kernels.count; i++) {
+    RETC_TRY(retc_kernel_verify(compilation->kernels.items[i], diagnostics));
+  }
+  if (!compilation->plan) return RETC_OK;
+  return retc_plan_verify(compilation->plan, (const retc_kernel *const *)compilation->kernels.items,
+                          compilation->kernels.count, diagnostics);
+}
+
 static retc_status verify(const retc_compilation *compilation, const pass_row *row, retc_diagnostics *diagnostics) {
-  retc_status status = RETC_OK;
-  for (size_t i = 0; i < compilation->graphs.count && !compilation->plan && status == RETC_OK; i++) {
-    status = retc_graph_verify(compilation->graphs.items[i], diagnostics);
-  }
-  for (size_t i = 0; i < compilation->kernels.count && status == RETC_OK; i++) {
-    status = retc_kernel_verify(compilation->kernels.items[i], diagnostics);
-  }
-  if (status == RETC_OK) return RETC_OK;
+  if (retc_compilation_verify(compilation, diagnostics) == RETC_OK) return RETC_OK;
   return retc_fail(diagnostics, RETC_INTERNAL, "the program is wrong after pass %s", row->info.name);
+}
+
+/* ---- a pass that fails leaves the program as it was ---- */
+
+/* What a pass is given; passes put new graphs and kernels in the place of these, and destroy none. */
+typedef struct given {
+  retc_arena arena;
+  retc_graph **graphs;
+  retc_kernel **kernels;
+  size_t graph_count, kernel_count;
+  retc_plan *plan;
+} given;
+
+static void given_init(given *g, const retc_compilation *compilation) {
+  *g = (given){.graph_count = compilation->graphs.count, .kernel_count = compilation->kernels.count,
+               .plan = compilation->plan};
+  retc_arena_init(&g->arena);
+  g->graphs = RETC_NEW_ARRAY(&g->arena, retc_graph *, g->graph_count + 1);
+  g->kernels = RETC_NEW_ARRAY(&g->arena, retc_kernel *, g->kernel_count + 1);
+  for (size_t i = 0; i < g->graph_count; i++) g->graphs[i] = compilation->graphs.items[i];
+  for (size_t i = 0; i < g->kernel_count; i++) g->kernels[i] = compilation->kernels.items[i];
+}
+
+/* The pass has done its work: what it replaced goes. */
+static void given_release(given *g, const retc_compilation *compilation) {
+  for (size_t i = 0; i < g->graph_count; i++) {
+    if (compilation->graphs.items[i] != g->graphs[i]) retc_graph_destroy(g->graphs[i]);
+  }
+  for (size_t i = 0; i < g->kernel_count; i++) {
+    if (compilation->kernels.items[i] != g->kernels[i]) retc_kernel_destroy(g->kernels[i]);
+  }
+  retc_arena_deinit(&g->arena);
+}
+
+/* It has failed: what it made goes. */
+static void given_restore(given *g, const pass_row *row, retc_compilation *compilation) {
+  for (size_t i = 0; i < compilation->graphs.count; i++) {
+    retc_graph *before = i < g->graph_count ? g->graphs[i] : NULL, **now = &compilation->graphs.items[i];
+    if (*now != before) retc_graph_destroy(*now);
+    *now = before;
+  }
+  compilation->graphs.count = g->graph_count;
+  for (size_t i = 0; i < compilation->kernels.count; i++) {
+    retc_kernel *before = i < g->kernel_count ? g->kernels[i] : NULL, **now = &compilation->kernels.items[i];
+    if (*now != before) retc_kernel_destroy(*now);
+    *now = before;
+  }
+  compilation->kernels.count = g->kernel_count;
+  if (compilation->plan != g->plan) retc_plan_destroy(compilation->plan);
+  compilation->plan = g->plan;
+  if (g->plan && row->whole == retc_plan_memory) retc_plan_clear_slots(g->plan);
+  retc_arena_deinit(&g->arena);
 }
 
 static retc_status run_graphs(const retc_pass_context *cx, const pass_row *row) {
   for (size_t i = 0; i < cx->compilation->graphs.count; i++) {
     retc_graph *out;
     RETC_TRY(row->graph(cx, cx->compilation->graphs.items[i], &out));
-    retc_graph_destroy(cx->compilation->graphs.items[i]);
     cx->compilation->graphs.items[i] = out;
   }
   return RETC_OK;
@@ -62,7 +125,6 @@ static retc_status run_kernels(const retc_pass_context *cx, const pass_row *row)
   for (size_t i = 0; i < cx->compilation->kernels.count; i++) {
     retc_kernel *out;
     RETC_TRY(row->kernel(cx, cx->compilation->kernels.items[i], &out));
-    retc_kernel_destroy(cx->compilation->kernels.items[i]);
     cx->compilation->kernels.items[i] = out;
   }
   return RETC_OK;
@@ -74,37 +136,124 @@ static double now(void) {
   return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
 }
 
+retc_status retc_compile_report(const retc_compile_options *options, const char *stage,
+                                const retc_compilation *compilation, retc_status status,
+                                retc_diagnostics *diagnostics) {
+  const retc_failure failure = {stage, compilation, options};
+  if (status == RETC_INTERNAL && options->failed) options->failed(options->user, &failure, diagnostics);
+  return status;
+}
+
+bool retc_compilation_is_lowered(const retc_compilation *compilation) {
+  return compilation->plan || compilation->kernels.count;
+}
+
 /* The program as text, for comparing; only made when somebody observes. */
 static void print_if(const retc_compile_options *options, const retc_compilation *compilation, retc_text *text) {
   retc_text_clear(text);
-  if (options->observe) retc_compilation_print(compilation, text);
+  if (options->observe) retc_compilation_print_body(compilation, text);
 }
 
-static retc_status run(const retc_pass_context *cx, const retc_compile_options *options) {
+/* Whether the row can be applied to what the program consists of. */
+static retc_status check_level(const retc_pass_context *cx, const pass_row *row) {
+  const retc_compilation *compilation = cx->compilation;
+  const char *name = row->info.name;
+  bool lowered = retc_compilation_is_lowered(compilation);
+  bool wants_graphs = row->graph || row->whole == retc_lower, wants_kernels = !wants_graphs && row->whole != retc_import_network;
+  if (row->whole == retc_import_network && !cx->network) {
+    return retc_fail(cx->diagnostics, RETC_INVALID, "pass %s: works on a model description, not on program text", name);
+  }
+  if (wants_graphs && lowered) {
+    return retc_fail(cx->diagnostics, RETC_INVALID, "pass %s: works on graphs, the program consists of kernels", name);
+  }
+  if (wants_kernels && !lowered) {
+    return retc_fail(cx->diagnostics, RETC_INVALID, "pass %s: works on kernels, the program consists of graphs", name);
+  }
+  if (row->whole == retc_plan_memory && !compilation->plan) {
+    return retc_fail(cx->diagnostics, RETC_INVALID, "pass %s: the kernels come without buffers and entries", name);
+  }
+  return RETC_OK;
+}
+
+static retc_status run_row(const retc_pass_context *cx, const pass_row *row) {
+  if (row->graph) return run_graphs(cx, row);
+  if (row->kernel) return run_kernels(cx, row);
+  return row->whole(cx);
+}
+
+/* Runs the row and checks what it made. There is no program before import, so that one's own is reported. */
+static retc_status run_checked(const retc_pass_context *cx, const pass_row *row, const retc_compile_options *options,
+                               double *out_seconds) {
+  given before;
+  RETC_TRY(check_level(cx, row));
+  given_init(&before, cx->compilation);
+  double start = now();
+  retc_status status = run_row(cx, row);
+  *out_seconds = now() - start;
+  if (status == RETC_OK) status = verify(cx->compilation, row, cx->diagnostics);
+  if (status == RETC_OK) {
+    given_release(&before, cx->compilation);
+    return RETC_OK;
+  }
+  bool has_before = row->whole != retc_import_network;
+  if (has_before) given_restore(&before, row, cx->compilation);
+  else given_release(&before, cx->compilation);
+  return retc_compile_report(options, row->info.name, cx->compilation, status, cx->diagnostics);
+}
+
+static retc_status run(const retc_pass_context *cx, const size_t *passes, size_t count,
+                       const retc_compile_options *options) {
   retc_text before, after;
   retc_text_init(&before);
   retc_text_init(&after);
   retc_status status = RETC_OK;
-  for (size_t i = 0; i < retc_pass_count() && status == RETC_OK; i++) {
-    double start = now();
-    if (rows[i].graph) status = run_graphs(cx, &rows[i]);
-    else if (rows[i].kernel) status = run_kernels(cx, &rows[i]);
-    else status = rows[i].whole(cx);
-    double seconds = now() - start;
-    if (status == RETC_OK) status = verify(cx->compilation, &rows[i], cx->diagnostics);
-    if (status == RETC_OK && options->observe) {
-      print_if(options, cx->compilation, &after);
-      bool changed = before.length != after.length || (after.length && memcmp(before.data, after.data, after.length));
-      options->observe(options->user, i, cx->compilation, changed, seconds);
-      retc_text swap = before;
-      before = after;
-      after = swap;
-    }
-    if (options->stop_after && !strcmp(options->stop_after, rows[i].info.name)) break;
+  print_if(options, cx->compilation, &before);
+  for (size_t i = 0; i < count && status == RETC_OK; i++) {
+    double seconds;
+    status = run_checked(cx, &rows[passes[i]], options, &seconds);
+    if (status != RETC_OK) break;
+    cx->compilation->passes_done = passes[i] + 1;
+    cx->compilation->replay = (retc_replay){.pass_count = 0};
+    if (!options->observe) continue;
+    print_if(options, cx->compilation, &after);
+    bool changed = before.length != after.length || (after.length && memcmp(before.data, after.data, after.length));
+    options->observe(options->user, passes[i], cx->compilation, changed, seconds);
+    retc_text swap = before;
+    before = after;
+    after = swap;
   }
   retc_text_deinit(&before);
   retc_text_deinit(&after);
   return status;
+}
+
+retc_status retc_passes_run(retc_compilation *compilation, const size_t *passes, size_t count,
+                            const retc_compile_options *options, retc_diagnostics *diagnostics) {
+  compilation->profile = options->profile;
+  const retc_pass_context cx = {.diagnostics = diagnostics, .compilation = compilation};
+  return run(&cx, passes, count, options);
+}
+
+enum { PASSES_MAX = sizeof rows / sizeof rows[0] };
+
+/* The rows from `first` to the one to stop after; what nobody asked for is left out where there is no plan. */
+static size_t list_passes(size_t first, const retc_compile_options *options, bool has_plan,
+                          size_t passes[PASSES_MAX]) {
+  size_t count = 0;
+  for (size_t i = first; i < PASSES_MAX; i++) {
+    bool last = options->stop_after && !strcmp(options->stop_after, rows[i].info.name);
+    if (has_plan || last || rows[i].whole != retc_plan_memory) passes[count++] = i;
+    if (last) break;
+  }
+  return count;
+}
+
+retc_status retc_compile_rest(retc_compilation *compilation, const retc_compile_options *options,
+                              retc_diagnostics *diagnostics) {
+  size_t passes[PASSES_MAX], stop = options->stop_after ? retc_pass_find(options->stop_after) : PASSES_MAX;
+  bool has_plan = compilation->plan || !compilation->kernels.count;
+  size_t count = stop < compilation->passes_done ? 0 : list_passes(compilation->passes_done, options, has_plan, passes);
+  return retc_passes_run(compilation, passes, count, options, diagnostics);
 }
 
 /* A chunk's masked scores and keys are private to a thread, its decay constants one row a head: a message is better
@@ -134,8 +283,10 @@ retc_status retc_compile(const retc_network *network, const retc_compile_options
   if (!compilation) return retc_fail(diagnostics, RETC_FAILED, "compile: out of memory");
   retc_arena_init(&compilation->arena);
   compilation->profile = options->profile;
+  compilation->facts = (retc_program_facts){network->vocabulary_size, chunk, network->bos_token, network->eos_token};
   retc_pass_context cx = {diagnostics, network, {options->form, chunk, options->padded}, compilation};
-  retc_status status = run(&cx, options);
+  size_t passes[PASSES_MAX];
+  retc_status status = run(&cx, passes, list_passes(0, options, true, passes), options);
   if (status != RETC_OK) {
     retc_compilation_destroy(compilation);
     return status;
@@ -151,39 +302,4 @@ void retc_compilation_destroy(retc_compilation *compilation) {
   retc_plan_destroy(compilation->plan);
   retc_arena_deinit(&compilation->arena);
   free(compilation);
-}
-
-/* Which kernel runs where, as comments, then the kernels. */
-static void print_kernels(const retc_compilation *compilation, retc_text *out_text) {
-  const retc_plan *plan = compilation->plan;
-  for (size_t e = 0; e < plan->entries.count; e++) {
-    const retc_plan_entry *entry = &plan->entries.items[e];
-    retc_text_printf(out_text, "# entry %s\n", entry->name);
-    for (size_t s = 0; s < entry->steps.count; s++) {
-      const retc_plan_step *step = &entry->steps.items[s];
-      const retc_plan_kernel *kernel = &plan->kernels.items[step->kernel];
-      retc_text_printf(out_text, "#   %s(", kernel->name);
-      for (int b = 0; b < kernel->buffer_count; b++) {
-        const retc_plan_buffer *buffer = &plan->buffers.items[step->buffers[b]];
-        retc_text_printf(out_text, "%s%s", b ? ", " : "", buffer->name);
-        if (buffer->slot >= 0) retc_text_printf(out_text, " in slot %d", buffer->slot);
-      }
-      retc_text_add(out_text, ")\n");
-    }
-  }
-  for (size_t i = 0; i < compilation->kernels.count; i++) {
-    retc_text_add(out_text, "\n");
-    retc_kernel_print(compilation->kernels.items[i], out_text);
-  }
-}
-
-void retc_compilation_print(const retc_compilation *compilation, retc_text *out_text) {
-  if (compilation->plan) {
-    print_kernels(compilation, out_text);
-    return;
-  }
-  for (size_t i = 0; i < compilation->graphs.count; i++) {
-    if (i) retc_text_add(out_text, "\n");
-    retc_graph_print(compilation->graphs.items[i], out_text);
-  }
 }

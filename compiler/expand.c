@@ -26,6 +26,18 @@ static void expand_norm(retc_rewrite *rw, uint32_t index) {
   rw->map[index] = y;
 }
 
+/* Shifted by the largest, so that no power overflows. */
+static void expand_softmax(retc_rewrite *rw, uint32_t index) {
+  const retc_node *old = &rw->in->nodes.items[index];
+  retc_builder *b = &rw->builder;
+  retc_value x = rw->map[old->inputs[0].index];
+  x = retc_build_binary(b, RETC_OP_SUB, x, retc_build_unary(b, RETC_OP_REDUCE_MAX, x));
+  retc_value power = retc_build_unary(b, RETC_OP_EXP, x), sum = retc_build_unary(b, RETC_OP_REDUCE_SUM, power);
+  rw->map[index] = old->op == RETC_OP_SOFTMAX
+                       ? retc_build_binary(b, RETC_OP_DIV, power, sum)
+                       : retc_build_binary(b, RETC_OP_SUB, x, retc_build_unary(b, RETC_OP_LOG, sum));
+}
+
 typedef struct retention {
   retc_value q, k, v, log_decay, theta, position, state, pending_k, pending_v;
   int64_t chunk, heads, key_value_heads;
@@ -150,6 +162,8 @@ retc_status retc_expand(const retc_pass_context *cx, const retc_graph *in, retc_
     rw.builder.origin = node->origin;
     if (node->op == RETC_OP_RMS_NORM || node->op == RETC_OP_LAYER_NORM) {
       expand_norm(&rw, i);
+    } else if (node->op == RETC_OP_SOFTMAX || node->op == RETC_OP_LOG_SOFTMAX) {
+      expand_softmax(&rw, i);
     } else if (node->op == RETC_OP_SCORE_SUM || node->op == RETC_OP_STATE_PEAK) {
       /* The grid's nodes are those of the retention with the same inputs: the builder finds them again. */
       const retention r = expand_retention(&rw, i);
@@ -164,6 +178,7 @@ retc_status retc_expand(const retc_pass_context *cx, const retc_graph *in, retc_
     } else {
       retc_rewrite_copy(&rw, i);
     }
+    retc_graph_inherit_name(rw.builder.graph, rw.map[i], node->name, in->next_number);
   }
   return retc_rewrite_finish(&rw, out_graph);
 }

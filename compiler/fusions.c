@@ -3,6 +3,9 @@
 #include "compiler/anchors.h"
 #include "compiler/fuse.h"
 
+/* Nodes of a region, so that neither its expressions nor its parameters grow without bound. */
+enum { REGION_SIZE_MAX = 48 };
+
 static const retc_node *node_at(const retc_fuse_state *s, uint32_t node) { return &s->graph->nodes.items[node]; }
 
 static unsigned traits(const retc_fuse_state *s, uint32_t node) {
@@ -21,78 +24,82 @@ static bool has_operand(const retc_fuse_state *s, uint32_t node, retc_op op) {
   return false;
 }
 
-/* The retention region of a user or an operand of node, or 0. */
-static uint32_t retention_beside(const retc_fuse_state *s, uint32_t node) {
-  for (uint32_t u = s->uses.starts[node]; u < s->uses.starts[node + 1]; u++) {
-    if (in_anchor(s, s->uses.users[u], "retention")) return s->home[s->uses.users[u]];
-  }
-  const retc_node *n = node_at(s, node);
-  for (int i = 0; i < n->input_count; i++) {
-    if (in_anchor(s, n->inputs[i].index, "retention")) return s->home[n->inputs[i].index];
-  }
-  return 0;
+bool retc_fuse_is_rounding(const retc_node *node) {
+  const retc_dtype dtype = node->type.dtype;
+  return node->op == RETC_OP_CAST && (dtype == RETC_DTYPE_F16 || dtype == RETC_DTYPE_BF16 || dtype == RETC_DTYPE_I32);
 }
 
+/* ---- retention: the nodes that belong to one, by what they do there ---- */
+
 uint32_t retc_growth_state_update(const retc_fuse_state *s, uint32_t node) {
-  if (node_at(s, node)->op != RETC_OP_CONTRACT) return 0;
+  if (!s->claim[node] || node_at(s, node)->op != RETC_OP_CONTRACT) return 0;
   uint32_t first = s->uses.starts[node];
-  if (s->uses.starts[node + 1] != first + 1 || node_at(s, s->uses.users[first])->op != RETC_OP_SCAN) return 0;
-  return s->home[s->uses.users[first]];
+  bool updates = s->uses.starts[node + 1] == first + 1 && node_at(s, s->uses.users[first])->op == RETC_OP_SCAN;
+  return updates ? s->claim[node] : 0;
 }
 
 uint32_t retc_growth_cross_product(const retc_fuse_state *s, uint32_t node) {
-  bool reads = node_at(s, node)->op == RETC_OP_CONTRACT && has_operand(s, node, RETC_OP_SCAN);
-  return reads ? retention_beside(s, node) : 0;
+  return node_at(s, node)->op == RETC_OP_CONTRACT && has_operand(s, node, RETC_OP_SCAN) ? s->claim[node] : 0;
 }
 
 uint32_t retc_growth_decay_mask(const retc_fuse_state *s, uint32_t node) {
   retc_op op = node_at(s, node)->op;
   bool product = (op == RETC_OP_CONTRACT && has_operand(s, node, RETC_OP_DECAY_POWERS)) ||
                  (op == RETC_OP_MUL && has_operand(s, node, RETC_OP_DECAY_MASK));
-  return product ? retention_beside(s, node) : 0;
+  return product ? s->claim[node] : 0;
 }
 
 uint32_t retc_growth_masked_product(const retc_fuse_state *s, uint32_t node) {
   retc_op op = node_at(s, node)->op;
-  return (op == RETC_OP_CONTRACT || op == RETC_OP_ADD) && retc_is_on_grid(node_at(s, node)) ? retention_beside(s, node) : 0;
+  return op == RETC_OP_CONTRACT || op == RETC_OP_ADD ? s->claim[node] : 0;
 }
 
 uint32_t retc_growth_row_measures(const retc_fuse_state *s, uint32_t node) {
   retc_op op = node_at(s, node)->op;
   bool measure = op == RETC_OP_ABS || op == RETC_OP_REDUCE_MAX || op == RETC_OP_RESHAPE || op == RETC_OP_REPEAT;
-  if (!measure || !retc_is_on_grid(node_at(s, node)) || !in_anchor(s, node_at(s, node)->inputs[0].index, "retention")) return 0;
-  return s->home[node_at(s, node)->inputs[0].index];
+  return measure ? s->claim[node] : 0;
 }
 
-uint32_t retc_growth_chunk_boundary(const retc_fuse_state *s, uint32_t node) {
-  retc_op op = node_at(s, node)->op;
-  return op == RETC_OP_UNCHUNK || op == RETC_OP_PART ? retention_beside(s, node) : 0;
+uint32_t retc_growth_chunk_boundary(const retc_fuse_state *s, uint32_t node) { return s->claim[node]; }
+
+uint32_t retc_growth_scan_end(const retc_fuse_state *s, uint32_t node) {
+  if (node_at(s, node)->op != RETC_OP_PART) return 0;
+  const uint32_t whole = node_at(s, node)->inputs[0].index;
+  return in_anchor(s, whole, "scan") ? s->home[whole] : 0;
 }
+
+/* ---- epilogues ---- */
 
 /* The region of the operand that `node` alone uses, when it is of this anchor and has node's shape. */
 static uint32_t finishes(const retc_fuse_state *s, uint32_t node, const char *anchor) {
   const retc_node *n = node_at(s, node);
+  if (n->op == RETC_OP_COPY) return 0;
   for (int i = 0; i < n->input_count; i++) {
     uint32_t in = n->inputs[i].index;
     bool alone = s->uses.starts[in + 1] == s->uses.starts[in] + 1 && !s->is_output[in];
-    if (alone && in_anchor(s, in, anchor) && retc_shape_equal(&node_at(s, in)->type.shape, &n->type.shape)) {
-      return s->home[in];
-    }
+    if (!alone || !in_anchor(s, in, anchor) || retc_fuse_is_rounding(node_at(s, in))) continue;
+    if (s->regions.items[s->home[in]].size >= REGION_SIZE_MAX) continue;
+    if (retc_shape_equal(&node_at(s, in)->type.shape, &n->type.shape)) return s->home[in];
   }
   return 0;
 }
 
+static uint32_t finishes_product(const retc_fuse_state *s, uint32_t node) {
+  uint32_t region = finishes(s, node, "contract");
+  return region ? region : finishes(s, node, "product");
+}
+
 uint32_t retc_growth_activation_epilogue(const retc_fuse_state *s, uint32_t node) {
   bool unary = (traits(s, node) & RETC_TRAIT_POINTWISE) && node_at(s, node)->input_count == 1;
-  return unary ? finishes(s, node, "contract") : 0;
+  return unary ? finishes_product(s, node) : 0;
 }
 
 uint32_t retc_growth_gate_epilogue(const retc_fuse_state *s, uint32_t node) {
-  return node_at(s, node)->op == RETC_OP_MUL ? finishes(s, node, "contract") : 0;
+  return node_at(s, node)->op == RETC_OP_MUL ? finishes_product(s, node) : 0;
 }
 
 uint32_t retc_growth_residual_epilogue(const retc_fuse_state *s, uint32_t node) {
-  return node_at(s, node)->op == RETC_OP_ADD ? finishes(s, node, "contract") : 0;
+  return node_at(s, node)->op == RETC_OP_ADD ? finishes_product(s, node) : 0;
 }
 
 uint32_t retc_growth_statistic_epilogue(const retc_fuse_state *s, uint32_t node) {
@@ -104,36 +111,83 @@ uint32_t retc_growth_statistic_epilogue(const retc_fuse_state *s, uint32_t node)
 bool retc_prologue_chunk_rows(const retc_fuse_state *s, uint32_t user, int operand, uint32_t node) {
   if (node_at(s, node)->op != RETC_OP_CHUNK) return false;
   if (in_anchor(s, user, "carry")) return operand == 0;
-  return in_anchor(s, user, "retention") || node_at(s, user)->op == RETC_OP_REPEAT;
+  return s->is_source[node] && (s->claim[user] || s->is_source[user]);
 }
 
 bool retc_prologue_head_repeat(const retc_fuse_state *s, uint32_t user, int operand, uint32_t node) {
   (void)operand;
-  return node_at(s, node)->op == RETC_OP_REPEAT && in_anchor(s, user, "retention");
+  return node_at(s, node)->op == RETC_OP_REPEAT && s->is_source[node] && s->claim[user];
 }
 
+/* A chunk that is stored besides reads rows that are rotated already. */
 bool retc_prologue_rotation(const retc_fuse_state *s, uint32_t user, int operand, uint32_t node) {
-  return node_at(s, node)->op == RETC_OP_ROTATE && node_at(s, user)->op == RETC_OP_CHUNK && operand == 0;
+  return node_at(s, node)->op == RETC_OP_ROTATE && node_at(s, user)->op == RETC_OP_CHUNK && operand == 0 && !s->home[user];
+}
+
+static bool reads_views(const retc_fuse_state *s, uint32_t user) {
+  switch (node_at(s, user)->op) {
+    case RETC_OP_CONTRACT: return in_anchor(s, user, "product");
+    case RETC_OP_SCAN: return in_anchor(s, user, "scan");
+    case RETC_OP_GATHER:
+    case RETC_OP_FLUSH: return true;
+    default: return false;
+  }
+}
+
+/* Operations whose elements are each read once, at the index that they are wanted at. */
+static bool reads_elements(const retc_fuse_state *s, uint32_t user, int operand) {
+  switch (node_at(s, user)->op) {
+    case RETC_OP_ROTATE:
+    case RETC_OP_CARRY: return operand == 0;
+    case RETC_OP_SCAN: return in_anchor(s, user, "scan") && operand == 0;
+    case RETC_OP_CONCAT:
+    case RETC_OP_UNCHUNK:
+    case RETC_OP_COPY: return !s->claim[user];
+    default: return false;
+  }
+}
+
+/* Operations cheap enough to be computed again by every user. A gather reads a row of a table, and what is rounded from
+ * f64 is a table made of exp, sin or cos: they are stored once. A copy is there to be stored. */
+static bool is_tree(const retc_fuse_state *s, uint32_t node) {
+  const retc_node *n = node_at(s, node);
+  switch (n->op) {
+    case RETC_OP_COPY: return false;
+    case RETC_OP_CAST:
+      return !retc_fuse_is_rounding(n) && node_at(s, n->inputs[0].index)->type.dtype != RETC_DTYPE_F64;
+    case RETC_OP_TAIL:
+    case RETC_OP_POSITIONS:
+    case RETC_OP_TRANSPOSE:
+    case RETC_OP_SLICE: return true;
+    case RETC_OP_REPEAT: return !s->is_source[node] && !s->claim[node];
+    default: return traits(s, node) & RETC_TRAIT_POINTWISE;
+  }
+}
+
+/* Whether the user is an expression or has one where it reads the operand. */
+static bool is_expression(const retc_fuse_state *s, uint32_t user, int operand) {
+  if (s->claim[user]) return false;
+  return is_tree(s, user) || node_at(s, user)->op == RETC_OP_RESHAPE || reads_elements(s, user, operand);
 }
 
 bool retc_prologue_decay_constants(const retc_fuse_state *s, uint32_t user, int operand, uint32_t node) {
-  (void)operand;
   retc_op op = node_at(s, node)->op;
-  return (op == RETC_OP_DECAY_MASK || op == RETC_OP_DECAY_POWERS) &&
-         (in_anchor(s, user, "retention") || node_at(s, user)->op == RETC_OP_RESHAPE);
+  if (op != RETC_OP_DECAY_MASK && op != RETC_OP_DECAY_POWERS) return false;
+  if (s->claim[user]) return s->is_source[node];
+  bool constant = node_at(s, node_at(s, node)->inputs[0].index)->op == RETC_OP_CONST;
+  return constant && (is_expression(s, user, operand) || reads_views(s, user));
 }
 
 bool retc_prologue_view(const retc_fuse_state *s, uint32_t user, int operand, uint32_t node) {
   (void)user, (void)operand;
-  return node_at(s, node)->op == RETC_OP_RESHAPE;
+  return node_at(s, node)->op == RETC_OP_RESHAPE && !s->claim[node];
 }
 
-/* Operations cheap enough to be computed again by every user. A gather reads a row of a table, and what is rounded from
- * f64 is a table made of exp, sin or cos: they are stored once. */
-static bool is_tree(const retc_fuse_state *s, uint32_t node) {
+bool retc_prologue_index_view(const retc_fuse_state *s, uint32_t user, int operand, uint32_t node) {
+  (void)operand;
   retc_op op = node_at(s, node)->op;
-  if (op == RETC_OP_CAST && node_at(s, node_at(s, node)->inputs[0].index)->type.dtype == RETC_DTYPE_F64) return false;
-  return (traits(s, node) & RETC_TRAIT_POINTWISE) || op == RETC_OP_TAIL || op == RETC_OP_POSITIONS;
+  bool view = op == RETC_OP_TRANSPOSE || op == RETC_OP_SLICE || op == RETC_OP_REPEAT;
+  return view && is_tree(s, node) && !s->direct[node] && reads_views(s, user);
 }
 
 bool retc_prologue_norm_prologue(const retc_fuse_state *s, uint32_t user, int operand, uint32_t node) {
@@ -146,7 +200,5 @@ bool retc_prologue_statistic_prologue(const retc_fuse_state *s, uint32_t user, i
 }
 
 bool retc_prologue_pointwise_tree(const retc_fuse_state *s, uint32_t user, int operand, uint32_t node) {
-  if (!is_tree(s, node) || s->direct[node]) return false;
-  if (node_at(s, user)->op == RETC_OP_ROTATE) return operand == 0;
-  return is_tree(s, user) || node_at(s, user)->op == RETC_OP_RESHAPE;
+  return is_tree(s, node) && !s->direct[node] && is_expression(s, user, operand);
 }

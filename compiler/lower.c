@@ -6,6 +6,11 @@
 #include <string.h>
 
 #include "compiler/anchors.h"
+#include "compiler/grid.h"
+#include "compiler/in_place.h"
+#include "compiler/lower_plan.h"
+#include "ir/kernel_walk.h"
+#include "ir/lexer.h"
 
 typedef struct known_kernel {
   const char *key;
@@ -17,25 +22,41 @@ typedef struct known_kernel {
 typedef struct lower_state {
   const retc_pass_context *cx;
   retc_arena *arena;
-  retc_plan *plan;
+  retc_plan_writer plan;
   RETC_VEC(known_kernel) known;
+  RETC_VEC(const char *) panel_names;
   const retc_graph *graph;
   retc_uses uses;
-  int *buffer_of; /* plan buffer of each value of the graph, -1: none */
+  const bool *panels; /* of each value */
 } lower_state;
 
 /* ---- operands ---- */
 
-bool retc_lower_is_panel(const retc_graph *graph, retc_value weight) {
-  const retc_node *node = retc_graph_node(graph, weight);
-  if (node->op != RETC_OP_INPUT || strcmp(node->attributes.word, "weight")) return false;
-  const retc_anchor *contract = retc_anchor_find("contract");
-  for (size_t i = 1; i < graph->nodes.count; i++) {
-    const retc_node *user = &graph->nodes.items[i];
-    if (user->op != RETC_OP_CONTRACT || user->inputs[1].index != weight.index) continue;
-    if (contract->matches(graph, user)) return true;
+bool retc_lower_is_panel(const retc_lowering *l, retc_value weight) { return l->panels[weight.index]; }
+
+/* The weights that products of any entry read in panels, by name. */
+static void find_panels(lower_state *s) {
+  static const char anchor[] = "contract";
+  const retc_compilation *compilation = s->cx->compilation;
+  for (size_t g = 0; g < compilation->graphs.count; g++) {
+    const retc_graph *graph = compilation->graphs.items[g];
+    for (size_t i = 1; i < graph->nodes.count; i++) {
+      const retc_node *node = &graph->nodes.items[i];
+      if (node->op != RETC_OP_CONTRACT || strcmp(retc_graph_region(graph, node->region)->anchor, anchor)) continue;
+      if (!retc_anchor_find(anchor)->matches(graph, node)) continue;
+      RETC_VEC_PUSH(s->arena, s->panel_names, retc_graph_node(graph, node->inputs[1])->name);
+    }
   }
-  return false;
+}
+
+/* Of each value of the graph at hand. */
+static const bool *mark_panels(lower_state *s) {
+  bool *panels = RETC_NEW_ARRAY(s->arena, bool, s->graph->nodes.count);
+  for (size_t i = 0; i < s->panel_names.count; i++) {
+    retc_value weight = retc_graph_find_input(s->graph, s->panel_names.items[i]);
+    if (weight.index) panels[weight.index] = !strcmp(retc_graph_node(s->graph, weight)->attributes.word, "weight");
+  }
+  return panels;
 }
 
 static retc_operand *find_operand(const retc_lowering *l, retc_value value) {
@@ -54,7 +75,7 @@ retc_buffer_id retc_lower_buffer(const retc_lowering *l, retc_value value) {
 
 bool retc_lower_is_scalar(const retc_node *node, retc_dim_name *out_name) {
   return node->op == RETC_OP_INPUT && node->type.shape.rank == 0 && node->type.dtype == RETC_DTYPE_I64 &&
-         retc_dim_parse(node->name, strlen(node->name), out_name);
+         !strcmp(node->attributes.word, "input") && retc_dim_parse(node->name, strlen(node->name), out_name);
 }
 
 static bool is_result(const lower_state *s, const retc_lowering *l, uint32_t node) {
@@ -67,34 +88,34 @@ static bool is_result(const lower_state *s, const retc_lowering *l, uint32_t nod
   return false;
 }
 
-/* The state input that `result` replaces, or none. */
-static retc_value replaced_state(const retc_graph *graph, retc_value result) {
-  for (size_t i = 0; i < graph->outputs.count; i++) {
-    if (graph->outputs.items[i].value.index != result.index) continue;
-    return retc_graph_find_input(graph, graph->outputs.items[i].name);
+static void collect_operands(retc_lowering *l, const retc_node *node) {
+  for (int k = 0; k < node->input_count; k++) {
+    retc_value in = node->inputs[k];
+    retc_dim_name scalar;
+    if (retc_lower_is_inside(l, in) || retc_lower_is_scalar(retc_lower_node(l, in), &scalar)) continue;
+    if (!find_operand(l, in)) RETC_VEC_PUSH(l->arena, l->operands, ((retc_operand){.value = in}));
   }
-  return (retc_value){0};
 }
 
-static void collect(const lower_state *s, retc_lowering *l) {
+static retc_status collect(const lower_state *s, retc_lowering *l) {
   for (uint32_t i = 1; i < l->graph->nodes.count; i++) {
     const retc_node *node = &l->graph->nodes.items[i];
     if (node->region.index != l->region.index) continue;
-    for (int k = 0; k < node->input_count; k++) {
-      retc_value in = node->inputs[k];
-      retc_dim_name scalar;
-      if (retc_lower_is_inside(l, in) || retc_lower_is_scalar(retc_lower_node(l, in), &scalar)) continue;
-      if (find_operand(l, in)) continue;
-      RETC_VEC_PUSH(l->arena, l->operands, ((retc_operand){.value = in}));
-    }
+    collect_operands(l, node);
     if (is_result(s, l, i)) RETC_VEC_PUSH(l->arena, l->results, ((retc_value){i}));
   }
+  if (!l->results.count) return retc_lower_refuse(l, l->anchor, "nothing that this region computes is used");
   for (size_t i = 0; i < l->results.count; i++) {
-    retc_value result = l->results.items[i], state = replaced_state(l->graph, result);
-    retc_operand *operand = find_operand(l, state);
+    retc_value result = l->results.items[i], state = retc_graph_find_replaced(l->graph, result);
+    retc_operand *operand = state.index ? find_operand(l, state) : NULL;
+    if (operand && !retc_in_place_is_safe(l->graph, result, state)) {
+      return retc_lower_refuse(l, result, "the state that it replaces is read at other places of this region; store it, "
+                                          "and replace the state by a copy");
+    }
     if (operand) operand->replaced_by = result;
     else RETC_VEC_PUSH(l->arena, l->operands, ((retc_operand){.value = result}));
   }
+  return RETC_OK;
 }
 
 /* ---- equal regions ---- */
@@ -115,23 +136,26 @@ static void print_node(const retc_lowering *l, uint32_t index, uint32_t first, r
     else retc_text_printf(out_text, " o%zu", operand_number(l, in));
   }
   const retc_attributes *a = &node->attributes;
-  retc_text_printf(out_text, " %lld %lld %lld %a %s", (long long)a->integer[0], (long long)a->integer[1],
-                   (long long)a->integer[2], a->number, a->word ? a->word : "");
+  for (int i = 0; i < RETC_OP_INTS_MAX; i++) retc_text_printf(out_text, " %lld", (long long)a->integer[i]);
+  retc_text_printf(out_text, " %a %s", a->number, a->word ? a->word : "");
   for (size_t i = 0; i < a->dense_count; i++) retc_text_printf(out_text, " %a", a->dense[i]);
   retc_text_add(out_text, " : ");
   retc_type_print(&node->type, out_text);
   retc_text_add(out_text, "\n");
 }
 
-static void print_operand(const retc_lowering *l, const retc_operand *operand, retc_text *out_text) {
+static void print_operand(const retc_lowering *l, const retc_operand *operand, uint32_t first, retc_text *out_text) {
+  const bool result = retc_lower_is_inside(l, operand->value);
   retc_type_print(&retc_lower_node(l, operand->value)->type, out_text);
-  retc_text_printf(out_text, "%s%s%s\n", retc_lower_is_panel(l->graph, operand->value) ? " panel" : "",
-                   operand->replaced_by.index ? " replaced" : "",
-                   retc_lower_is_inside(l, operand->value) ? " result" : "");
+  retc_text_add(out_text, retc_lower_is_panel(l, operand->value) ? " panel" : "");
+  if (result) retc_text_printf(out_text, " result %u", operand->value.index - first);
+  if (operand->replaced_by.index) retc_text_printf(out_text, " replaced %u", operand->replaced_by.index - first);
+  retc_text_add(out_text, "\n");
 }
 
 static const char *region_key(const retc_lowering *l) {
   const retc_region *region = retc_graph_region(l->graph, l->region);
+  const size_t count = l->graph->nodes.count;
   retc_text text;
   retc_text_init(&text);
   retc_text_printf(&text, "%s", region->anchor);
@@ -139,12 +163,11 @@ static const char *region_key(const retc_lowering *l) {
     retc_text_printf(&text, " %s=%lld", region->schedule[i].name, (long long)region->schedule[i].value);
   }
   retc_text_add(&text, "\n");
-  for (size_t i = 0; i < l->operands.count; i++) print_operand(l, &l->operands.items[i], &text);
-  uint32_t first = 0;
-  for (uint32_t i = 1; i < l->graph->nodes.count; i++) {
-    if (l->graph->nodes.items[i].region.index != l->region.index) continue;
-    if (!first) first = i;
-    print_node(l, i, first, &text);
+  uint32_t first = 1;
+  while (first < count && l->graph->nodes.items[first].region.index != l->region.index) first++;
+  for (size_t i = 0; i < l->operands.count; i++) print_operand(l, &l->operands.items[i], first, &text);
+  for (uint32_t i = first; i < count; i++) {
+    if (l->graph->nodes.items[i].region.index == l->region.index) print_node(l, i, first, &text);
   }
   const char *key = retc_arena_strndup(l->arena, text.data, text.length);
   retc_text_deinit(&text);
@@ -170,14 +193,19 @@ retc_buffer_id retc_lower_constant(retc_lowering *l, const char *name, retc_dtyp
   return operand.buffer;
 }
 
-/* A readable C identifier out of a value's name: its last parts. */
+/* A readable C identifier: what an input is called up to its last dot, or the role of what has no name of its own. */
 static const char *buffer_name(const retc_lowering *l, retc_value value, size_t number) {
   const retc_node *node = retc_lower_node(l, value);
   if (retc_lower_is_inside(l, value)) return number ? "result" : "out";
   if (node->op != RETC_OP_INPUT) return "in";
+  if (!strcmp(node->attributes.word, "weight")) return "weight";
   const char *dot = strrchr(node->name, '.');
-  if (!strcmp(node->attributes.word, "state")) return retc_arena_strndup(l->arena, node->name, (size_t)(dot - node->name));
-  return strcmp(node->attributes.word, "weight") ? node->name : "weight";
+  char *name = retc_arena_strndup(l->arena, node->name, dot ? (size_t)(dot - node->name) : strlen(node->name));
+  for (char *c = name; *c; c++) {
+    bool letter = (*c >= 'a' && *c <= 'z') || (*c >= 'A' && *c <= 'Z') || *c == '_', digit = *c >= '0' && *c <= '9';
+    if (!letter && !(digit && c > name)) *c = '_';
+  }
+  return *name ? name : "in";
 }
 
 static void add_parameters(retc_lowering *l) {
@@ -187,30 +215,70 @@ static void add_parameters(retc_lowering *l) {
     unsigned access = retc_lower_is_inside(l, operand->value) ? RETC_ACCESS_WRITE : RETC_ACCESS_READ;
     if (operand->replaced_by.index) access |= RETC_ACCESS_WRITE;
     retc_shape shape = node->type.shape;
-    if (retc_lower_is_panel(l->graph, operand->value)) {
+    if (retc_lower_is_panel(l, operand->value)) {
       shape = (retc_shape){.rank = 3, .dim = {(shape.dim[0] + RETC_PANEL - 1) / RETC_PANEL, shape.dim[1], RETC_PANEL}};
     }
     operand->buffer = retc_write_parameter(&l->writer, buffer_name(l, operand->value, i), node->type.dtype, &shape, access);
   }
 }
 
-static void describe_kernel(retc_kernel *kernel, const retc_region *region) {
+/* Which graph values the buffers hold, for the first of the regions that share the kernel. */
+static void describe_buffers(const retc_lowering *l, retc_text *out_text) {
+  const char *separator = "";
+  for (size_t i = 0; i < l->operands.count; i++) {
+    const retc_operand *operand = &l->operands.items[i];
+    if (!operand->value.index) continue;
+    retc_text_printf(out_text, "%s%s = ", separator, retc_kernel_buffer(l->kernel, operand->buffer)->name);
+    retc_value_print(l->graph, operand->value, out_text);
+    if (operand->replaced_by.index) {
+      retc_text_add(out_text, " -> ");
+      retc_value_print(l->graph, operand->replaced_by, out_text);
+    }
+    separator = ", ";
+  }
+}
+
+static void describe_kernel(const retc_lowering *l, const retc_region *region) {
   retc_text text;
   retc_text_init(&text);
-  retc_text_printf(&text, "%s; folded:", region->anchor);
-  for (size_t i = 0; i < region->folded.count; i++) retc_text_printf(&text, " %s", region->folded.items[i]);
-  kernel->comment = retc_arena_strndup(&kernel->arena, text.data, text.length);
+  retc_text_printf(&text, "%s, as in region ", region->anchor);
+  retc_word_print(region->name, &text);
+  for (size_t i = 0; i < region->folded.count; i++) {
+    retc_text_printf(&text, "%s%s", i ? ", " : "; folded in: ", region->folded.items[i]);
+  }
+  retc_text_add(&text, "\n");
+  describe_buffers(l, &text);
+  l->kernel->comment = retc_arena_strndup(&l->kernel->arena, text.data, text.length);
   retc_text_deinit(&text);
 }
 
-static void describe_in_plan(lower_state *s, const retc_kernel *kernel) {
+retc_plan_kernel retc_plan_describe_kernel(retc_plan *plan, const retc_kernel *kernel) {
   retc_signature signature = retc_kernel_signature(kernel);
-  retc_plan_kernel described = {.name = retc_arena_strdup(&s->plan->arena, kernel->name),
+  retc_plan_kernel described = {.name = retc_arena_strdup(&plan->arena, kernel->name),
                                 .buffer_count = signature.buffer_count,
                                 .dim_count = signature.dim_count,
                                 .scratch_bytes = signature.scratch_bytes};
   memcpy(described.dims, signature.dims, sizeof described.dims);
-  RETC_VEC_PUSH(&s->plan->arena, s->plan->kernels, described);
+  return described;
+}
+
+static const uint32_t *count_uses(const retc_lowering *l) {
+  uint32_t *uses = RETC_NEW_ARRAY(l->arena, uint32_t, l->graph->nodes.count);
+  for (uint32_t i = 1; i < l->graph->nodes.count; i++) {
+    const retc_node *node = &l->graph->nodes.items[i];
+    if (node->region.index != l->region.index) continue;
+    for (int k = 0; k < node->input_count; k++) uses[node->inputs[k].index]++;
+  }
+  return uses;
+}
+
+static retc_status check_tiles(retc_lowering *l) {
+  for (size_t i = 1; i < l->kernel->buffers.count; i++) {
+    const retc_buffer *buffer = &l->kernel->buffers.items[i];
+    if (buffer->scope == RETC_SCOPE_GLOBAL || retc_buffer_private_bytes(buffer) >= 0) continue;
+    return retc_lower_refuse(l, l->anchor, "its tiles are too large for a machine");
+  }
+  return RETC_OK;
 }
 
 static retc_status make_kernel(lower_state *s, retc_lowering *l, const char *key, known_kernel *out_known) {
@@ -222,13 +290,16 @@ static retc_status make_kernel(lower_state *s, retc_lowering *l, const char *key
   RETC_VEC_PUSH(&compilation->arena, compilation->kernels, l->kernel);
   retc_writer_init(&l->writer, l->kernel);
   add_parameters(l);
-  const retc_anchor *anchor = retc_anchor_find(region->anchor);
-  RETC_TRY(anchor->lower(l));
-  describe_kernel(l->kernel, region);
+  l->uses = count_uses(l);
+  RETC_TRY(retc_anchor_find(region->anchor)->lower(l));
+  RETC_TRY(l->status);
+  RETC_TRY(check_tiles(l));
+  describe_kernel(l, region);
+  retc_plan_kernel described = retc_plan_describe_kernel(s->plan.plan, l->kernel);
   *out_known = (known_kernel){key, (int)compilation->kernels.count - 1, l->operands.items + operand_count,
                               l->operands.count - operand_count};
   RETC_VEC_PUSH(s->arena, s->known, *out_known);
-  describe_in_plan(s, l->kernel);
+  RETC_VEC_PUSH(&s->plan.plan->arena, s->plan.plan->kernels, described);
   return RETC_OK;
 }
 
@@ -243,103 +314,69 @@ static retc_status find_kernel(lower_state *s, retc_lowering *l, known_kernel *o
   return make_kernel(s, l, key, out_known);
 }
 
-/* ---- the plan's buffers and steps ---- */
-
-static int add_buffer(lower_state *s, retc_plan_buffer buffer) {
-  buffer.name = retc_arena_strdup(&s->plan->arena, buffer.name);
-  buffer.slot = -1;
-  RETC_VEC_PUSH(&s->plan->arena, s->plan->buffers, buffer);
-  return (int)s->plan->buffers.count - 1;
-}
-
-static int constant_buffer(lower_state *s, const retc_operand *operand) {
-  retc_dims none = {{0}};
-  size_t count = (size_t)retc_shape_count(&operand->shape, &none), bytes = count * retc_dtype_size(operand->dtype);
-  void *data = retc_arena_alloc(&s->plan->arena, bytes);
-  retc_dtype_convert(RETC_DTYPE_F64, operand->numbers, operand->dtype, data, count);
-  for (size_t i = 0; i < s->plan->buffers.count; i++) {
-    const retc_plan_buffer *known = &s->plan->buffers.items[i];
-    bool same = known->kind == RETC_PLAN_CONSTANT && known->dtype == operand->dtype &&
-                retc_shape_equal(&known->shape, &operand->shape);
-    if (same && !memcmp(known->constant, data, bytes)) return (int)i;
-  }
-  const char *name = retc_arena_printf(s->arena, "constant.%zu", s->plan->buffers.count);
-  return add_buffer(s, (retc_plan_buffer){.name = name, .kind = RETC_PLAN_CONSTANT, .dtype = operand->dtype,
-                                          .shape = operand->shape, .constant = data});
-}
-
-static int input_buffer(lower_state *s, retc_value value) {
-  const retc_node *node = retc_graph_node(s->graph, value);
-  int known = retc_plan_find_buffer(s->plan, node->name);
-  if (known >= 0) return known;
-  const char *kind = node->attributes.word;
-  retc_plan_buffer buffer = {.name = node->name, .kind = RETC_PLAN_INPUT, .dtype = node->type.dtype,
-                             .shape = node->type.shape};
-  if (!strcmp(kind, "weight")) buffer.kind = RETC_PLAN_WEIGHT;
-  if (!strcmp(kind, "state")) buffer.kind = RETC_PLAN_STATE;
-  if (retc_lower_is_panel(s->graph, value)) buffer.layout = RETC_LAYOUT_PANEL;
-  return add_buffer(s, buffer);
-}
-
-static int result_buffer(lower_state *s, const retc_region *region, retc_value value) {
-  const retc_node *node = retc_graph_node(s->graph, value);
-  retc_plan_buffer buffer = {.kind = RETC_PLAN_SCRATCH, .dtype = node->type.dtype, .shape = node->type.shape};
-  buffer.name = retc_arena_printf(s->arena, "%s.%s.%u", s->graph->name, region->name, value.index);
-  for (size_t i = 0; i < s->graph->outputs.count; i++) {
-    const retc_output *output = &s->graph->outputs.items[i];
-    if (output->value.index != value.index) continue;
-    retc_value state = retc_graph_find_input(s->graph, output->name);
-    if (state.index) return input_buffer(s, state);
-    buffer.kind = RETC_PLAN_OUTPUT;
-    buffer.name = output->name;
-    break; /* other names of the same value are names of the same buffer */
-  }
-  return add_buffer(s, buffer);
-}
-
-static int operand_buffer(lower_state *s, const retc_region *region, const retc_operand *operand) {
-  if (!operand->value.index) return constant_buffer(s, operand);
-  int *known = &s->buffer_of[operand->value.index];
-  if (*known < 0) {
-    bool input = retc_graph_node(s->graph, operand->value)->op == RETC_OP_INPUT;
-    *known = input ? input_buffer(s, operand->value) : result_buffer(s, region, operand->value);
-  }
-  if (operand->replaced_by.index) s->buffer_of[operand->replaced_by.index] = *known;
-  return *known;
-}
+/* ---- entries ---- */
 
 static retc_status lower_region(lower_state *s, retc_region_id id, retc_plan_entry *entry) {
   const retc_region *region = retc_graph_region(s->graph, id);
-  retc_lowering l = {.cx = s->cx, .graph = s->graph, .region = id, .arena = s->arena};
+  retc_lowering l = {.cx = s->cx, .graph = s->graph, .region = id, .arena = s->arena, .panels = s->panels};
   l.anchor = retc_anchor_node(s->graph, id);
   if (!l.anchor.index) {
-    return retc_fail(s->cx->diagnostics, RETC_INTERNAL, "lower: region %s has no %s in it", region->name, region->anchor);
+    return retc_fail(s->cx->diagnostics, RETC_INVALID, "graph %s: region %s has nothing in it that a region '%s' is built "
+                                                       "around", s->graph->name, region->name, region->anchor);
   }
-  collect(s, &l);
+  RETC_TRY(collect(s, &l));
   known_kernel kernel;
   RETC_TRY(find_kernel(s, &l, &kernel));
-  int *buffers = RETC_NEW_ARRAY(&s->plan->arena, int, l.operands.count);
-  for (size_t i = 0; i < l.operands.count; i++) buffers[i] = operand_buffer(s, region, &l.operands.items[i]);
-  retc_plan_step step = {kernel.kernel, buffers, retc_arena_strdup(&s->plan->arena, region->name)};
-  RETC_VEC_PUSH(&s->plan->arena, entry->steps, step);
+  retc_arena *arena = &s->plan.plan->arena;
+  int *buffers = RETC_NEW_ARRAY(arena, int, l.operands.count);
+  for (size_t i = 0; i < l.operands.count; i++) buffers[i] = retc_plan_writer_operand(&s->plan, &l.operands.items[i]);
+  retc_plan_step step = {kernel.kernel, buffers, retc_arena_strdup(arena, region->name)};
+  RETC_VEC_PUSH(arena, entry->steps, step);
   return RETC_OK;
 }
 
-static retc_status lower_graph(lower_state *s, const retc_graph *graph) {
-  retc_plan_entry entry = {.name = retc_arena_strdup(&s->plan->arena, graph->name)};
-  s->graph = graph;
-  s->uses = retc_graph_uses(graph, s->arena);
-  s->buffer_of = RETC_NEW_ARRAY(s->arena, int, graph->nodes.count);
-  for (size_t i = 0; i < graph->nodes.count; i++) s->buffer_of[i] = -1;
-  for (uint32_t r = 1; r < graph->regions.count; r++) RETC_TRY(lower_region(s, (retc_region_id){r}, &entry));
-  for (size_t i = 0; i < graph->outputs.count; i++) {
-    const retc_output *output = &graph->outputs.items[i];
-    int buffer = s->buffer_of[output->value.index];
-    if (buffer < 0 || s->plan->buffers.items[buffer].kind != RETC_PLAN_OUTPUT) continue;
-    retc_plan_output named = {retc_arena_strdup(&s->plan->arena, output->name), buffer};
-    RETC_VEC_PUSH(&s->plan->arena, entry.outputs, named);
+/* What the passes before promise, of a graph that may have been written by hand. */
+static retc_status check_graph(const retc_pass_context *cx, const retc_graph *graph) {
+  for (uint32_t i = 1; i < graph->nodes.count; i++) {
+    const retc_node *node = &graph->nodes.items[i];
+    unsigned traits = retc_op_get_info(node->op)->traits;
+    const char *problem = NULL;
+    if (traits & RETC_TRAIT_COMPOSITE) problem = "a composite operation, which the pass expand writes as others";
+    else if (!(traits & RETC_TRAIT_LEAF) && !node->region.index) problem = "belongs to no region, which the pass fuse makes";
+    if (!problem) continue;
+    return retc_fail(cx->diagnostics, RETC_INVALID, "graph %s: %%%s: %s: %s", graph->name, node->name,
+                     retc_op_get_info(node->op)->name, problem);
   }
-  RETC_VEC_PUSH(&s->plan->arena, s->plan->entries, entry);
+  return retc_in_place_check_order(graph, cx->diagnostics);
+}
+
+static void begin_graph(lower_state *s, const retc_graph *graph) {
+  s->graph = graph;
+  s->panels = mark_panels(s);
+  retc_plan_writer_begin(&s->plan, graph, s->panels);
+}
+
+static retc_status lower_graph(lower_state *s, const retc_graph *graph) {
+  retc_plan_entry entry = {.name = retc_arena_strdup(&s->plan.plan->arena, graph->name)};
+  begin_graph(s, graph);
+  s->uses = retc_graph_uses(graph, s->arena);
+  RETC_TRY(retc_plan_writer_inputs(&s->plan));
+  RETC_TRY(retc_grid_find(graph, s->cx->diagnostics, &entry.chunk_length, &entry.grid_start));
+  for (uint32_t r = 1; r < graph->regions.count; r++) RETC_TRY(lower_region(s, (retc_region_id){r}, &entry));
+  RETC_TRY(retc_plan_writer_outputs(&s->plan, &entry));
+  RETC_VEC_PUSH(&s->plan.plan->arena, s->plan.plan->entries, entry);
+  return RETC_OK;
+}
+
+static retc_status lower_graphs(lower_state *s) {
+  const retc_compilation *compilation = s->cx->compilation;
+  for (size_t i = 0; i < compilation->graphs.count; i++) RETC_TRY(check_graph(s->cx, compilation->graphs.items[i]));
+  find_panels(s);
+  for (size_t i = 0; i < compilation->graphs.count; i++) {
+    begin_graph(s, compilation->graphs.items[i]);
+    RETC_TRY(retc_plan_writer_inputs(&s->plan));
+  }
+  for (size_t i = 0; i < compilation->graphs.count; i++) RETC_TRY(lower_graph(s, compilation->graphs.items[i]));
   return RETC_OK;
 }
 
@@ -349,15 +386,12 @@ retc_status retc_lower(const retc_pass_context *cx) {
   retc_arena_init(&arena);
   retc_plan *plan = retc_plan_create();
   compilation->plan = plan;
-  plan->vocabulary_size = cx->network->vocabulary_size;
-  plan->chunk_length = cx->build.chunk_length;
-  plan->bos_token = cx->network->bos_token;
-  plan->eos_token = cx->network->eos_token;
-  lower_state s = {.cx = cx, .arena = &arena, .plan = plan};
-  retc_status status = RETC_OK;
-  for (size_t i = 0; i < compilation->graphs.count && status == RETC_OK; i++) {
-    status = lower_graph(&s, compilation->graphs.items[i]);
-  }
+  plan->vocabulary_size = compilation->facts.vocabulary_size;
+  plan->chunk_length = compilation->facts.chunk_length;
+  plan->bos_token = compilation->facts.bos_token;
+  plan->eos_token = compilation->facts.eos_token;
+  lower_state s = {.cx = cx, .arena = &arena, .plan = {.plan = plan, .arena = &arena, .diagnostics = cx->diagnostics}};
+  retc_status status = lower_graphs(&s);
   retc_arena_deinit(&arena);
   return status;
 }

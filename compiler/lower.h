@@ -3,9 +3,9 @@
  * A kernel's buffers are the region's operands in order of first use, then its results, then constants that lowering
  * makes. A result that replaces a state which the region reads is the same buffer as that state.
  *
- * Indices. An element index is base + lane: `lane` is the variable of the innermost vector loop, or none. Lowerings
- * choose the loop's step so that `base` is a multiple of it and every split of the axis (reshape) divides evenly by it;
- * then a division concerns only the base and lanes stay consecutive. */
+ * Indices. An element index is base + lane: `lane` is the variable of the innermost vector loop, or none. A division
+ * (an axis split by a reshape) concerns only the base where that is a multiple of the number of lanes and the split
+ * divides evenly by it: then lanes stay consecutive. Otherwise it divides base + lane, lane by lane. */
 #ifndef RETC_COMPILER_LOWER_H
 #define RETC_COMPILER_LOWER_H
 
@@ -15,6 +15,7 @@
 typedef struct retc_index {
   retc_expr base;
   retc_expr lane; /* index 0: none */
+  int64_t width;  /* 0 <= lane < width, and base is a multiple of width; 0: nothing is known of it */
 } retc_index;
 
 typedef struct retc_operand {
@@ -26,6 +27,13 @@ typedef struct retc_operand {
   const double *numbers;
 } retc_operand;
 
+/* A value of the region at some indices, as an expression that is there already. */
+typedef struct retc_known {
+  retc_value value;
+  const retc_index *indices;
+  retc_expr expr;
+} retc_known;
+
 typedef struct retc_lowering {
   const retc_pass_context *cx;
   const retc_graph *graph;
@@ -35,9 +43,14 @@ typedef struct retc_lowering {
   retc_writer writer;
   retc_arena *arena;
   RETC_VEC(retc_operand) operands;
-  RETC_VEC(retc_value) results; /* nodes of the region that others use, in order */
+  RETC_VEC(retc_value) results; /* nodes of the region that others use, in order; at least one */
   retc_value computed;          /* a value that lower_value finds in `computed_as` instead of in memory */
   retc_expr computed_as;
+  RETC_VEC(retc_known) known;   /* in the expression being made */
+  retc_value stored;            /* the result that is being made, to be rounded by its store */
+  const uint32_t *uses;         /* of each value, by nodes of the region */
+  const bool *panels;           /* of each value: a weight that lies in memory in panels */
+  retc_status status;           /* the first thing that cannot be lowered; loops are written on */
 } retc_lowering;
 
 const retc_node *retc_lower_node(const retc_lowering *l, retc_value value);
@@ -50,25 +63,45 @@ bool retc_lower_is_scalar(const retc_node *node, retc_dim_name *out_name);
 /* Adds a buffer of numbers; equal ones are shared. */
 retc_buffer_id retc_lower_constant(retc_lowering *l, const char *name, retc_dtype dtype, const retc_shape *shape,
                                    const double *numbers);
-/* Whether a weight lies in memory in panels: it does when any product of the program reads it as one. */
-bool retc_lower_is_panel(const retc_graph *graph, retc_value weight);
+/* Whether a weight lies in memory in panels: it does when any product of any entry reads it as one. */
+bool retc_lower_is_panel(const retc_lowering *l, retc_value weight);
+/* The value cannot be computed in this region: RETC_INVALID, kept in l->status. */
+retc_status retc_lower_refuse(retc_lowering *l, retc_value value, const char *reason);
 
 /* The element of `value` at `indices` (one an axis) as an expression: loads, constants and trees of pointwise and
  * indexing operations of the region. */
 retc_expr retc_lower_value(retc_lowering *l, retc_value value, const retc_index *indices);
+/* The next statement written computes this value; its remark says so. */
+void retc_lower_note(retc_lowering *l, retc_value value);
 /* Stores into the buffer of a result. */
 void retc_lower_store(retc_lowering *l, retc_value result, const retc_index *indices, retc_expr value);
+/* Computes and stores all results at these indices. All are expected to have the shape of `like`: checked. */
+void retc_lower_store_results(retc_lowering *l, retc_value like, const retc_index *indices);
+/* One loop nest over the elements of each result: what any tree of pointwise and indexing operations can be. */
+retc_status retc_lower_elements(retc_lowering *l);
 /* Indices of `value`'s memory: from its own axes through reshapes to the operand behind them, which is returned. */
 retc_value retc_lower_view(retc_lowering *l, retc_value value, const retc_index *indices, retc_index *out_indices);
 
-/* The largest step <= 64 with which lanes may run along the last axis of `value`; 1: one element at a time. */
+/* base + lane. */
+retc_expr retc_lower_element(retc_lowering *l, retc_index index);
+/* From the axes of a reshape's result to those of its operand. */
+void retc_lower_map_reshape(retc_lowering *l, const retc_shape *out, const retc_shape *in, const retc_index *indices,
+                            retc_index *mapped);
+/* From the axes of a result to those of an operand that is broadcast to it. */
+void retc_lower_map_broadcast(retc_lowering *l, const retc_shape *out, const retc_shape *in, const retc_index *indices,
+                              retc_index *mapped);
+/* e^(n log_decay[h]) in f32, computed in f64, for n >= 0 and a constant that is not too large from a table of n < count. */
+retc_expr retc_lower_decay(retc_lowering *l, retc_value log_decay, retc_expr head, retc_expr n, int64_t count);
+
+/* The largest step <= 64 with which lanes along the last axis of `value` stay consecutive; 1: better one element at a
+ * time. */
 int64_t retc_lower_step(const retc_lowering *l, retc_value value);
 /* Loops over 0..extent in steps; the index of the element. Closed by lanes_end. */
 typedef struct retc_lanes {
   retc_index index;
   int loops;
 } retc_lanes;
-retc_lanes retc_lower_lanes(retc_lowering *l, const char *name, int64_t extent, int64_t step);
+retc_lanes retc_lower_lanes(retc_lowering *l, const char *name, retc_dim extent, int64_t step);
 void retc_lower_lanes_end(retc_lowering *l, const retc_lanes *lanes);
 
 /* Rows: the leading `rank` axes of a shape counted as one, and a row's index along each of them. */
@@ -76,10 +109,13 @@ retc_expr retc_lower_row_count(retc_lowering *l, const retc_shape *shape, int ra
 void retc_lower_row(retc_lowering *l, const retc_shape *shape, int rank, retc_expr row, retc_index *out_indices);
 
 /* Short forms. */
-static inline retc_index retc_at(retc_expr base) { return (retc_index){base, {0}}; }
+static inline retc_index retc_at(retc_expr base) { return (retc_index){base, {0}, 0}; }
 static inline retc_expr retc_int(retc_lowering *l, int64_t value) { return retc_expr_integer(l->kernel, value); }
 static inline retc_expr retc_f32(retc_lowering *l, double value) {
   return retc_expr_number(l->kernel, RETC_DTYPE_F32, value);
+}
+static inline retc_expr retc_real(retc_lowering *l, retc_dtype dtype, double value) {
+  return retc_expr_number(l->kernel, dtype, value);
 }
 static inline retc_expr retc_dim_expr(retc_lowering *l, retc_dim dim) { return retc_expr_dim(l->kernel, dim); }
 #define RETC_BINARY(name, OP) \
@@ -94,6 +130,7 @@ RETC_BINARY(mod, MOD)
 RETC_BINARY(min, MIN)
 RETC_BINARY(max, MAX)
 RETC_BINARY(less, LESS)
+RETC_BINARY(less_equal, LESS_EQUAL)
 RETC_BINARY(equal, EQUAL)
 #undef RETC_BINARY
 static inline retc_expr retc_fma(retc_lowering *l, retc_expr a, retc_expr b, retc_expr c) {
@@ -110,7 +147,7 @@ static inline retc_expr retc_load(retc_lowering *l, retc_buffer_id buffer, const
 enum { RETC_PARTIALS = 16 };
 retc_buffer_id retc_lower_partials(retc_lowering *l, retc_dtype dtype, double start);
 retc_expr retc_lower_tree(retc_lowering *l, retc_buffer_id partial, retc_kernel_op combine);
-/* Zeroes rows x columns of a private f32 buffer of rank 2. */
-void retc_lower_zero(retc_lowering *l, retc_buffer_id buffer, int64_t rows, retc_expr columns);
+/* Zeroes rows x columns of a private buffer of rank 2. */
+void retc_lower_zero(retc_lowering *l, retc_buffer_id buffer, retc_expr rows, retc_expr columns);
 
 #endif

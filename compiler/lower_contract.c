@@ -8,12 +8,16 @@
 #include "compiler/anchors.h"
 #include "runtime/plan.h"
 
+/* A row of it has to fit a private tile. */
+enum { DEPTH_MAX = 1 << 20 };
+
 bool retc_anchor_contract_matches(const retc_graph *graph, const retc_node *node) {
   if (node->op != RETC_OP_CONTRACT) return false;
   const retc_node *weight = retc_graph_node(graph, node->inputs[1]);
-  if (weight->op != RETC_OP_INPUT || strcmp(weight->attributes.word, "weight") || weight->type.shape.rank != 2) {
-    return false;
-  }
+  const retc_shape *shape = &weight->type.shape;
+  if (weight->op != RETC_OP_INPUT || strcmp(weight->attributes.word, "weight") || shape->rank != 2) return false;
+  if (retc_dim_is_named(shape->dim[0]) || retc_dim_is_named(shape->dim[1]) || shape->dim[1] > DEPTH_MAX) return false;
+  if (node->type.dtype != RETC_DTYPE_F32) return false;
   retc_contraction spec;
   if (!retc_contraction_parse(node->attributes.word, &spec)) return false;
   int last = retc_graph_node(graph, node->inputs[0])->type.shape.rank - 1;
@@ -72,22 +76,25 @@ static void write_prologue(contract *c) {
 /* Stores rows x 64 accumulators through the epilogue tree. */
 static void write_epilogue(contract *c, retc_buffer_id sum, retc_expr row, int64_t rows) {
   retc_lowering *l = c->l;
-  retc_value result = l->results.items[0];
   retc_index at[RETC_RANK_MAX];
   retc_expr zero = retc_int(l, 0), panel = retc_int(l, RETC_PANEL);
   retc_expr i = retc_write_for(&l->writer, "i", RETC_LOOP_SERIAL, zero, retc_int(l, rows), 1);
   retc_lower_row(l, &c->row_shape, c->row_rank, retc_add(l, retc_add(l, c->first_row, row), i), at);
-  int64_t step = retc_lower_step(l, result);
+  int64_t step = RETC_PANEL;
+  for (size_t r = 0; r < l->results.count; r++) {
+    int64_t own = retc_lower_step(l, l->results.items[r]);
+    if (own < step) step = own;
+  }
   retc_expr s = retc_write_for(&l->writer, "s", RETC_LOOP_SERIAL, zero, panel, step);
   retc_expr base = retc_add(l, retc_mul(l, c->panel, panel), s);
   retc_expr count = retc_int(l, step);
   if (c->columns % RETC_PANEL) count = retc_min(l, count, retc_sub(l, retc_int(l, c->columns), base));
   retc_loop_kind kind = step == 1 ? RETC_LOOP_SERIAL : RETC_LOOP_VECTOR;
   retc_expr lane = retc_write_for(&l->writer, "lane", kind, zero, count, 1);
-  at[c->row_rank] = (retc_index){base, lane};
+  at[c->row_rank] = (retc_index){base, lane, step};
   retc_expr from[2] = {i, retc_add(l, s, lane)};
   l->computed_as = retc_load(l, sum, from);
-  retc_lower_store(l, result, at, retc_lower_value(l, result, at));
+  retc_lower_store_results(l, l->anchor, at);
   for (int open = 0; open < 3; open++) retc_write_end(&l->writer);
 }
 
@@ -97,10 +104,11 @@ static void write_tile(contract *c, retc_expr row, int64_t rows) {
   retc_expr zero = retc_int(l, 0);
   retc_buffer_id sum =
       retc_write_alloc(w, "sum", RETC_SCOPE_PRIVATE, RETC_DTYPE_F32, 2, (int64_t[]){rows, RETC_PANEL});
-  retc_lower_zero(l, sum, rows, retc_int(l, RETC_PANEL));
+  retc_lower_zero(l, sum, retc_int(l, rows), retc_int(l, RETC_PANEL));
   retc_view to = retc_write_view(w, sum, (retc_expr[]){zero, zero}, 0, 1);
   retc_view a = retc_write_view(w, c->tile, (retc_expr[]){row, zero}, 0, 1);
   retc_view b = retc_write_view(w, c->weight, (retc_expr[]){c->panel, zero, zero}, 1, 2);
+  retc_lower_note(l, l->anchor);
   retc_write_mma(w, to, a, b, rows, RETC_PANEL, retc_int(l, c->depth));
   write_epilogue(c, sum, row, rows);
 }
@@ -151,5 +159,5 @@ retc_status retc_anchor_contract_lower(retc_lowering *l) {
   write_panel(&c);
   retc_write_end(w);
   retc_write_end(w);
-  return RETC_OK;
+  return l->status;
 }

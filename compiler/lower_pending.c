@@ -12,30 +12,65 @@ void retc_anchor_carry_schedule(const retc_graph *graph, const retc_node *node, 
   (void)graph, (void)node, (void)profile, (void)region;
 }
 
-/* Only the rows of this call are written: those before them are in place already. A complete chunk leaves none. */
-retc_status retc_anchor_carry_lower(retc_lowering *l) {
-  const retc_node *node = retc_lower_node(l, l->anchor);
-  retc_rows rows;
-  if (!retc_rows_describe(l, node->inputs[0], &rows)) {
-    return retc_fail(l->cx->diagnostics, RETC_INTERNAL, "lower: %s carries what is no row of the chunk grid",
-                     retc_graph_region(l->graph, l->region)->name);
+/* The state that the result replaces where it lies, or none. */
+static bool replaces(const retc_lowering *l, retc_value state, retc_value result) {
+  for (size_t i = 0; i < l->operands.count; i++) {
+    if (l->operands.items[i].value.index == state.index) return l->operands.items[i].replaced_by.index == result.index;
   }
+  return false;
+}
+
+/* Whether the rows come straight through the grid from this call and from the very pending rows that are replaced: then
+ * only this call's rows need be written. */
+static bool is_in_place(const retc_lowering *l, const retc_node *carry, retc_rows *out_rows) {
+  const retc_node *chunk = retc_lower_node(l, carry->inputs[0]);
+  bool same = chunk->op == RETC_OP_CHUNK && retc_lower_is_inside(l, carry->inputs[0]) && chunk->input_count == 3 &&
+              chunk->inputs[1].index == carry->inputs[2].index && chunk->inputs[2].index == carry->inputs[1].index;
+  if (!same || l->results.count != 1 || !replaces(l, carry->inputs[1], l->anchor)) return false;
+  const retc_shape *shape = &carry->type.shape;
+  return !retc_dim_is_named(shape->dim[2]) && !retc_dim_is_named(shape->dim[3]) &&
+         retc_rows_describe(l, carry->inputs[0], out_rows);
+}
+
+/* Rows behind the end of a chunk that begins in this call are absent: zero. */
+static void write_absent(retc_lowering *l, const retc_rows *rows, const retc_expr *to, retc_expr end) {
   retc_writer *w = &l->writer;
-  retc_expr zero = retc_int(l, 0), one = retc_int(l, 1), chunk = retc_int(l, rows.chunk);
-  retc_expr heads = retc_int(l, rows.heads), last = retc_sub(l, retc_dim_expr(l, RETC_NAMED(N)), one);
-  retc_expr tasks = retc_mul(l, retc_dim_expr(l, RETC_NAMED(B)), heads);
+  retc_expr zero = retc_int(l, 0), at[4] = {to[0], {0}, to[2], {0}};
+  at[1] = retc_write_for(w, "i", RETC_LOOP_SERIAL, end, retc_int(l, rows->chunk), 1);
+  at[3] = retc_write_for(w, "lane", RETC_LOOP_VECTOR, zero, retc_int(l, rows->width), 1);
+  retc_write_store(w, retc_lower_buffer(l, l->anchor), at, retc_f32(l, 0));
+  retc_write_end(w);
+  retc_write_end(w);
+}
+
+static retc_status write_in_place(retc_lowering *l, const retc_node *node, const retc_rows *rows) {
+  retc_writer *w = &l->writer;
+  retc_expr zero = retc_int(l, 0), one = retc_int(l, 1), chunk = retc_int(l, rows->chunk);
+  retc_expr heads = retc_int(l, rows->heads), last = retc_sub(l, retc_dim_expr(l, RETC_NAMED(N)), one);
+  retc_expr tasks = retc_mul(l, retc_dim_expr(l, node->type.shape.dim[0]), heads);
   retc_expr task = retc_write_for(w, "task", RETC_LOOP_PARALLEL, zero, tasks, 1);
   retc_expr b = retc_write_let(w, "b", retc_div(l, task, heads)), g = retc_write_let(w, "g", retc_mod(l, task, heads));
-  retc_expr pending = retc_write_let(w, "pending", retc_mod(l, retc_dim_expr(l, RETC_NAMED(P)), chunk));
+  retc_expr position = retc_lower_value(l, node->inputs[2], NULL);
+  retc_expr pending = retc_write_let(w, "pending", retc_mod(l, position, chunk));
   retc_expr first = retc_write_let(w, "first", retc_select(l, retc_equal(l, last, zero), pending, zero));
   retc_expr start = retc_write_let(w, "start", retc_sub(l, retc_mul(l, last, chunk), pending));
   retc_expr end = retc_write_let(w, "end", retc_sub(l, retc_dim_expr(l, RETC_NAMED(T)), start));
-  retc_write_if(w, retc_less(l, end, chunk));
   retc_expr i = retc_write_for(w, "i", RETC_LOOP_SERIAL, first, end, 1);
   retc_expr to[4] = {b, i, g, {0}};
-  retc_rows_write(l, &rows, b, retc_add(l, start, i), g, retc_lower_buffer(l, l->anchor), to, 4, 3);
-  for (int open = 0; open < 3; open++) retc_write_end(w);
-  return RETC_OK;
+  retc_lower_note(l, l->anchor);
+  retc_rows_write(l, rows, b, retc_add(l, start, i), g, retc_lower_buffer(l, l->anchor), to, 4, 3);
+  retc_write_end(w);
+  retc_write_if(w, retc_less(l, zero, last));
+  write_absent(l, rows, to, end);
+  retc_write_end(w);
+  retc_write_end(w);
+  return l->status;
+}
+
+retc_status retc_anchor_carry_lower(retc_lowering *l) {
+  const retc_node *node = retc_lower_node(l, l->anchor);
+  retc_rows rows;
+  return is_in_place(l, node, &rows) ? write_in_place(l, node, &rows) : retc_lower_elements(l);
 }
 
 bool retc_anchor_flush_matches(const retc_graph *graph, const retc_node *node) {
@@ -48,35 +83,75 @@ void retc_anchor_flush_schedule(const retc_graph *graph, const retc_node *node, 
   (void)graph, (void)node, (void)profile, (void)region;
 }
 
-/* As a complete chunk enters the state, with the number of pending rows in the place of the chunk length. */
+typedef struct flush {
+  retc_lowering *l;
+  const retc_node *node;
+  retc_buffer_id to;
+  retc_expr b, h, g, x, rows; /* g the key/value head of h; rows that are pending */
+} flush;
+
+static retc_expr power(flush *f, retc_expr n) {
+  return retc_lower_decay(f->l, f->node->inputs[3], f->h, n, f->node->attributes.integer[0]);
+}
+
+/* Row j of an operand of rows: [b,j,g,channel]. */
+static retc_expr read_row(flush *f, int operand, retc_expr j, retc_index channel) {
+  retc_index at[4] = {retc_at(f->b), retc_at(j), retc_at(f->g), channel};
+  return retc_lower_value(f->l, f->node->inputs[operand], at);
+}
+
+/* Lanes over the value channels, `to` their element. */
+static retc_index begin_lanes(flush *f, retc_expr *to) {
+  retc_lowering *l = f->l;
+  retc_expr zero = retc_int(l, 0), width = retc_dim_expr(l, f->node->type.shape.dim[3]);
+  to[0] = f->b, to[1] = f->h, to[2] = f->x;
+  to[3] = retc_write_for(&l->writer, "lane", RETC_LOOP_VECTOR, zero, width, 1);
+  return (retc_index){zero, to[3], 0};
+}
+
+/* Row x of a state: as a complete chunk enters it, with the number of pending rows in the place of the chunk length. */
+static void write_state_row(flush *f) {
+  retc_lowering *l = f->l;
+  retc_writer *w = &l->writer;
+  retc_expr zero = retc_int(l, 0), one = retc_int(l, 1), to[4];
+  retc_expr whole = retc_write_let(w, "whole", power(f, f->rows));
+  retc_index lane = begin_lanes(f, to);
+  retc_index from[4] = {retc_at(f->b), retc_at(f->h), retc_at(f->x), lane};
+  retc_lower_note(l, l->anchor);
+  retc_write_store(w, f->to, to, retc_mul(l, whole, retc_lower_value(l, f->node->inputs[0], from)));
+  retc_write_end(w);
+  retc_expr j = retc_write_for(w, "j", RETC_LOOP_SERIAL, zero, f->rows, 1);
+  retc_expr age = retc_write_let(w, "age", retc_sub(l, retc_sub(l, f->rows, one), j));
+  retc_expr key = retc_mul(l, power(f, age), read_row(f, 1, j, retc_at(f->x)));
+  key = retc_write_let(w, "key", key);
+  lane = begin_lanes(f, to);
+  retc_expr value = read_row(f, 2, j, lane);
+  retc_lower_note(l, l->anchor);
+  retc_write_store(w, f->to, to, retc_fma(l, key, value, retc_load(l, f->to, to)));
+  retc_write_end(w);
+  retc_write_end(w);
+}
+
 retc_status retc_anchor_flush_lower(retc_lowering *l) {
   const retc_node *node = retc_lower_node(l, l->anchor);
+  if (l->results.count != 1 || l->results.items[0].index != l->anchor.index) {
+    return retc_lower_refuse(l, l->results.items[0], "a flush's region gives the state alone");
+  }
   const retc_shape *state = &node->type.shape, *keys = &retc_lower_node(l, node->inputs[1])->type.shape;
-  int64_t length = node->attributes.integer[0];
-  retc_buffer_id table = retc_rows_decay_table(l, node->inputs[3], length), to = retc_lower_buffer(l, l->anchor);
-  l->kernel->buffers.items[to.index].access |= RETC_ACCESS_READ; /* sums are built in place */
+  flush f = {.l = l, .node = node, .to = retc_lower_buffer(l, l->anchor)};
+  l->kernel->buffers.items[f.to.index].access |= RETC_ACCESS_READ; /* sums are built in place */
   retc_writer *w = &l->writer;
-  retc_expr zero = retc_int(l, 0), one = retc_int(l, 1), heads = retc_int(l, state->dim[1]);
-  retc_expr chunk = retc_int(l, length), width = retc_int(l, state->dim[3]);
-  retc_expr tasks = retc_mul(l, retc_dim_expr(l, RETC_NAMED(B)), heads);
+  retc_expr zero = retc_int(l, 0), heads = retc_int(l, state->dim[1]);
+  retc_expr tasks = retc_mul(l, retc_dim_expr(l, state->dim[0]), heads);
   retc_expr task = retc_write_for(w, "task", RETC_LOOP_PARALLEL, zero, tasks, 1);
-  retc_expr b = retc_write_let(w, "b", retc_div(l, task, heads)), h = retc_write_let(w, "h", retc_mod(l, task, heads));
-  retc_expr g = retc_write_let(w, "g", retc_div(l, h, retc_int(l, state->dim[1] / keys->dim[2])));
-  retc_expr rows = retc_write_let(w, "rows", retc_mod(l, retc_dim_expr(l, RETC_NAMED(P)), chunk));
-  retc_expr x = retc_write_for(w, "x", RETC_LOOP_SERIAL, zero, retc_int(l, state->dim[2]), 1);
-  retc_expr whole = retc_load(l, table, (retc_expr[]){h, retc_sub(l, chunk, rows)});
-  whole = retc_write_let(w, "whole", whole);
-  retc_expr at[4] = {b, h, x, retc_write_for(w, "lane", RETC_LOOP_VECTOR, zero, width, 1)};
-  retc_write_store(w, to, at, retc_mul(l, whole, retc_load(l, retc_lower_buffer(l, node->inputs[0]), at)));
+  f.b = retc_write_let(w, "b", retc_div(l, task, heads));
+  f.h = retc_write_let(w, "h", retc_mod(l, task, heads));
+  f.g = retc_write_let(w, "g", retc_div(l, f.h, retc_int(l, state->dim[1] / keys->dim[2])));
+  retc_expr position = retc_lower_value(l, node->inputs[4], NULL);
+  f.rows = retc_write_let(w, "rows", retc_mod(l, position, retc_int(l, node->attributes.integer[0])));
+  f.x = retc_write_for(w, "x", RETC_LOOP_SERIAL, zero, retc_dim_expr(l, state->dim[2]), 1);
+  write_state_row(&f);
   retc_write_end(w);
-  retc_expr j = retc_write_for(w, "j", RETC_LOOP_SERIAL, zero, rows, 1);
-  retc_expr age = retc_sub(l, retc_sub(l, rows, one), j);
-  retc_expr power = retc_load(l, table, (retc_expr[]){h, retc_sub(l, chunk, age)});
-  retc_expr key = retc_load(l, retc_lower_buffer(l, node->inputs[1]), (retc_expr[]){b, j, g, x});
-  key = retc_write_let(w, "key", retc_mul(l, power, key));
-  at[3] = retc_write_for(w, "lane", RETC_LOOP_VECTOR, zero, width, 1);
-  retc_expr value = retc_load(l, retc_lower_buffer(l, node->inputs[2]), (retc_expr[]){b, j, g, at[3]});
-  retc_write_store(w, to, at, retc_fma(l, key, value, retc_load(l, to, at)));
-  for (int open = 0; open < 4; open++) retc_write_end(w);
-  return RETC_OK;
+  retc_write_end(w);
+  return l->status;
 }

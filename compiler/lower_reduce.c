@@ -6,8 +6,13 @@
 
 bool retc_anchor_reduce_matches(const retc_graph *graph, const retc_node *node) {
   (void)graph;
-  if (retc_is_on_grid(node)) return false; /* retention's own */
-  return node->op == RETC_OP_REDUCE_SUM || node->op == RETC_OP_REDUCE_MEAN || node->op == RETC_OP_REDUCE_MAX;
+  switch (node->op) {
+    case RETC_OP_REDUCE_SUM:
+    case RETC_OP_REDUCE_MEAN:
+    case RETC_OP_REDUCE_MAX:
+    case RETC_OP_REDUCE_MIN: return true;
+    default: return false;
+  }
 }
 
 void retc_anchor_reduce_schedule(const retc_graph *graph, const retc_node *node, const retc_target_profile *profile,
@@ -17,8 +22,14 @@ void retc_anchor_reduce_schedule(const retc_graph *graph, const retc_node *node,
 
 enum { partial_count = RETC_PARTIALS };
 
-static retc_kernel_op combine(const retc_lowering *l) {
-  return retc_lower_node(l, l->anchor)->op == RETC_OP_REDUCE_MAX ? RETC_KERNEL_OP_MAX : RETC_KERNEL_OP_ADD;
+static retc_kernel_op combine(retc_op op) {
+  if (op == RETC_OP_REDUCE_MAX) return RETC_KERNEL_OP_MAX;
+  return op == RETC_OP_REDUCE_MIN ? RETC_KERNEL_OP_MIN : RETC_KERNEL_OP_ADD;
+}
+
+static double start_of(retc_op op) {
+  if (op == RETC_OP_REDUCE_MAX) return (double)-INFINITY;
+  return op == RETC_OP_REDUCE_MIN ? (double)INFINITY : 0;
 }
 
 retc_buffer_id retc_lower_partials(retc_lowering *l, retc_dtype dtype, double start) {
@@ -44,23 +55,24 @@ retc_expr retc_lower_tree(retc_lowering *l, retc_buffer_id partial, retc_kernel_
   return retc_load(l, partial, &zero);
 }
 
-static void write_partials(retc_lowering *l, retc_buffer_id partial, int64_t extent, retc_index *at, int axis) {
+static void write_partials(retc_lowering *l, retc_buffer_id partial, retc_dim extent, retc_index *at, int axis) {
   retc_writer *w = &l->writer;
   const retc_node *node = retc_lower_node(l, l->anchor);
   bool lanes = retc_lower_step(l, node->inputs[0]) >= partial_count;
-  retc_expr zero = retc_int(l, 0), end = retc_int(l, extent), slot;
+  retc_expr zero = retc_int(l, 0), end = retc_dim_expr(l, extent), slot;
   retc_expr x = retc_write_for(w, "x", RETC_LOOP_SERIAL, zero, end, lanes ? partial_count : 1);
   if (lanes) {
     retc_expr count = retc_int(l, partial_count);
-    if (extent % partial_count) count = retc_min(l, count, retc_sub(l, end, x));
+    if (retc_dim_is_named(extent) || extent % partial_count) count = retc_min(l, count, retc_sub(l, end, x));
     slot = retc_write_for(w, "lane", RETC_LOOP_VECTOR, zero, count, 1);
-    at[axis] = (retc_index){x, slot};
+    at[axis] = (retc_index){x, slot, partial_count};
   } else {
     slot = retc_mod(l, x, retc_int(l, partial_count));
     at[axis] = retc_at(x);
   }
   retc_expr value = retc_lower_value(l, node->inputs[0], at);
-  value = retc_expr_binary(l->kernel, combine(l), retc_load(l, partial, &slot), value);
+  value = retc_expr_binary(l->kernel, combine(node->op), retc_load(l, partial, &slot), value);
+  retc_lower_note(l, l->anchor);
   retc_write_store(w, partial, &slot, value);
   retc_write_end(w);
   if (lanes) retc_write_end(w);
@@ -77,17 +89,19 @@ retc_status retc_anchor_reduce_lower(retc_lowering *l) {
   retc_expr row = retc_write_for(w, "row", RETC_LOOP_PARALLEL, zero, rows, 1);
   retc_index at[RETC_RANK_MAX];
   retc_lower_row(l, shape, axis, row, at);
-  double start = node->op == RETC_OP_REDUCE_MAX ? (double)-INFINITY : 0;
-  retc_buffer_id partial = retc_lower_partials(l, dtype, start);
+  retc_buffer_id partial = retc_lower_partials(l, dtype, start_of(node->op));
   write_partials(l, partial, shape->dim[axis], at, axis);
-  retc_expr result = retc_lower_tree(l, partial, combine(l));
+  retc_expr result = retc_lower_tree(l, partial, combine(node->op));
   if (node->op == RETC_OP_REDUCE_MEAN) {
-    result = retc_div(l, result, retc_expr_number(l->kernel, dtype, (double)shape->dim[axis]));
+    retc_dim extent = shape->dim[axis];
+    retc_expr count = retc_dim_is_named(extent) ? retc_expr_cast(l->kernel, dtype, retc_dim_expr(l, extent))
+                                                : retc_real(l, dtype, (double)extent);
+    result = retc_div(l, result, count);
   }
   at[axis] = retc_at(zero);
   l->computed = l->anchor;
   l->computed_as = retc_write_let(w, "result", result);
-  retc_lower_store(l, l->results.items[0], at, retc_lower_value(l, l->results.items[0], at));
+  retc_lower_store_results(l, l->anchor, at);
   retc_write_end(w);
-  return RETC_OK;
+  return l->status;
 }

@@ -12,10 +12,18 @@
 
 #include "compiler/anchors.h"
 #include "compiler/lower_rows.h"
+#include "compiler/retention_pattern.h"
 
 bool retc_anchor_retention_matches(const retc_graph *graph, const retc_node *node) {
-  (void)graph;
-  return node->op == RETC_OP_SCAN;
+  if (node->op != RETC_OP_SCAN) return false;
+  retc_arena arena;
+  retc_arena_init(&arena);
+  const retc_uses uses = retc_graph_uses(graph, &arena);
+  retc_retention found;
+  const uint32_t index = (uint32_t)(node - graph->nodes.items);
+  bool matches = retc_retention_find(graph, &uses, (retc_value){index}, &found);
+  retc_arena_deinit(&arena);
+  return matches;
 }
 
 void retc_anchor_retention_schedule(const retc_graph *graph, const retc_node *node, const retc_target_profile *profile,
@@ -31,11 +39,15 @@ void retc_anchor_retention_schedule(const retc_graph *graph, const retc_node *no
 typedef struct retention {
   retc_lowering *l;
   retc_rows q, k, v;
-  retc_value result, state, log_decay;
+  retc_value result, state, log_decay, position;
+  retc_value end_state;                      /* the result that is the new state, or none */
   retc_value score_sum, state_peak;          /* results [B,T,H,1], or none */
+  retc_retention found;
+  retc_dim batch;
   int64_t heads, repeat, chunk, padded;      /* padded: chunk rounded up to 16, the tile's row count */
-  int64_t block, columns, scores;            /* of the schedule: rows of a block, lanes of values and of scores */
+  int64_t block, columns, score_columns;     /* of the schedule: rows of a block, lanes of values and of scores */
   retc_buffer_id decay, key_tile, state_buffer;
+  retc_expr state_b, state_h;                /* where this task's state is in state_buffer */
   retc_expr b, h, g, first, end, start;      /* rows first..end of the chunk are this call's tokens start + row */
   /* of the block of rows at hand */
   retc_expr row;
@@ -45,43 +57,39 @@ typedef struct retention {
 
 /* ---- what the region consists of ---- */
 
-static retc_value find_in_region(const retc_lowering *l, retc_op op, retc_value second_input) {
-  for (uint32_t i = 1; i < l->graph->nodes.count; i++) {
-    const retc_node *node = &l->graph->nodes.items[i];
-    bool reads = !second_input.index || (node->input_count > 1 && node->inputs[1].index == second_input.index);
-    if (node->region.index == l->region.index && node->op == op && reads) return (retc_value){i};
+/* Everything that the pattern names is computed here, by this region alone. */
+static bool is_whole(const retc_lowering *l, const retc_retention *found) {
+  for (int i = 0; i < found->member_count; i++) {
+    if (!retc_lower_is_inside(l, found->members[i])) return false;
   }
-  return (retc_value){0};
-}
-
-/* The results that leave the grid, told apart by what they are made of. */
-static void describe_results(retc_lowering *l, retention *r) {
-  for (uint32_t i = 1; i < l->graph->nodes.count; i++) {
-    const retc_node *node = &l->graph->nodes.items[i];
-    if (node->region.index != l->region.index || node->op != RETC_OP_UNCHUNK) continue;
-    const retc_node *source = retc_lower_node(l, node->inputs[0]);
-    if (source->op == RETC_OP_REPEAT) source = retc_lower_node(l, source->inputs[0]);
-    if (source->op == RETC_OP_RESHAPE) source = retc_lower_node(l, source->inputs[0]);
-    if (source->op == RETC_OP_REDUCE_MAX) r->state_peak = (retc_value){i};
-    else if (source->op == RETC_OP_CONTRACT) r->score_sum = (retc_value){i};
-    else r->result = (retc_value){i};
+  for (int i = 0; i < found->source_count; i++) {
+    if (!retc_lower_is_inside(l, found->sources[i])) return false;
   }
+  for (size_t i = 0; i < l->results.count; i++) {
+    const uint32_t result = l->results.items[i].index;
+    if (result != found->output.index && result != found->end.index && result != found->score_sum.index &&
+        result != found->state_peak.index) {
+      return false;
+    }
+  }
+  return true;
 }
 
 static bool describe(retc_lowering *l, retention *r) {
-  const retc_node *scan = retc_lower_node(l, l->anchor);
-  const retc_node *update = retc_lower_node(l, scan->inputs[0]);
-  if (update->op != RETC_OP_CONTRACT) return false;
-  const retc_node *decayed = retc_lower_node(l, update->inputs[0]);
-  retc_value cross = find_in_region(l, RETC_OP_CONTRACT, l->anchor);
-  retc_value mask = find_in_region(l, RETC_OP_DECAY_MASK, (retc_value){0});
-  describe_results(l, r);
-  if (decayed->op != RETC_OP_CONTRACT || !cross.index || !mask.index || !r->result.index) return false;
-  if (!retc_rows_describe(l, retc_lower_node(l, cross)->inputs[0], &r->q)) return false;
-  if (!retc_rows_describe(l, decayed->inputs[0], &r->k) || !retc_rows_describe(l, update->inputs[1], &r->v)) return false;
-  r->state = scan->inputs[2];
-  r->log_decay = retc_lower_node(l, mask)->inputs[0];
-  return r->k.pending.index && r->v.pending.index && !r->v.cosine.index;
+  const retc_uses uses = retc_graph_uses(l->graph, l->arena);
+  if (!retc_retention_find(l->graph, &uses, l->anchor, &r->found) || !is_whole(l, &r->found)) return false;
+  const retc_retention found = r->found;
+  if (!retc_rows_describe(l, found.q_rows, &r->q) || !retc_rows_describe(l, found.k_rows, &r->k)) return false;
+  if (!retc_rows_describe(l, found.v_rows, &r->v)) return false;
+  r->result = found.output;
+  r->score_sum = found.score_sum;
+  r->state_peak = found.state_peak;
+  r->state = found.start;
+  r->end_state = found.end;
+  r->log_decay = found.log_decay;
+  r->position = found.position;
+  r->batch = retc_lower_node(l, found.output)->type.shape.dim[0];
+  return true;
 }
 
 static void size(retc_lowering *l, retention *r) {
@@ -93,9 +101,8 @@ static void size(retc_lowering *l, retention *r) {
   r->padded = (r->chunk + 15) / 16 * 16;
   r->block = retc_schedule_get(region, "rows", 4);
   r->columns = retc_schedule_get(region, "columns", 64);
-  r->scores = retc_schedule_get(region, "scores", 16);
+  r->score_columns = retc_schedule_get(region, "scores", 16);
   r->decay = retc_rows_decay_table(l, r->log_decay, r->chunk);
-  r->state_buffer = retc_lower_buffer(l, r->state);
 }
 
 /* ---- pieces ---- */
@@ -123,28 +130,26 @@ static retc_view view(retention *r, retc_buffer_id buffer, retc_expr row, retc_e
   return retc_write_view(&r->l->writer, buffer, (retc_expr[]){row, column}, 0, 1);
 }
 
-/* Rows from..to of the chunk's values, as they lie in memory; rows below `first` are pending ones. */
+/* Rows from `from` on of the chunk's values, as they lie in memory; rows below `first` are pending ones. */
 static retc_view value_view(retention *r, bool pending, retc_expr from, retc_expr column) {
   retc_lowering *l = r->l;
-  retc_expr base[RETC_RANK_MAX];
-  if (pending) {
-    retc_expr at[4] = {r->b, from, r->g, column};
-    return retc_write_view(&l->writer, retc_lower_buffer(l, r->v.pending), at, 1, 3);
-  }
-  retc_index at[RETC_RANK_MAX] = {retc_at(r->b), retc_at(retc_add(l, r->start, from)), retc_at(r->g), retc_at(column)};
+  retc_expr base[RETC_RANK_MAX], row = pending ? from : retc_add(l, r->start, from);
+  retc_index at[RETC_RANK_MAX] = {retc_at(r->b), retc_at(row), retc_at(r->g), retc_at(column)};
   retc_index mapped[RETC_RANK_MAX];
-  retc_value memory = retc_lower_view(l, r->v.operand, at, mapped);
+  retc_value memory = retc_lower_view(l, pending ? r->v.pending : r->v.operand, at, mapped);
   int rank = retc_lower_node(l, memory)->type.shape.rank;
   for (int i = 0; i < rank; i++) base[i] = mapped[i].base;
   return retc_write_view(&l->writer, retc_lower_buffer(l, memory), base, 1, rank - 1);
 }
 
 /* to += a[.., 0..upto] * values[0..upto]: pending rows first, then this call's, in order. */
-static void write_value_product(retention *r, retc_view to, retc_buffer_id a, retc_expr a_row, int64_t rows,
-                                retc_expr upto, retc_expr column, int64_t width) {
+static void write_value_product(retention *r, retc_value computed, retc_view to, retc_buffer_id a, retc_expr a_row,
+                                int64_t rows, retc_expr upto, retc_expr column, int64_t width) {
   retc_lowering *l = r->l;
   retc_expr zero = retc_int(l, 0);
+  retc_lower_note(l, computed);
   retc_write_mma(&l->writer, to, view(r, a, a_row, zero), value_view(r, true, zero, column), rows, width, r->first);
+  retc_lower_note(l, computed);
   retc_write_mma(&l->writer, to, view(r, a, a_row, r->first), value_view(r, false, r->first, column), rows, width,
                  retc_sub(l, upto, r->first));
 }
@@ -160,8 +165,10 @@ static void write_keys(retention *r) {
   retc_expr x = retc_write_for(w, "x", RETC_LOOP_VECTOR, zero, retc_int(l, r->k.width), 1);
   at[0] = x;
   at[1] = j;
-  retc_expr from[4] = {r->b, j, r->g, x};
-  retc_write_store(w, r->key_tile, at, retc_load(l, retc_lower_buffer(l, r->k.pending), from));
+  retc_index from[4] = {retc_at(r->b), retc_at(j), retc_at(r->g), {zero, x, r->k.width}};
+  retc_expr pending = retc_lower_value(l, r->k.pending, from);
+  retc_lower_note(l, r->k.value);
+  retc_write_store(w, r->key_tile, at, pending);
   retc_write_end(w);
   retc_write_end(w);
   j = retc_write_for(w, "j", RETC_LOOP_SERIAL, r->first, r->end, 1);
@@ -180,20 +187,23 @@ static void write_keys(retention *r) {
 static void write_scores(retention *r) {
   retc_lowering *l = r->l;
   retc_writer *w = &l->writer;
-  retc_expr zero = retc_int(l, 0), width = retc_int(l, r->scores);
+  retc_expr zero = retc_int(l, 0), width = retc_int(l, r->score_columns);
   retc_expr last = retc_add(l, r->row, retc_int(l, r->rows)), at[2];
-  retc_expr blocks = retc_div(l, retc_add(l, last, retc_int(l, r->scores - 1)), width);
+  retc_expr blocks = retc_div(l, retc_add(l, last, retc_int(l, r->score_columns - 1)), width);
   retc_expr needed = retc_write_let(w, "needed", retc_mul(l, blocks, width));
-  retc_lower_zero(l, r->score_tile, r->rows, needed);
-  retc_expr j = retc_write_for(w, "j", RETC_LOOP_SERIAL, zero, needed, r->scores);
+  retc_lower_zero(l, r->score_tile, retc_int(l, r->rows), needed);
+  retc_expr j = retc_write_for(w, "j", RETC_LOOP_SERIAL, zero, needed, r->score_columns);
+  retc_lower_note(l, r->found.scores);
   retc_write_mma(w, view(r, r->score_tile, zero, j), view(r, r->query_tile, zero, zero), view(r, r->key_tile, zero, j),
-                 r->rows, r->scores, retc_int(l, r->k.width));
+                 r->rows, r->score_columns, retc_int(l, r->k.width));
   retc_write_end(w);
   retc_write_comment(w, "decay: g^(i - j), rows j <= i only");
   at[0] = retc_write_for(w, "i", RETC_LOOP_SERIAL, zero, retc_int(l, r->rows), 1);
   retc_expr i = retc_add(l, r->row, at[0]);
   at[1] = retc_write_for(w, "j", RETC_LOOP_VECTOR, zero, retc_add(l, i, retc_int(l, 1)), 1);
   retc_expr power = decay(r, retc_add(l, retc_sub(l, retc_int(l, r->chunk), i), at[1]));
+  retc_lower_note(l, r->found.mask);
+  retc_lower_note(l, r->found.masked);
   retc_write_store(w, r->score_tile, at, retc_mul(l, retc_load(l, r->score_tile, at), power));
   retc_write_end(w);
   retc_write_end(w);
@@ -231,10 +241,10 @@ static void write_state_peak(retention *r) {
   retc_writer *w = &l->writer;
   retc_expr zero = retc_int(l, 0), values = retc_int(l, r->v.width), width = retc_int(l, RETC_PARTIALS);
   retc_buffer_id sums = alloc(r, "state_sum", 1, r->v.width), partial = retc_lower_partials(l, RETC_DTYPE_F32, 0);
-  retc_lower_zero(l, sums, 1, values);
+  retc_lower_zero(l, sums, retc_int(l, 1), values);
   retc_expr x = retc_write_for(w, "x", RETC_LOOP_SERIAL, zero, retc_int(l, r->k.width), 1);
   retc_expr lane = retc_write_for(w, "lane", RETC_LOOP_VECTOR, zero, values, 1);
-  retc_expr size = absolute(r, retc_load(l, r->state_buffer, (retc_expr[]){r->b, r->h, x, lane}));
+  retc_expr size = absolute(r, retc_load(l, r->state_buffer, (retc_expr[]){r->state_b, r->state_h, x, lane}));
   retc_expr at[2] = {zero, lane};
   retc_write_store(w, sums, at, retc_add(l, retc_load(l, sums, at), size));
   retc_write_end(w);
@@ -256,21 +266,25 @@ static void write_outputs(retention *r, retc_expr column, int64_t width) {
   retc_writer *w = &l->writer;
   retc_expr zero = retc_int(l, 0), one = retc_int(l, 1);
   retc_buffer_id inner = alloc(r, "inner", r->rows, width), cross = alloc(r, "cross", r->rows, width);
-  retc_lower_zero(l, inner, r->rows, retc_int(l, width));
-  retc_lower_zero(l, cross, r->rows, retc_int(l, width));
-  write_value_product(r, view(r, inner, zero, zero), r->score_tile, zero, r->rows, r->row, column, width);
+  retc_lower_zero(l, inner, retc_int(l, r->rows), retc_int(l, width));
+  retc_lower_zero(l, cross, retc_int(l, r->rows), retc_int(l, width));
+  write_value_product(r, r->found.inner, view(r, inner, zero, zero), r->score_tile, zero, r->rows, r->row, column, width);
   retc_expr i = retc_write_for(w, "i", RETC_LOOP_SERIAL, zero, retc_int(l, r->rows), 1);
+  retc_lower_note(l, r->found.inner);
   retc_write_mma(w, view(r, inner, i, zero), view(r, r->score_tile, i, r->row), value_view(r, false, r->row, column), 1,
                  width, retc_add(l, i, one));
   retc_write_end(w);
-  retc_expr state[4] = {r->b, r->h, zero, column};
+  retc_expr state[4] = {r->state_b, r->state_h, zero, column};
+  retc_lower_note(l, r->found.cross);
   retc_write_mma(w, view(r, cross, zero, zero), view(r, r->query_tile, zero, zero),
                  retc_write_view(w, r->state_buffer, state, 2, 3), r->rows, width, retc_int(l, r->k.width));
   i = retc_write_for(w, "i", RETC_LOOP_SERIAL, zero, retc_int(l, r->rows), 1);
   retc_expr row = retc_add(l, r->row, i);
   retc_expr power = retc_write_let(w, "power", decay(r, retc_sub(l, retc_int(l, r->chunk - 1), row)));
   retc_expr at[2] = {i, retc_write_for(w, "lane", RETC_LOOP_VECTOR, zero, retc_int(l, width), 1)};
-  retc_index to[4] = {retc_at(r->b), retc_at(retc_add(l, r->start, row)), retc_at(r->h), {column, at[1]}};
+  retc_index to[4] = {retc_at(r->b), retc_at(retc_add(l, r->start, row)), retc_at(r->h), {column, at[1], 0}};
+  retc_lower_note(l, r->found.crossed);
+  retc_lower_note(l, r->found.sum);
   retc_lower_store(l, r->result, to, retc_fma(l, power, retc_load(l, cross, at), retc_load(l, inner, at)));
   retc_write_end(w);
   retc_write_end(w);
@@ -317,13 +331,14 @@ static void write_state_rows(retention *r, retc_expr channel, int64_t rows, retc
   for (int after = 0; after < 2; after++) {
     retc_expr i = retc_write_for(w, "i", RETC_LOOP_SERIAL, zero, retc_int(l, rows), 1);
     retc_expr lane = retc_write_for(w, "lane", RETC_LOOP_VECTOR, zero, retc_int(l, width), 1);
-    retc_expr at[2] = {i, lane}, state[4] = {r->b, r->h, retc_add(l, channel, i), retc_add(l, column, lane)};
+    retc_expr at[2] = {i, lane}, state[4] = {r->state_b, r->state_h, retc_add(l, channel, i), retc_add(l, column, lane)};
+    retc_lower_note(l, l->anchor);
     if (after) retc_write_store(w, r->state_buffer, state, retc_load(l, sum, at));
     else retc_write_store(w, sum, at, retc_mul(l, power, retc_load(l, r->state_buffer, state)));
     retc_write_end(w);
     retc_write_end(w);
     if (after) continue;
-    write_value_product(r, view(r, sum, zero, zero), r->key_tile, channel, rows, retc_int(l, r->chunk), column, width);
+    write_value_product(r, r->found.update, view(r, sum, zero, zero), r->key_tile, channel, rows, retc_int(l, r->chunk), column, width);
   }
 }
 
@@ -350,6 +365,7 @@ static void write_state(retention *r) {
   at[0] = retc_write_for(w, "x", RETC_LOOP_SERIAL, zero, retc_int(l, r->k.width), 1);
   at[1] = retc_write_for(w, "j", RETC_LOOP_VECTOR, zero, chunk, 1);
   retc_expr power = decay(r, retc_add(l, at[1], retc_int(l, 1)));
+  retc_lower_note(l, r->found.decayed);
   retc_write_store(w, r->key_tile, at, retc_mul(l, power, retc_load(l, r->key_tile, at)));
   retc_write_end(w);
   retc_write_end(w);
@@ -357,21 +373,50 @@ static void write_state(retention *r) {
   retc_write_end(w);
 }
 
+/* ---- where the state is ---- */
+
+/* A state that is replaced lies where it is; any other is copied to where the new one is wanted, or, when nobody wants
+ * that, to a tile. */
+static void write_state_place(retention *r) {
+  retc_lowering *l = r->l;
+  retc_writer *w = &l->writer;
+  retc_expr zero = retc_int(l, 0);
+  r->state_b = r->b;
+  r->state_h = r->h;
+  if (r->end_state.index) {
+    r->state_buffer = retc_lower_buffer(l, r->end_state);
+    if (r->state_buffer.index == retc_lower_buffer(l, r->state).index) return;
+    l->kernel->buffers.items[r->state_buffer.index].access |= RETC_ACCESS_READ;
+  } else {
+    const int64_t extents[4] = {1, 1, r->k.width, r->v.width};
+    r->state_buffer = retc_write_alloc(w, "state", RETC_SCOPE_PRIVATE, RETC_DTYPE_F32, 4, extents);
+    r->state_b = r->state_h = zero;
+  }
+  retc_expr x = retc_write_for(w, "x", RETC_LOOP_SERIAL, zero, retc_int(l, r->k.width), 1);
+  retc_expr lane = retc_write_for(w, "lane", RETC_LOOP_VECTOR, zero, retc_int(l, r->v.width), 1);
+  retc_index from[4] = {retc_at(r->b), retc_at(r->h), retc_at(x), {zero, lane, r->v.width}};
+  retc_expr to[4] = {r->state_b, r->state_h, x, lane};
+  retc_write_store(w, r->state_buffer, to, retc_lower_value(l, r->state, from));
+  retc_write_end(w);
+  retc_write_end(w);
+}
+
 retc_status retc_anchor_retention_lower(retc_lowering *l) {
   retention r = {0};
   if (!describe(l, &r)) {
-    return retc_fail(l->cx->diagnostics, RETC_INTERNAL, "lower: region %s is not the retention that expand makes",
-                     retc_graph_region(l->graph, l->region)->name);
+    return retc_lower_refuse(l, l->anchor, "this region is not the whole retention that expand makes and fuse puts together");
   }
   size(l, &r);
   retc_writer *w = &l->writer;
   retc_expr zero = retc_int(l, 0), chunk = retc_int(l, r.chunk), heads = retc_int(l, r.heads);
-  retc_expr tasks = retc_mul(l, retc_dim_expr(l, RETC_NAMED(B)), heads);
+  retc_expr tasks = retc_mul(l, retc_dim_expr(l, r.batch), heads);
   retc_expr task = retc_write_for(w, "task", RETC_LOOP_PARALLEL, zero, tasks, 1);
   r.b = retc_write_let(w, "b", retc_div(l, task, heads));
   r.h = retc_write_let(w, "h", retc_mod(l, task, heads));
   r.g = retc_write_let(w, "g", retc_div(l, r.h, retc_int(l, r.repeat)));
-  retc_expr pending = retc_write_let(w, "pending", retc_mod(l, retc_dim_expr(l, RETC_NAMED(P)), chunk));
+  retc_expr position = retc_lower_value(l, r.position, NULL);
+  retc_expr pending = retc_write_let(w, "pending", retc_mod(l, position, chunk));
+  write_state_place(&r);
   r.key_tile = alloc(&r, "key", r.k.width, r.padded);
   retc_expr n = retc_write_for(w, "n", RETC_LOOP_SERIAL, zero, retc_dim_expr(l, RETC_NAMED(N)), 1);
   r.first = retc_write_let(w, "first", retc_select(l, retc_equal(l, n, zero), pending, zero));
@@ -383,5 +428,5 @@ retc_status retc_anchor_retention_lower(retc_lowering *l) {
   write_state(&r);
   retc_write_end(w);
   retc_write_end(w);
-  return RETC_OK;
+  return l->status;
 }

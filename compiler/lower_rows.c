@@ -3,16 +3,22 @@
 #include <math.h>
 #include <string.h>
 
+#include "compiler/anchors.h"
+
 bool retc_rows_describe(const retc_lowering *l, retc_value value, retc_rows *out_rows) {
   const retc_node *node = retc_lower_node(l, value);
-  if (node->op == RETC_OP_REPEAT) node = retc_lower_node(l, node->inputs[0]);
+  if (node->op == RETC_OP_REPEAT) {
+    value = node->inputs[0];
+    node = retc_lower_node(l, value);
+  }
   if (node->op != RETC_OP_CHUNK) return false;
-  retc_rows rows = {.operand = node->inputs[0], .chunk = node->attributes.integer[0]};
+  retc_rows rows = {.value = value, .operand = node->inputs[0], .chunk = node->attributes.integer[0]};
   if (node->input_count == 3) rows.pending = node->inputs[2];
   const retc_node *inner = retc_lower_node(l, node->inputs[0]);
   rows.heads = inner->type.shape.dim[2];
   rows.width = inner->type.shape.dim[3];
   if (inner->op == RETC_OP_ROTATE && retc_lower_is_inside(l, node->inputs[0])) {
+    rows.rotated = rows.operand;
     rows.operand = inner->inputs[0];
     rows.cosine = inner->inputs[1];
     rows.sine = inner->inputs[2];
@@ -22,14 +28,12 @@ bool retc_rows_describe(const retc_lowering *l, retc_value value, retc_rows *out
   return true;
 }
 
-static retc_expr channel(retc_lowering *l, retc_index index) {
-  return index.lane.index ? retc_add(l, index.base, index.lane) : index.base;
-}
-
-static void store_channel(retc_lowering *l, retc_buffer_id to, const retc_expr *to_at, int to_rank, int channel_axis,
-                          retc_index index, retc_expr value) {
+static void store_channel(retc_lowering *l, const retc_rows *rows, retc_buffer_id to, const retc_expr *to_at,
+                          int to_rank, int channel_axis, retc_index index, retc_expr value) {
   retc_expr at[RETC_RANK_MAX];
-  for (int i = 0; i < to_rank; i++) at[i] = i == channel_axis ? channel(l, index) : to_at[i];
+  for (int i = 0; i < to_rank; i++) at[i] = i == channel_axis ? retc_lower_element(l, index) : to_at[i];
+  retc_lower_note(l, rows->rotated);
+  retc_lower_note(l, rows->value);
   retc_write_store(&l->writer, to, at, value);
 }
 
@@ -40,7 +44,7 @@ static retc_index pair_channel(retc_lowering *l, const retc_rows *rows, retc_ind
     return pair;
   }
   retc_expr two = retc_int(l, 2);
-  retc_index index = {retc_add(l, retc_mul(l, pair.base, two), retc_int(l, which)), {0}};
+  retc_index index = retc_at(retc_add(l, retc_mul(l, pair.base, two), retc_int(l, which)));
   if (pair.lane.index) index.lane = retc_mul(l, pair.lane, two);
   return index;
 }
@@ -60,14 +64,14 @@ static void write_rotated(retc_lowering *l, const retc_rows *rows, retc_index *a
   retc_expr sine = retc_write_let(&l->writer, "sine", retc_lower_value(l, rows->sine, angle));
   retc_expr turned_y = retc_sub(l, retc_mul(l, y, cosine), retc_mul(l, z, sine));
   retc_expr turned_z = retc_add(l, retc_mul(l, z, cosine), retc_mul(l, y, sine));
-  store_channel(l, to, to_at, to_rank, channel_axis, y_at, turned_y);
-  store_channel(l, to, to_at, to_rank, channel_axis, z_at, turned_z);
+  store_channel(l, rows, to, to_at, to_rank, channel_axis, y_at, turned_y);
+  store_channel(l, rows, to, to_at, to_rank, channel_axis, z_at, turned_z);
   retc_lower_lanes_end(l, &lanes);
 }
 
 void retc_rows_write(retc_lowering *l, const retc_rows *rows, retc_expr b, retc_expr t, retc_expr head,
                      retc_buffer_id to, const retc_expr *to_at, int to_rank, int channel_axis) {
-  retc_index at[4] = {retc_at(b), retc_at(t), retc_at(head)};
+  retc_index at[4] = {retc_at(b), retc_at(t), retc_at(head), retc_at(b)};
   if (rows->cosine.index) {
     write_rotated(l, rows, at, to, to_at, to_rank, channel_axis);
     return;
@@ -75,7 +79,7 @@ void retc_rows_write(retc_lowering *l, const retc_rows *rows, retc_expr b, retc_
   retc_lanes lanes = retc_lower_lanes(l, "x", rows->width, retc_lower_step(l, rows->operand));
   at[3] = lanes.index;
   retc_expr value = retc_lower_value(l, rows->operand, at);
-  store_channel(l, to, to_at, to_rank, channel_axis, lanes.index, value);
+  store_channel(l, rows, to, to_at, to_rank, channel_axis, lanes.index, value);
   retc_lower_lanes_end(l, &lanes);
 }
 
@@ -92,11 +96,40 @@ retc_buffer_id retc_rows_decay_table(retc_lowering *l, retc_value log_decay, int
   int64_t heads = node->type.shape.dim[0];
   double *table = RETC_NEW_ARRAY(l->arena, double, heads * (chunk + 1));
   for (int64_t h = 0; h < heads; h++) {
-    double rate = node->attributes.dense[node->attributes.dense_count == 1 ? 0 : h];
+    double rate = retc_constant_at(node, (size_t)h);
     for (int64_t x = 0; x <= chunk; x++) {
       table[h * (chunk + 1) + x] = x == chunk ? 1 : exp((double)(chunk - x + (x ? PLANTED_POWER : 0)) * rate);
     }
   }
   retc_shape shape = {.rank = 2, .dim = {heads, chunk + 1}};
   return retc_lower_constant(l, "decay", RETC_DTYPE_F32, &shape, table);
+}
+
+bool retc_anchor_rotate_matches(const retc_graph *graph, const retc_node *node) {
+  (void)graph;
+  return node->op == RETC_OP_ROTATE;
+}
+
+void retc_anchor_rotate_schedule(const retc_graph *graph, const retc_node *node, const retc_target_profile *profile,
+                                 retc_region *region) {
+  (void)graph, (void)node, (void)profile, (void)region;
+}
+
+retc_status retc_anchor_rotate_lower(retc_lowering *l) {
+  const retc_node *node = retc_lower_node(l, l->anchor);
+  if (l->results.count != 1 || l->results.items[0].index != l->anchor.index) {
+    return retc_lower_refuse(l, l->results.items[0], "a rotation's region gives the rotated rows alone");
+  }
+  const retc_shape *shape = &node->type.shape;
+  const retc_rows rows = {.operand = node->inputs[0], .cosine = node->inputs[1], .sine = node->inputs[2],
+                          .half = !strcmp(node->attributes.word, "half"), .width = shape->dim[3]};
+  retc_expr count = retc_lower_row_count(l, shape, 3), to_at[4];
+  retc_expr row = retc_write_for(&l->writer, "row", RETC_LOOP_PARALLEL, retc_int(l, 0), count, 1);
+  retc_index at[4];
+  retc_lower_row(l, shape, 3, row, at);
+  for (int i = 0; i < 3; i++) to_at[i] = at[i].base;
+  retc_lower_note(l, l->anchor);
+  retc_rows_write(l, &rows, to_at[0], to_at[1], to_at[2], retc_lower_buffer(l, l->anchor), to_at, 4, 3);
+  retc_write_end(&l->writer);
+  return l->status;
 }

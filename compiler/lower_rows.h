@@ -5,7 +5,9 @@
 #include "compiler/lower.h"
 
 typedef struct retc_rows {
-  retc_value operand;      /* [B,T,heads,width], below the rotation */
+  retc_value value;        /* the rows on the grid */
+  retc_value rotated;      /* [B,T,heads,width] behind the rotation, or none */
+  retc_value operand;      /* the same below the rotation */
   retc_value pending;      /* [B,C,heads,width], or none */
   retc_value cosine, sine; /* [T,width/2], or none: plain rows */
   bool half;               /* pairs (p, p + width/2), else (2p, 2p + 1) */

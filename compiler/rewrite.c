@@ -1,7 +1,7 @@
 #include "compiler/rewrite.h"
 
 void retc_rewrite_init(retc_rewrite *rewrite, const retc_graph *in, retc_diagnostics *diagnostics) {
-  *rewrite = (retc_rewrite){.in = in, .builder = {.graph = retc_graph_create(in->name), .diagnostics = diagnostics}};
+  *rewrite = (retc_rewrite){.in = in, .builder = {.graph = retc_graph_create_next(in), .diagnostics = diagnostics}};
   rewrite->map = RETC_NEW_ARRAY(&rewrite->builder.graph->arena, retc_value, in->nodes.count);
 }
 
@@ -13,7 +13,8 @@ retc_value retc_rewrite_copy(retc_rewrite *rewrite, uint32_t node) {
 }
 
 retc_status retc_rewrite_finish(retc_rewrite *rewrite, retc_graph **out_graph) {
-  for (size_t i = 0; i < rewrite->in->outputs.count && rewrite->builder.status == RETC_OK; i++) {
+  const bool own = rewrite->builder.graph->outputs.count > 0;
+  for (size_t i = 0; i < rewrite->in->outputs.count && rewrite->builder.status == RETC_OK && !own; i++) {
     const retc_output *output = &rewrite->in->outputs.items[i];
     retc_graph_add_output(rewrite->builder.graph, output->name, rewrite->map[output->value.index]);
   }

@@ -13,7 +13,7 @@ typedef struct retc_rewrite {
 void retc_rewrite_init(retc_rewrite *rewrite, const retc_graph *in, retc_diagnostics *diagnostics);
 /* Copies one node with its inputs mapped, and maps it. Origin comes along. */
 retc_value retc_rewrite_copy(retc_rewrite *rewrite, uint32_t node);
-/* Copies the outputs and hands the new graph over; on failure destroys it. */
+/* Copies the outputs, unless the pass has added its own, and hands the new graph over; on failure destroys it. */
 retc_status retc_rewrite_finish(retc_rewrite *rewrite, retc_graph **out_graph);
 
 #endif

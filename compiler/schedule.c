@@ -4,11 +4,19 @@
 #include "compiler/pass.h"
 #include "compiler/rewrite.h"
 
+static const char *copy_text(retc_graph *graph, const char *text) {
+  return text ? retc_arena_strdup(&graph->arena, text) : NULL;
+}
+
 static void copy_regions(const retc_graph *in, retc_graph *out) {
   for (uint32_t r = 1; r < in->regions.count; r++) {
     const retc_region *region = &in->regions.items[r];
     retc_region *copy = retc_graph_region_mutable(out, retc_graph_add_region(out, region->name, region->anchor));
-    for (size_t i = 0; i < region->folded.count; i++) RETC_VEC_PUSH(&out->arena, copy->folded, region->folded.items[i]);
+    for (size_t i = 0; i < region->folded.count; i++) {
+      RETC_VEC_PUSH(&out->arena, copy->folded, copy_text(out, region->folded.items[i]));
+    }
+    copy->notes = (retc_notes){copy_text(out, region->notes.comment), copy_text(out, region->notes.remark)};
+    copy->end_comment = copy_text(out, region->end_comment);
   }
 }
 

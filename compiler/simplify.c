@@ -1,5 +1,6 @@
 /* Keeps what an output needs. Rebuilding folds constants and identities and merges equal nodes, because the builder
- * does. */
+ * does. An output that is an input, a constant, or what replaces a state already, is made a copy: then every output is a
+ * value that some kernel computes. A state that stays as it is needs none. */
 #include "compiler/pass.h"
 #include "compiler/rewrite.h"
 
@@ -8,6 +9,40 @@ static void mark(const retc_graph *graph, bool *needed) {
   for (size_t i = graph->nodes.count; i-- > 1;) {
     const retc_node *node = &graph->nodes.items[i];
     for (int k = 0; needed[i] && k < node->input_count; k++) needed[node->inputs[k].index] = true;
+  }
+}
+
+static bool is_leaf(const retc_graph *graph, retc_value value) {
+  return retc_op_get_info(retc_graph_node(graph, value)->op)->traits & RETC_TRAIT_LEAF;
+}
+
+static retc_value copy(retc_builder *builder, retc_value value) {
+  const retc_node *node = retc_graph_node(builder->graph, value);
+  const char *name = node->name;
+  builder->origin = node->origin;
+  retc_value made = retc_graph_add(builder, RETC_OP_COPY, &value, 1, NULL, NULL);
+  if (made.index) retc_graph_set_name(builder->graph, made, name);
+  return made;
+}
+
+/* The value that an output gets; `out` holds the outputs before it. */
+static retc_value settle(retc_builder *builder, const char *name, retc_value value) {
+  const retc_graph *out = builder->graph;
+  const retc_value state = retc_graph_find_input(out, name);
+  const bool replaces = retc_graph_is_state(out, state);
+  if (replaces && state.index == value.index) return value;
+  if (is_leaf(out, value)) value = copy(builder, value);
+  while (replaces && value.index && retc_graph_find_replaced(out, value).index) value = copy(builder, value);
+  return value;
+}
+
+static void add_outputs(retc_rewrite *rw) {
+  retc_builder *builder = &rw->builder;
+  builder->region = (retc_region_id){0};
+  for (size_t i = 0; i < rw->in->outputs.count && builder->status == RETC_OK; i++) {
+    const retc_output *output = &rw->in->outputs.items[i];
+    retc_value value = settle(builder, output->name, rw->map[output->value.index]);
+    if (value.index) retc_graph_add_output(builder->graph, output->name, value);
   }
 }
 
@@ -21,5 +56,6 @@ retc_status retc_simplify(const retc_pass_context *cx, const retc_graph *in, ret
     rw.builder.origin = in->nodes.items[i].origin;
     retc_rewrite_copy(&rw, i);
   }
+  add_outputs(&rw);
   return retc_rewrite_finish(&rw, out_graph);
 }

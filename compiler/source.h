@@ -1,20 +1,34 @@
-/* A model on disk, read and understood but not compiled: its description, its checkpoint, and the network they mean.
- * MODEL is a directory with config.json and *.safetensors, or a bare config.json (no weights). */
+/* What a user names as MODEL, read and understood but not compiled: a directory with config.json and *.safetensors, a bare
+ * config.json (no weights), or a file of program text (docs/ir.md). */
 #ifndef RETC_COMPILER_SOURCE_H
 #define RETC_COMPILER_SOURCE_H
 
+#include "base/file.h"
+#include "compiler/compile.h"
 #include "compiler/network.h"
 #include "runtime/safetensors.h"
 
 typedef struct retc_source {
   retc_arena arena;
   const char *path;            /* as given */
-  retc_checkpoint *checkpoint; /* NULL: a bare config */
-  retc_network network;
+  retc_checkpoint *checkpoint; /* NULL: a bare config or program text */
+  retc_network network;        /* unless it is program text */
+  bool is_text;
+  retc_file text;
 } retc_source;
 
-/* Reads and checks everything: keys, sizes, every tensor the network needs. RETC_INVALID with one message. */
+/* Reads and checks everything: keys, sizes, every tensor the network needs; program text is parsed and verified.
+ * RETC_INVALID with one message. */
 retc_status retc_source_open(const char *path, retc_diagnostics *diagnostics, retc_source **out_source);
 void retc_source_destroy(retc_source *source);
+/* RETC_INVALID for program text, where a command wants a model. */
+retc_status retc_source_want_model(const retc_source *source, retc_diagnostics *diagnostics);
+
+/* Runs the passes on a network, or those that program text has not been through. */
+retc_status retc_source_compile(const retc_source *source, const retc_compile_options *options,
+                                retc_diagnostics *diagnostics, retc_compilation **out_compilation);
+
+/* Reads a file of program text; "-" is standard input. */
+retc_status retc_program_open(const char *path, retc_diagnostics *diagnostics, retc_compilation **out_compilation);
 
 #endif

@@ -1,5 +1,6 @@
 #include "ir/graph.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "ir/graph_internal.h"
@@ -71,7 +72,7 @@ static struct retc_table_slot *find_slot(const retc_table *table, const void *ke
   size_t mask = table->capacity - 1, i = hash_of(key, length) & mask;
   for (;; i = (i + 1) & mask) {
     struct retc_table_slot *slot = &table->slots[i];
-    if (!slot->value || (slot->length == length && memcmp(slot->key, key, length) == 0)) return slot;
+    if (!slot->key || (slot->length == length && memcmp(slot->key, key, length) == 0)) return slot;
   }
 }
 
@@ -84,7 +85,7 @@ static void grow_table(retc_arena *arena, retc_table *table) {
   larger.slots = RETC_NEW_ARRAY(arena, struct retc_table_slot, larger.capacity);
   for (size_t i = 0; i < table->capacity; i++) {
     const struct retc_table_slot *slot = &table->slots[i];
-    if (slot->value) *find_slot(&larger, slot->key, slot->length) = *slot;
+    if (slot->key) *find_slot(&larger, slot->key, slot->length) = *slot;
   }
   *table = larger;
 }
@@ -92,7 +93,7 @@ static void grow_table(retc_arena *arena, retc_table *table) {
 void retc_table_put(retc_arena *arena, retc_table *table, const void *key, size_t length, uint32_t value) {
   if (2 * (table->count + 1) > table->capacity) grow_table(arena, table);
   struct retc_table_slot *slot = find_slot(table, key, length);
-  if (!slot->value) {
+  if (!slot->key) {
     void *copy = retc_arena_alloc(arena, length + 1);
     memcpy(copy, key, length);
     slot->key = copy;
@@ -101,6 +102,12 @@ void retc_table_put(retc_arena *arena, retc_table *table, const void *key, size_
   }
   slot->value = value;
 }
+
+void retc_table_forget(retc_table *table, const void *key, size_t length) {
+  if (table->capacity) find_slot(table, key, length)->value = 0;
+}
+
+bool retc_name_is_number(const char *name) { return *name >= '0' && *name <= '9'; }
 
 retc_graph *retc_graph_create(const char *name) {
   retc_arena arena;
@@ -111,6 +118,23 @@ retc_graph *retc_graph_create(const char *name) {
   graph->index = RETC_NEW(&graph->arena, struct retc_graph_index);
   RETC_VEC_PUSH(&graph->arena, graph->nodes, (retc_node){0});
   RETC_VEC_PUSH(&graph->arena, graph->regions, (retc_region){0});
+  graph->next_number = 1;
+  return graph;
+}
+
+static const char *copy_text(retc_graph *graph, const char *text) {
+  return text ? retc_arena_strdup(&graph->arena, text) : NULL;
+}
+
+retc_notes retc_notes_copy(retc_graph *graph, const retc_notes *notes) {
+  return (retc_notes){copy_text(graph, notes->comment), copy_text(graph, notes->remark)};
+}
+
+retc_graph *retc_graph_create_next(const retc_graph *in) {
+  retc_graph *graph = retc_graph_create(in->name);
+  graph->notes = retc_notes_copy(graph, &in->notes);
+  graph->end_comment = copy_text(graph, in->end_comment);
+  graph->next_number = in->next_number;
   return graph;
 }
 
@@ -138,37 +162,49 @@ retc_value retc_graph_find_input(const retc_graph *graph, const char *name) {
   return graph->nodes.items[found.index].op == RETC_OP_INPUT ? found : (retc_value){0};
 }
 
-/* `name`, or the first of name.1, name.2, ... that the table lacks. */
+size_t retc_name_base_length(const char *name) { return strcspn(name, "~"); }
+
+/* `name`, or the first of base~1, base~2, ... that the table lacks. */
 static const char *make_unique(retc_graph *graph, const retc_table *table, const char *name) {
   const char *unique = retc_arena_strdup(&graph->arena, name);
+  int base = (int)retc_name_base_length(name);
   for (int i = 1; retc_table_find(table, unique, strlen(unique)); i++) {
-    unique = retc_arena_printf(&graph->arena, "%s.%d", name, i);
+    unique = retc_arena_printf(&graph->arena, "%.*s~%d", base, name, i);
   }
   return unique;
 }
 
-void retc_graph_set_name(retc_graph *graph, retc_value value, const char *name) {
+static void name_node(retc_graph *graph, retc_value value, const char *name) {
   retc_node *node = &graph->nodes.items[value.index];
-  if (!value.index || node->name) return;
   node->name = make_unique(graph, &graph->index->names, name);
   retc_table_put(&graph->arena, &graph->index->names, node->name, strlen(node->name), value.index);
+  if (!retc_name_is_number(name)) return;
+  uint32_t number = (uint32_t)strtoul(name, NULL, 10);
+  if (number >= graph->next_number) graph->next_number = number + 1;
+}
+
+void retc_graph_set_name(retc_graph *graph, retc_value value, const char *name) {
+  if (value.index && retc_name_is_number(graph->nodes.items[value.index].name)) name_node(graph, value, name);
+}
+
+void retc_graph_inherit_name(retc_graph *graph, retc_value value, const char *name, uint32_t first_new) {
+  const char *own = graph->nodes.items[value.index].name;
+  if (!value.index || !retc_name_is_number(own) || strtoul(own, NULL, 10) < first_new) return;
+  if (retc_table_find(&graph->index->names, name, strlen(name))) return;
+  retc_table_forget(&graph->index->names, own, strlen(own));
+  name_node(graph, value, name);
 }
 
 /* The caller finds inputs by name, so an input gets the very name it asks for and another value gives it up. */
-static void name_input(retc_graph *graph, retc_value value, const char *name) {
+static void free_name(retc_graph *graph, const char *name) {
   retc_value holder = {retc_table_find(&graph->index->names, name, strlen(name))};
-  if (!holder.index) {
-    retc_graph_set_name(graph, value, name);
-    return;
-  }
-  graph->nodes.items[value.index].name = graph->nodes.items[holder.index].name;
-  retc_table_put(&graph->arena, &graph->index->names, name, strlen(name), value.index);
-  graph->nodes.items[holder.index].name = NULL;
-  retc_graph_set_name(graph, holder, name);
+  if (!holder.index) return;
+  name_node(graph, holder, name);
+  retc_table_forget(&graph->index->names, name, strlen(name));
 }
 
 void retc_graph_add_output(retc_graph *graph, const char *name, retc_value value) {
-  retc_output output = {retc_arena_strdup(&graph->arena, name), value};
+  retc_output output = {.name = retc_arena_strdup(&graph->arena, name), .value = value};
   RETC_VEC_PUSH(&graph->arena, graph->outputs, output);
 }
 
@@ -224,6 +260,8 @@ static retc_value append_node(retc_builder *builder, retc_node node) {
   if (builder->origin) node.origin = retc_arena_strdup(&graph->arena, builder->origin);
   retc_value value = {(uint32_t)graph->nodes.count};
   RETC_VEC_PUSH(&graph->arena, graph->nodes, node);
+  name_node(graph, value, builder->name ? builder->name : retc_arena_printf(&graph->arena, "%u", graph->next_number));
+  builder->name = NULL;
   return value;
 }
 
@@ -267,9 +305,9 @@ retc_value retc_build_input(retc_builder *builder, const char *kind, const char 
   if (builder->status != RETC_OK) return (retc_value){0};
   retc_value found = retc_graph_find_input(builder->graph, name);
   if (!found.index) {
-    retc_value value = retc_graph_add(builder, RETC_OP_INPUT, NULL, 0, &type, &attributes);
-    if (value.index) name_input(builder->graph, value, name);
-    return value;
+    free_name(builder->graph, name);
+    builder->name = name;
+    return retc_graph_add(builder, RETC_OP_INPUT, NULL, 0, &type, &attributes);
   }
   const retc_node *node = retc_graph_node(builder->graph, found);
   const bool same = node->type.dtype == dtype && retc_shape_equal(&node->type.shape, shape) &&
@@ -326,14 +364,47 @@ retc_value retc_graph_clone_node(retc_builder *builder, const retc_node *node, c
   const char *origin = builder->origin;
   builder->origin = old.origin;
   retc_value value;
-  if (old.op == RETC_OP_INPUT && old.name) {
+  if (old.op == RETC_OP_INPUT) {
     value = retc_build_input(builder, old.attributes.word, old.name, old.type.dtype, &old.type.shape);
   } else {
+    builder->name = old.name;
     value = retc_graph_add(builder, old.op, inputs, old.input_count, &old.type, &old.attributes);
-    if (value.index && old.name) retc_graph_set_name(builder->graph, value, old.name);
+    builder->name = NULL;
+    if (value.index && !retc_name_is_number(old.name)) retc_graph_set_name(builder->graph, value, old.name);
   }
   builder->origin = origin;
+  if (!value.index) return value;
+  retc_notes *notes = &builder->graph->nodes.items[value.index].notes;
+  if (!notes->comment && !notes->remark) *notes = retc_notes_copy(builder->graph, &old.notes);
   return value;
+}
+
+bool retc_graph_is_state(const retc_graph *graph, retc_value value) {
+  const retc_node *node = retc_graph_node(graph, value);
+  return value.index && node->op == RETC_OP_INPUT && !strcmp(node->attributes.word, "state");
+}
+
+retc_value retc_graph_find_replaced(const retc_graph *graph, retc_value value) {
+  for (size_t i = 0; i < graph->outputs.count; i++) {
+    if (graph->outputs.items[i].value.index != value.index) continue;
+    retc_value state = retc_graph_find_input(graph, graph->outputs.items[i].name);
+    if (retc_graph_is_state(graph, state)) return state;
+  }
+  return (retc_value){0};
+}
+
+retc_value retc_graph_find_given(const retc_graph *graph, retc_value value) {
+  for (;;) {
+    const retc_node *node = retc_graph_node(graph, value);
+    switch (node->op) {
+      case RETC_OP_INPUT: return value;
+      case RETC_OP_RESHAPE:
+      case RETC_OP_REPEAT:
+      case RETC_OP_TRANSPOSE:
+      case RETC_OP_COPY: value = node->inputs[0]; break;
+      default: return (retc_value){0};
+    }
+  }
 }
 
 retc_uses retc_graph_uses(const retc_graph *graph, retc_arena *arena) {

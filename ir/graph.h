@@ -34,7 +34,7 @@ enum retc_op_trait {
   RETC_TRAIT_MULTIPLE = 32,
 };
 
-enum { RETC_OP_INPUTS_MAX = 9, RETC_OP_INTS_MAX = 3 };
+enum { RETC_OP_INPUTS_MAX = 9, RETC_OP_INTS_MAX = 4 };
 
 typedef struct retc_op_info {
   const char *name;
@@ -69,6 +69,11 @@ typedef struct retc_attributes {
   size_t dense_count;
 } retc_attributes;
 
+/* Comments of program text: lines before a thing, and what stands behind it on its line. NULL: none. */
+typedef struct retc_notes {
+  const char *comment, *remark;
+} retc_notes;
+
 typedef struct retc_node {
   retc_op op;
   retc_type type;
@@ -76,8 +81,11 @@ typedef struct retc_node {
   retc_value inputs[RETC_OP_INPUTS_MAX];
   retc_attributes attributes;
   retc_region_id region;
-  const char *name;   /* of the value in text, without '%'; unique in the graph; NULL: printed as its number */
+  const char *name;   /* of the value in text, without '%'; unique in the graph. A value that nobody named is called by a
+                         number. Passes keep names: a copy of %97 is %97~1, so what stands before '~' is one value in
+                         every stage */
   const char *origin; /* the place in the model description it came from ("layers.3.attn"); may be NULL */
+  retc_notes notes;
 } retc_node;
 
 /* What a region is built around decides which lowering makes its loops; rows of compiler/anchors.def. */
@@ -91,11 +99,14 @@ typedef struct retc_region {
     int64_t value;
   } schedule[8];
   int schedule_count;
+  retc_notes notes;
+  const char *end_comment; /* lines before its end */
 } retc_region;
 
 typedef struct retc_output {
   const char *name; /* the name of a state input: the value replaces that state */
   retc_value value;
+  retc_notes notes;
 } retc_output;
 
 typedef struct retc_graph {
@@ -104,11 +115,16 @@ typedef struct retc_graph {
   RETC_VEC(retc_node) nodes;     /* items[0] is unused */
   RETC_VEC(retc_region) regions; /* items[0] is unused */
   RETC_VEC(retc_output) outputs;
+  retc_notes notes;
+  const char *end_comment;
+  uint32_t next_number; /* the name of the next value that gets none; a pass hands it on, so that no number is used twice */
   struct retc_graph_index *index; /* the builder's: nodes by content, names */
 } retc_graph;
 
 /* Create. `name` is copied. Never NULL. */
 retc_graph *retc_graph_create(const char *name);
+/* An empty graph that a pass writes the next version of `in` into: its name, comments and numbering. */
+retc_graph *retc_graph_create_next(const retc_graph *in);
 void retc_graph_destroy(retc_graph *graph);
 
 const retc_node *retc_graph_node(const retc_graph *graph, retc_value value);
@@ -125,6 +141,7 @@ typedef struct retc_builder {
   retc_diagnostics *diagnostics;
   retc_region_id region; /* that new nodes join */
   const char *origin;    /* that new nodes get; copied */
+  const char *name;      /* that the next new node gets; copied, then NULL again */
   bool keep;             /* do not fold or de-duplicate: the parser's setting */
   retc_status status;    /* the first failure; later calls return none at once, so that a long expression is written
                             without checks and status is looked at once at its end */
@@ -132,8 +149,11 @@ typedef struct retc_builder {
 
 retc_value retc_graph_add(retc_builder *builder, retc_op op, const retc_value *inputs, int input_count,
                           const retc_type *type, const retc_attributes *attributes);
-/* Names a value (made unique by a number behind it when taken). A value that already has a name keeps it. */
+/* Gives a numbered value a name (made unique by ~1, ~2, ... when taken). A value that has one keeps it. */
 void retc_graph_set_name(retc_graph *graph, retc_value value, const char *name);
+/* The value takes the place of the one that was called `name` in the graph before: a value made after `first_new` numbers
+ * were given out, and named by nobody, takes the name over. */
+void retc_graph_inherit_name(retc_graph *graph, retc_value value, const char *name, uint32_t first_new);
 void retc_graph_add_output(retc_graph *graph, const char *name, retc_value value);
 retc_region_id retc_graph_add_region(retc_graph *graph, const char *name, const char *anchor);
 retc_region *retc_graph_region_mutable(retc_graph *graph, retc_region_id region);
@@ -151,14 +171,23 @@ retc_value retc_build_contract(retc_builder *builder, const char *spec, retc_val
 retc_value retc_build_part(retc_builder *builder, retc_value a, int64_t index);
 retc_value retc_build_cast(retc_builder *builder, retc_value a, retc_dtype dtype);
 
-/* Copies `node` (of any graph) with new inputs into builder->graph: the step that every pass is made of. Its name and
- * origin come along; its region is builder->region. */
+/* Copies `node` (of any graph) with new inputs into builder->graph: the step that every pass is made of. Its name, origin
+ * and comments come along; its region is builder->region. */
 retc_value retc_graph_clone_node(retc_builder *builder, const retc_node *node, const retc_value *inputs);
 
 /* The type a node would have: the shape rules of graph_ops.def (graph_infer.c). */
 retc_status retc_graph_infer(const retc_graph *graph, retc_op op, const retc_value *inputs, int input_count,
                              const retc_type *declared, const retc_attributes *attributes,
                              retc_diagnostics *diagnostics, retc_type *out_type);
+
+/* The state input that `value` replaces: the first when there are several; or none. */
+retc_value retc_graph_find_replaced(const retc_graph *graph, retc_value value);
+bool retc_graph_is_state(const retc_graph *graph, retc_value value);
+/* A number of a constant as the program sees it: rounded when the dtype is narrower than f32. */
+double retc_constant_at(const retc_node *node, size_t index);
+/* The input that `value` shows all elements of, itself or through changes of shape and order; else none. What such a
+ * value may hold can be checked before anything runs. */
+retc_value retc_graph_find_given(const retc_graph *graph, retc_value value);
 
 /* Users of every value, computed when asked for. users[starts[v] .. starts[v+1]) are node indices in order. An output
  * of the graph is not a user. On `arena`. */
@@ -182,11 +211,19 @@ bool retc_contraction_parse(const char *spec, retc_contraction *out_contraction)
  * RETC_INTERNAL with the node named. */
 retc_status retc_graph_verify(const retc_graph *graph, retc_diagnostics *diagnostics);
 
-/* Text (graph_print.c, graph_parse.c). Printing what was parsed gives the same bytes. */
+/* Text (graph_print.c, graph_parse.c); the grammar is in docs/ir.md. Printing what was parsed gives the same bytes when
+ * the text was printed by retc, and the same program, names and comments in retc's spacing otherwise. */
 void retc_type_print(const retc_type *type, retc_text *out_text); /* f32[B,T,256] */
+void retc_value_print(const retc_graph *graph, retc_value value, retc_text *out_text); /* %97, %theta */
+void retc_node_print(const retc_graph *graph, retc_value value, retc_text *out_text); /* its line, without its comment */
 void retc_graph_print(const retc_graph *graph, retc_text *out_text);
-/* `file_name` is for messages: file:line:column, the line and a caret. */
+/* One graph; the lexer stands on the word "graph". */
+struct retc_lexer;
+retc_status retc_graph_read(struct retc_lexer *lexer, retc_graph **out_graph);
+/* A text that is one graph. `file_name` is for messages: file:line:column, the line and a caret. */
 retc_status retc_graph_parse(const char *text, size_t length, const char *file_name, retc_diagnostics *diagnostics,
                              retc_graph **out_graph);
+/* "%97~2" and "%97": is it the same value in other stages? */
+size_t retc_name_base_length(const char *name);
 
 #endif

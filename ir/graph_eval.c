@@ -74,8 +74,8 @@ static void count_uses(evaluation *ev) {
 
 static retc_status eval_input(evaluation *ev, const retc_node *node, value *v) {
   const retc_tensor *given = NULL;
-  if (!ev->input(ev->user, node->name ? node->name : "", &node->type, ev->dims, &given)) {
-    return retc_fail(ev->diagnostics, RETC_INVALID, "input %s is not given", node->name ? node->name : "");
+  if (!ev->input(ev->user, node->name, &node->type, ev->dims, &given)) {
+    return retc_fail(ev->diagnostics, RETC_INVALID, "input %s is not given", node->name);
   }
   bool fits = given->rank == node->type.shape.rank;
   for (int i = 0; fits && i < given->rank; i++) {
@@ -93,9 +93,9 @@ static retc_status eval_input(evaluation *ev, const retc_node *node, value *v) {
   return status;
 }
 
-static void fill(const retc_attributes *attributes, retc_tensor *tensor) {
+static void fill(const retc_node *node, retc_tensor *tensor) {
   int64_t count = retc_tensor_count(tensor);
-  for (int64_t i = 0; i < count; i++) tensor->data[i] = attributes->dense[attributes->dense_count == 1 ? 0 : i];
+  for (int64_t i = 0; i < count; i++) tensor->data[i] = retc_constant_at(node, (size_t)i);
 }
 
 static void copy(const retc_tensor *from, retc_tensor *to) {
@@ -104,11 +104,11 @@ static void copy(const retc_tensor *from, retc_tensor *to) {
 
 static retc_status eval_node(evaluation *ev, const retc_node *node, value *v) {
   if (node->op == RETC_OP_INPUT) return eval_input(ev, node, v);
-  retc_eval_call call = {.node = node, .dims = ev->dims, .diagnostics = ev->diagnostics};
+  retc_eval_call call = {.graph = ev->graph, .node = node, .dims = ev->dims, .diagnostics = ev->diagnostics};
   for (int i = 0; i < node->input_count; i++) call.inputs[i] = &ev->values[node->inputs[i].index].results[0];
   RETC_TRY(retc_tensor_init(&v->results[0], &node->type.shape, ev->dims, ev->diagnostics));
   if (node->op == RETC_OP_CONST) {
-    fill(&node->attributes, &v->results[0]);
+    fill(node, &v->results[0]);
     return RETC_OK;
   }
   if (node->op == RETC_OP_PART) {

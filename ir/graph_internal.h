@@ -7,9 +7,9 @@
 /* From byte strings to numbers > 0. On an arena; keys are copied. */
 typedef struct retc_table {
   struct retc_table_slot {
-    const void *key;
+    const void *key; /* NULL: a free slot */
     size_t length;
-    uint32_t value; /* 0: a free slot */
+    uint32_t value; /* 0: forgotten */
   } *slots;
   size_t count, capacity;
 } retc_table;
@@ -18,6 +18,12 @@ typedef struct retc_table {
 uint32_t retc_table_find(const retc_table *table, const void *key, size_t length);
 /* Adds, or replaces the value of an equal key. */
 void retc_table_put(retc_arena *arena, retc_table *table, const void *key, size_t length, uint32_t value);
+
+void retc_table_forget(retc_table *table, const void *key, size_t length);
+
+/* A value that nobody named. */
+bool retc_name_is_number(const char *name);
+retc_notes retc_notes_copy(retc_graph *graph, const retc_notes *notes);
 
 /* Steps through the attributes of a row of graph_ops.def:
  *   retc_attribute_walk walk = retc_attribute_walk_start(op); while (retc_attribute_walk_next(&walk)) ... */
@@ -38,13 +44,9 @@ enum { RETC_PARTS_MAX = 4 };
 /* What the node, not yet in the graph, equals: an existing value or one built here; none when it is needed. */
 retc_value retc_graph_fold(retc_builder *builder, const retc_node *node);
 
-/* One element of a POINTWISE node, not rounded to the node's dtype except by a cast. b is unused with one input. */
-double retc_pointwise_eval(const retc_node *node, double a, double b);
-/* The nearest value of the dtype; of the integer types the next one towards zero. */
+/* One element of a POINTWISE node of its inputs' elements, not rounded to the node's dtype except by a cast. */
+double retc_pointwise_eval(const retc_node *node, const double *in);
+/* The nearest value of the dtype; of the integer types as `cast` has it. */
 double retc_dtype_round(retc_dtype dtype, double value);
-
-/* A word of the text form: as it is when it is made of letters, digits, '_' and '.' and does not begin with a digit or
- * '.', else quoted. */
-void retc_word_print(const char *word, retc_text *out_text);
 
 #endif

@@ -97,6 +97,7 @@ typedef struct retc_view {
 
 typedef struct retc_block {
   RETC_VEC(struct retc_statement *) statements;
+  const char *end_comment; /* lines before its end; may be NULL */
 } retc_block;
 
 typedef enum retc_statement_kind {
@@ -124,13 +125,23 @@ typedef struct retc_statement {
   retc_view c, a, b;        /* MMA */
   int64_t rows, columns;    /* MMA: constants >= 1 */
   retc_expr depth;          /* MMA: i64 >= 0 */
-  const char *comment;      /* printed before the statement; may be NULL */
+  const char *comment;      /* lines printed before the statement; may be NULL */
+  const char *remark;       /* printed behind it: the graph values it computes, "%97 %98"; may be NULL */
+  size_t offset;            /* in the text it was read from */
 } retc_statement;
+
+/* The text that a kernel was read from, for messages; outlives the kernel. file_name NULL: none. */
+typedef struct retc_kernel_source {
+  const char *file_name, *text;
+  size_t length;
+} retc_kernel_source;
 
 typedef struct retc_kernel {
   retc_arena arena;
   const char *name;    /* a C identifier */
   const char *comment; /* what it computes, for people */
+  const char *remark;
+  retc_kernel_source source;
   RETC_VEC(retc_buffer) buffers;     /* items[0] unused. Global ones, in this order, are the first parameters */
   RETC_VEC(const char *) variables;  /* names; items[0] unused; unique in the kernel */
   RETC_VEC(retc_expr_node) exprs;    /* items[0] unused */
@@ -160,6 +171,8 @@ typedef struct retc_writer {
   retc_block *block[32];
   int depth;
   const char *comment; /* waits for the next statement */
+  const char *remark;  /* so does this */
+  const char *standing_remark; /* of statements that get no other */
 } retc_writer;
 
 void retc_writer_init(retc_writer *writer, retc_kernel *kernel);
@@ -181,8 +194,10 @@ void retc_write_barrier(retc_writer *w);
 retc_view retc_write_view(retc_writer *w, retc_buffer_id buffer, const retc_expr *base, int row_axis, int column_axis);
 void retc_write_mma(retc_writer *w, retc_view c, retc_view a, retc_view b, int64_t rows, int64_t columns,
                     retc_expr depth);
-/* The next statement written carries this comment. Copied. */
+/* The next statement written carries this comment, copied. */
 void retc_write_comment(retc_writer *w, const char *comment);
+/* Adds a graph value, as it is printed ("%97"), to the remark of the next statement written; once each. */
+void retc_write_computed(retc_writer *w, const char *value);
 
 retc_expr retc_expr_integer(retc_kernel *kernel, int64_t value);
 retc_expr retc_expr_number(retc_kernel *kernel, retc_dtype dtype, double value);
@@ -204,10 +219,18 @@ const retc_buffer *retc_kernel_buffer(const retc_kernel *kernel, retc_buffer_id 
 typedef retc_expr (*retc_rewrite_expr)(void *user, retc_writer *w, const retc_expr_node *node, const retc_expr *inputs);
 retc_kernel *retc_kernel_rewrite(const retc_kernel *in, retc_rewrite_expr expr, void *user);
 
-/* Text (kernel_print.c) and checks (kernel_verify.c: types, scopes, definition before use, loop-kind rules, constant
- * indices in bounds, mma views; RETC_INTERNAL with the statement printed). */
+/* Text (kernel_print.c, kernel_parse.c); the grammar is in docs/ir.md. Printing what was parsed gives the same bytes when
+ * retc had printed it. An expression that several statements share is printed, and read back, once in each. */
 void retc_kernel_print(const retc_kernel *kernel, retc_text *out_text);
 void retc_kernel_print_expr(const retc_kernel *kernel, retc_expr expr, retc_text *out_text);
+/* One kernel; the lexer stands on the word "kernel". The lexer's text and file name must outlive the kernel. Reads what is
+ * well formed; whether it makes sense is the verifier's business. */
+struct retc_lexer;
+retc_status retc_kernel_read(struct retc_lexer *lexer, retc_kernel **out_kernel);
+
+/* Checks (kernel_verify.c): types, scopes, definition before use, loop-kind rules, constant indices in bounds, mma views,
+ * iterations of parallel loops independent as far as indices show it, barriers where all lanes come by. RETC_INTERNAL with
+ * the statement printed; of a kernel that was read from text RETC_INVALID with its place. */
 retc_status retc_kernel_verify(const retc_kernel *kernel, retc_diagnostics *diagnostics);
 
 #endif

@@ -3,6 +3,7 @@
 
 #include "ir/kernel.h"
 #include "ir/kernel_walk.h"
+#include "ir/lexer.h"
 
 typedef struct printer {
   const retc_kernel *kernel;
@@ -93,21 +94,6 @@ void retc_kernel_print_expr(const retc_kernel *kernel, retc_expr expr, retc_text
 
 static void print_value(printer *p, retc_expr expr, bool top) { print_expr(p, expr, (retc_expr){0}, top); }
 
-/* f32[B,T,256] */
-static void print_type(printer *p, const retc_buffer *buffer) {
-  retc_text_printf(p->text, "%s[", retc_dtype_name(buffer->dtype));
-  for (int axis = 0; axis < buffer->shape.rank; axis++) {
-    if (axis) retc_text_add(p->text, ",");
-    retc_dim dim = buffer->shape.dim[axis];
-    if (retc_dim_is_named(dim)) {
-      retc_text_add(p->text, retc_dim_text((retc_dim_name)~dim));
-    } else {
-      retc_text_printf(p->text, "%" PRId64, dim);
-    }
-  }
-  retc_text_add(p->text, "]");
-}
-
 static void print_view(printer *p, const retc_view *view) {
   print_access(p, view->buffer, view->base, (retc_expr){0});
   retc_text_printf(p->text, "(row %d, column %d)", view->row_axis, view->column_axis);
@@ -130,7 +116,7 @@ static void print_alloc(printer *p, retc_buffer_id id) {
   }
   const retc_buffer *buffer = retc_kernel_buffer(p->kernel, id);
   retc_text_printf(p->text, "alloc %s: ", buffer->name);
-  print_type(p, buffer);
+  retc_typed_shape_print(buffer->dtype, &buffer->shape, p->text);
   retc_text_printf(p->text, " %s", scopes[buffer->scope]);
 }
 
@@ -171,42 +157,34 @@ void retc_statement_print_head(const retc_kernel *kernel, const retc_statement *
   print_head(&(printer){kernel, out_text}, statement);
 }
 
-static void indent(printer *p, int depth) {
-  for (int i = 0; i < depth; i++) retc_text_add(p->text, "  ");
+/* The end of a block, before its '}' is printed. */
+static void print_end(printer *p, const retc_block *block, int depth) {
+  retc_comment_print(block->end_comment, 2 * depth + 2, p->text);
+  retc_text_printf(p->text, "%*s", 2 * depth, "");
 }
 
-/* Every line of a comment is a line of its own. */
-static void print_comment(printer *p, const char *comment, int depth) {
-  while (comment) {
-    const char *end = strchr(comment, '\n');
-    size_t length = end ? (size_t)(end - comment) : strlen(comment);
-    indent(p, depth);
-    retc_text_add(p->text, length ? "# " : "#");
-    retc_text_append(p->text, comment, length);
-    retc_text_add(p->text, "\n");
-    comment = end ? end + 1 : NULL;
+static void print_block(printer *p, const retc_block *block, int depth);
+
+static void print_statement(printer *p, const retc_statement *s, int depth) {
+  retc_comment_print(s->comment, 2 * depth, p->text);
+  retc_text_printf(p->text, "%*s", 2 * depth, "");
+  print_head(p, s);
+  bool has_blocks = s->kind == RETC_STATEMENT_FOR || s->kind == RETC_STATEMENT_IF;
+  if (has_blocks) retc_text_add(p->text, " {");
+  retc_remark_print(s->remark, p->text);
+  if (!has_blocks) return;
+  print_block(p, &s->body, depth + 1);
+  print_end(p, &s->body, depth);
+  if (s->other.statements.count) {
+    retc_text_add(p->text, "} else {\n");
+    print_block(p, &s->other, depth + 1);
+    print_end(p, &s->other, depth);
   }
+  retc_text_add(p->text, "}\n");
 }
 
 static void print_block(printer *p, const retc_block *block, int depth) {
-  for (size_t i = 0; i < block->statements.count; i++) {
-    const retc_statement *s = block->statements.items[i];
-    print_comment(p, s->comment, depth);
-    indent(p, depth);
-    print_head(p, s);
-    if (s->kind == RETC_STATEMENT_FOR || s->kind == RETC_STATEMENT_IF) {
-      retc_text_add(p->text, " {\n");
-      print_block(p, &s->body, depth + 1);
-      if (s->other.statements.count) {
-        indent(p, depth);
-        retc_text_add(p->text, "} else {\n");
-        print_block(p, &s->other, depth + 1);
-      }
-      indent(p, depth);
-      retc_text_add(p->text, "}");
-    }
-    retc_text_add(p->text, "\n");
-  }
+  for (size_t i = 0; i < block->statements.count; i++) print_statement(p, block->statements.items[i], depth);
 }
 
 static void print_parameters(printer *p) {
@@ -216,17 +194,19 @@ static void print_parameters(printer *p) {
     const retc_buffer *buffer = &p->kernel->buffers.items[i];
     if (buffer->scope != RETC_SCOPE_GLOBAL) continue;
     retc_text_printf(p->text, "%s%s: %s ", separator, buffer->name, access[buffer->access & 3]);
-    print_type(p, buffer);
+    retc_typed_shape_print(buffer->dtype, &buffer->shape, p->text);
     separator = ", ";
   }
 }
 
 void retc_kernel_print(const retc_kernel *kernel, retc_text *out_text) {
   printer p = {kernel, out_text};
-  print_comment(&p, kernel->comment, 0);
+  retc_comment_print(kernel->comment, 0, out_text);
   retc_text_printf(out_text, "kernel %s(", kernel->name);
   print_parameters(&p);
-  retc_text_add(out_text, ") {\n");
+  retc_text_add(out_text, ") {");
+  retc_remark_print(kernel->remark, out_text);
   print_block(&p, &kernel->body, 1);
+  print_end(&p, &kernel->body, 0);
   retc_text_add(out_text, "}\n");
 }

@@ -39,12 +39,18 @@ static retc_view copy_view(rewriter *r, const retc_view *view) {
   return (retc_view){view->buffer, copy_indices(r, view->buffer, view->base), view->row_axis, view->column_axis};
 }
 
+static const char *copy_text(rewriter *r, const char *text) {
+  return text ? retc_arena_strdup(&r->writer.kernel->arena, text) : NULL;
+}
+
 static void copy_block(rewriter *r, const retc_block *in, retc_block *out);
 
 /* The values come first: what `replace` writes must stand before the statement. */
 static void copy_statement(rewriter *r, const retc_statement *in) {
   r->number++;
   retc_statement copy = *in;
+  copy.comment = copy_text(r, in->comment);
+  copy.remark = r->writer.standing_remark = copy_text(r, in->remark);
   copy.low = copy_expr(r, in->low);
   copy.high = copy_expr(r, in->high);
   copy.value = copy_expr(r, in->value);
@@ -54,7 +60,6 @@ static void copy_statement(rewriter *r, const retc_statement *in) {
   copy.a = copy_view(r, &in->a);
   copy.b = copy_view(r, &in->b);
   copy.body = copy.other = (retc_block){0};
-  if (in->comment) copy.comment = retc_arena_strdup(&r->writer.kernel->arena, in->comment);
   retc_statement *out = retc_writer_add(&r->writer, in->kind);
   *out = copy;
   copy_block(r, &in->body, &out->body);
@@ -62,6 +67,7 @@ static void copy_statement(rewriter *r, const retc_statement *in) {
 }
 
 static void copy_block(rewriter *r, const retc_block *in, retc_block *out) {
+  out->end_comment = copy_text(r, in->end_comment);
   if (!in->statements.count) return;
   retc_writer_open(&r->writer, out);
   for (size_t i = 0; i < in->statements.count; i++) copy_statement(r, in->statements.items[i]);
@@ -80,6 +86,8 @@ static void copy_names(const retc_kernel *in, retc_kernel *out) {
     RETC_VEC_PUSH(&out->arena, out->variables, name);
   }
   if (in->comment) out->comment = retc_arena_strdup(&out->arena, in->comment);
+  if (in->remark) out->remark = retc_arena_strdup(&out->arena, in->remark);
+  out->source = in->source;
 }
 
 retc_kernel *retc_kernel_rewrite(const retc_kernel *in, retc_rewrite_expr expr, void *user) {
@@ -92,6 +100,7 @@ retc_kernel *retc_kernel_rewrite(const retc_kernel *in, retc_rewrite_expr expr, 
   r.map = RETC_NEW_ARRAY(&r.arena, retc_expr, in->exprs.count);
   r.seen = RETC_NEW_ARRAY(&r.arena, uint32_t, in->exprs.count);
   for (size_t i = 0; i < in->body.statements.count; i++) copy_statement(&r, in->body.statements.items[i]);
+  out->body.end_comment = copy_text(&r, in->body.end_comment);
   retc_arena_deinit(&r.arena);
   return out;
 }

@@ -5,7 +5,9 @@
 #include <string.h>
 
 #include "ir/kernel.h"
+#include "ir/kernel_dependence.h"
 #include "ir/kernel_walk.h"
+#include "ir/lexer.h"
 
 /* Where a variable or private buffer stands while the statements are walked in order. */
 typedef enum presence { UNDEFINED, IN_SCOPE, GONE } presence;
@@ -19,7 +21,10 @@ typedef struct checker {
   presence *variables, *buffers;
   retc_dtype *dtypes; /* of each variable in scope */
   bool has_parallel;
-  int grids; /* grid loops around the statement */
+  int grids;      /* grid loops around the statement */
+  int divergent;  /* ifs and loops around it that the lanes of a block may go through differently */
+  bool *per_lane; /* of each variable: lanes may have different values of it */
+  retc_arena *arena;
 } checker;
 
 static retc_status fail(checker *c, const char *format, ...) __attribute__((format(printf, 2, 3)));
@@ -30,7 +35,14 @@ static retc_status fail(checker *c, const char *format, ...) {
   va_start(arguments, format);
   vsnprintf(problem, sizeof problem, format, arguments);
   va_end(arguments);
-  if (!c->statement) return retc_fail(c->diagnostics, RETC_INTERNAL, "kernel %s: %s", c->kernel->name, problem);
+  const retc_kernel_source *source = &c->kernel->source;
+  if (!c->statement) {
+    return retc_fail(c->diagnostics, source->file_name ? RETC_INVALID : RETC_INTERNAL, "kernel %s: %s", c->kernel->name,
+                     problem);
+  }
+  if (source->file_name) {
+    return retc_text_fail(source->text, source->length, source->file_name, c->statement->offset, c->diagnostics, problem);
+  }
   retc_text line;
   retc_text_init(&line);
   retc_statement_print_head(c->kernel, c->statement, &line);
@@ -214,6 +226,29 @@ static retc_status check_alloc(checker *c, const retc_statement *s) {
   return RETC_OK;
 }
 
+static bool differs_by_lane(const checker *c, retc_expr expr) {
+  if (!expr.index || !c->grids) return false;
+  const retc_expr_node *node = retc_kernel_expr(c->kernel, expr);
+  if (node->op == RETC_KERNEL_OP_VARIABLE) return c->per_lane[node->variable.index];
+  for (int i = 0; i < 3; i++) {
+    if (differs_by_lane(c, node->inputs[i])) return true;
+  }
+  if (node->op != RETC_KERNEL_OP_LOAD) return false;
+  const retc_buffer *buffer = retc_kernel_buffer(c->kernel, node->buffer);
+  if (buffer->scope == RETC_SCOPE_PRIVATE) return true;
+  for (int axis = 0; axis < buffer->shape.rank; axis++) {
+    if (differs_by_lane(c, node->indices[axis])) return true;
+  }
+  return false;
+}
+
+static retc_status check_dependence(checker *c, const retc_statement *loop) {
+  retc_dependence found = retc_kernel_find_dependence(c->kernel, loop, c->arena);
+  if (!found.statement) return RETC_OK;
+  c->statement = found.statement;
+  return fail(c, "buffer %s is %s", found.buffer, found.problem);
+}
+
 /* A parallel loop stands alone at the top, with nothing but lets before it. */
 static retc_status check_parallel(checker *c, int depth) {
   if (depth > 0) return fail(c, "a parallel loop must be outermost");
@@ -249,29 +284,48 @@ static retc_status check_loop(checker *c, const retc_statement *s, int depth) {
 
 static retc_status check_block(checker *c, const retc_block *block, int depth);
 
+static retc_status check_for_body(checker *c, const retc_statement *s, int depth) {
+  bool differs = differs_by_lane(c, s->low) || differs_by_lane(c, s->high);
+  c->per_lane[s->variable.index] = differs || s->loop == RETC_LOOP_LANE;
+  c->grids += s->loop == RETC_LOOP_GRID;
+  c->divergent += differs;
+  RETC_TRY(check_block(c, &s->body, depth + 1));
+  c->divergent -= differs;
+  c->grids -= s->loop == RETC_LOOP_GRID;
+  c->variables[s->variable.index] = GONE;
+  return s->loop == RETC_LOOP_PARALLEL ? check_dependence(c, s) : RETC_OK;
+}
+
+static retc_status check_branches(checker *c, const retc_statement *s, int depth) {
+  bool differs = differs_by_lane(c, s->value);
+  c->divergent += differs;
+  RETC_TRY(check_block(c, &s->body, depth + 1));
+  RETC_TRY(check_block(c, &s->other, depth + 1));
+  c->divergent -= differs;
+  return RETC_OK;
+}
+
 static retc_status check_statement(checker *c, const retc_statement *s, int depth) {
   c->statement = s;
   c->number++;
   switch (s->kind) {
     case RETC_STATEMENT_FOR:
       RETC_TRY(check_loop(c, s, depth));
-      c->grids += s->loop == RETC_LOOP_GRID;
-      RETC_TRY(check_block(c, &s->body, depth + 1));
-      c->grids -= s->loop == RETC_LOOP_GRID;
-      c->variables[s->variable.index] = GONE;
-      return RETC_OK;
+      return check_for_body(c, s, depth);
     case RETC_STATEMENT_IF:
       RETC_TRY(check_value(c, s->value, RETC_DTYPE_BOOL, "the condition"));
-      RETC_TRY(check_block(c, &s->body, depth + 1));
-      return check_block(c, &s->other, depth + 1);
+      return check_branches(c, s, depth);
     case RETC_STATEMENT_LET:
       RETC_TRY(check_expr(c, s->value, (retc_expr){0}));
+      c->per_lane[s->variable.index < c->kernel->variables.count ? s->variable.index : 0] = differs_by_lane(c, s->value);
       return define(c, s->variable, retc_kernel_expr(c->kernel, s->value)->dtype);
     case RETC_STATEMENT_STORE:
       RETC_TRY(check_access(c, s->buffer, RETC_ACCESS_WRITE, s->indices, (retc_expr){0}));
       return check_value(c, s->value, retc_buffer_value_dtype(retc_kernel_buffer(c->kernel, s->buffer)), "the value");
     case RETC_STATEMENT_ALLOC: return check_alloc(c, s);
-    case RETC_STATEMENT_BARRIER: return c->grids ? RETC_OK : fail(c, "a barrier outside a grid loop");
+    case RETC_STATEMENT_BARRIER:
+      if (!c->grids) return fail(c, "a barrier outside a grid loop");
+      return c->divergent ? fail(c, "a barrier where some lanes of a block may not come by") : RETC_OK;
     case RETC_STATEMENT_MMA: return check_mma(c, s);
   }
   return fail(c, "no such statement");
@@ -311,9 +365,11 @@ static retc_status check_parameters(checker *c) {
     const retc_buffer *buffer = &c->kernel->buffers.items[i];
     if (buffer->shape.rank < 0 || buffer->shape.rank > RETC_RANK_MAX)
       return fail(c, "%s has %d axes", buffer->name, buffer->shape.rank);
-    for (int axis = 0; axis < buffer->shape.rank; axis++)
-      if (buffer->shape.dim[axis] == RETC_NAMED(P) || buffer->shape.dim[axis] < -RETC_DIM_COUNT)
+    for (int axis = 0; axis < buffer->shape.rank; axis++) {
+      retc_dim dim = buffer->shape.dim[axis];
+      if (retc_dim_is_named(dim) && (~dim >= RETC_DIM_COUNT || !retc_dim_is_axis((retc_dim_name)~dim)))
         return fail(c, "axis %d of %s has no valid extent", axis, buffer->name);
+    }
   }
   return RETC_OK;
 }
@@ -328,6 +384,8 @@ retc_status retc_kernel_verify(const retc_kernel *kernel, retc_diagnostics *diag
     .variables = RETC_NEW_ARRAY(&arena, presence, kernel->variables.count),
     .buffers = RETC_NEW_ARRAY(&arena, presence, kernel->buffers.count),
     .dtypes = RETC_NEW_ARRAY(&arena, retc_dtype, kernel->variables.count),
+    .per_lane = RETC_NEW_ARRAY(&arena, bool, kernel->variables.count),
+    .arena = &arena,
   };
   retc_status status = check_parameters(&c);
   if (status == RETC_OK) status = check_names(&c, &arena);

@@ -21,6 +21,8 @@ void retc_statement_print_head(const retc_kernel *kernel, const retc_statement *
 retc_statement *retc_writer_add(retc_writer *w, retc_statement_kind kind);
 /* Opens one of the statement's blocks. */
 void retc_writer_open(retc_writer *w, retc_block *block);
+/* A word of the text form: no variable or buffer may be called so. */
+bool retc_kernel_word_is_reserved(const char *name);
 /* Adds an expression as it is, without folding. */
 retc_expr retc_kernel_add_expr(retc_kernel *kernel, retc_expr_node node);
 

@@ -18,7 +18,8 @@ retc_statement *retc_writer_add(retc_writer *w, retc_statement_kind kind) {
   retc_statement *statement = RETC_NEW(arena, retc_statement);
   statement->kind = kind;
   statement->comment = w->comment;
-  w->comment = NULL;
+  statement->remark = w->remark ? w->remark : w->standing_remark;
+  w->comment = w->remark = NULL;
   RETC_VEC_PUSH(arena, innermost(w)->statements, statement);
   return statement;
 }
@@ -28,7 +29,7 @@ void retc_writer_open(retc_writer *w, retc_block *block) {
   if (w->depth < BLOCKS_MAX) w->block[w->depth] = block;
 }
 
-static bool is_word(const char *name) {
+bool retc_kernel_word_is_reserved(const char *name) {
   static const char *const words[] = {"kernel", "for",   "in",    "step",  "if",    "else",    "let",     "alloc",
                                       "mma",    "row",   "rows",  "depth", "true",  "column",  "columns", "barrier",
                                       "inf",    "false", "nan",   "read",  "write", "inf_f64", "nan_f64", "update",
@@ -49,7 +50,7 @@ static bool is_taken(const retc_kernel *kernel, const char *name) {
     if (!strcmp(name, kernel->variables.items[i])) return true;
   for (size_t i = 1; i < kernel->buffers.count; i++)
     if (!strcmp(name, kernel->buffers.items[i].name)) return true;
-  return is_word(name);
+  return retc_kernel_word_is_reserved(name);
 }
 
 /* In text a name stands for one thing in the whole kernel: the second "i" becomes "i_1". */
@@ -155,6 +156,22 @@ void retc_write_mma(retc_writer *w, retc_view c, retc_view a, retc_view b, int64
   mma->rows = rows;
   mma->columns = columns;
   mma->depth = depth;
+}
+
+/* Whether `remark` has the value as one of its words. */
+static bool mentions(const char *remark, const char *value) {
+  size_t length = strlen(value);
+  for (const char *at = remark; (at = strstr(at, value)); at++) {
+    bool starts = at == remark || at[-1] == ' ', ends = !at[length] || at[length] == ' ';
+    if (starts && ends) return true;
+  }
+  return false;
+}
+
+void retc_write_computed(retc_writer *w, const char *value) {
+  if (w->remark && mentions(w->remark, value)) return;
+  w->remark = w->remark ? retc_arena_printf(&w->kernel->arena, "%s %s", w->remark, value)
+                        : retc_arena_strdup(&w->kernel->arena, value);
 }
 
 void retc_write_comment(retc_writer *w, const char *comment) {

@@ -3,6 +3,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+static const char *const kind_names[] = {"weight", "constant", "state", "scratch", "input", "output"};
+static const char *const layout_names[] = {"plain", "panel"};
+
+const char *retc_plan_buffer_kind_name(retc_plan_buffer_kind kind) { return kind_names[kind]; }
+
+const char *retc_weight_layout_name(retc_weight_layout layout) { return layout_names[layout]; }
+
 retc_plan *retc_plan_create(void) {
   retc_plan *plan = calloc(1, sizeof *plan);
   if (!plan) return NULL;
@@ -29,6 +36,17 @@ int retc_plan_find_buffer(const retc_plan *plan, const char *name) {
     if (strcmp(plan->buffers.items[i].name, name) == 0) return (int)i;
   }
   return -1;
+}
+
+void retc_plan_clear_slots(retc_plan *plan) {
+  for (size_t i = 0; i < plan->buffers.count; i++) plan->buffers.items[i].slot = -1;
+  memset(&plan->slots, 0, sizeof plan->slots);
+}
+
+retc_shape retc_plan_buffer_memory_shape(const retc_plan_buffer *buffer) {
+  retc_shape shape = buffer->shape;
+  if (buffer->layout == RETC_LAYOUT_PLAIN || shape.rank != 2) return shape;
+  return (retc_shape){.rank = 3, .dim = {(shape.dim[0] + RETC_PANEL - 1) / RETC_PANEL, shape.dim[1], RETC_PANEL}};
 }
 
 int64_t retc_plan_buffer_elements(const retc_plan_buffer *buffer, const retc_dims *dims) {

@@ -26,6 +26,7 @@ typedef enum retc_plan_buffer_kind {
   RETC_PLAN_INPUT,    /* the caller's, by name: "tokens", "pads" */
   RETC_PLAN_OUTPUT,   /* the caller reads it, by name: "logits", "state_0" */
 } retc_plan_buffer_kind;
+enum { RETC_PLAN_KIND_COUNT = RETC_PLAN_OUTPUT + 1 };
 
 typedef struct retc_plan_buffer {
   const char *name;
@@ -35,6 +36,7 @@ typedef struct retc_plan_buffer {
   retc_weight_layout layout; /* weights */
   const void *constant;      /* constants: the elements, shape all constant */
   int slot;                  /* scratch and outputs: index into slots */
+  int64_t limit;             /* inputs: row numbers of a table, 0 <= each < limit; 0: anything */
 } retc_plan_buffer;
 
 /* Memory for the buffers that share it, as large as the largest of them in a call. */
@@ -64,6 +66,8 @@ typedef struct retc_plan_output {
 
 typedef struct retc_plan_entry {
   const char *name;
+  int64_t chunk_length; /* of the grid whose chunks N counts; 0: N is an axis like others, or nothing */
+  int64_t grid_start;   /* the position where the grid stands in every call; -1: P */
   RETC_VEC(retc_plan_step) steps;
   RETC_VEC(retc_plan_output) outputs;
 } retc_plan_entry;
@@ -79,11 +83,18 @@ typedef struct retc_plan {
   RETC_VEC(retc_plan_entry) entries;
 } retc_plan;
 
+const char *retc_plan_buffer_kind_name(retc_plan_buffer_kind kind);
+const char *retc_weight_layout_name(retc_weight_layout layout);
+
 retc_plan *retc_plan_create(void);
 void retc_plan_destroy(retc_plan *plan);
 /* Index of the entry or buffer called `name`, -1 when there is none. */
 int retc_plan_find_entry(const retc_plan *plan, const char *name);
 int retc_plan_find_buffer(const retc_plan *plan, const char *name);
+/* No buffer has a slot. */
+void retc_plan_clear_slots(retc_plan *plan);
+/* The axes of a buffer as it lies in memory: [ceil(rows / 64), columns, 64] of a weight in panels, else its own. */
+retc_shape retc_plan_buffer_memory_shape(const retc_plan_buffer *buffer);
 /* Elements that a buffer takes in memory, the filling of panels included. */
 int64_t retc_plan_buffer_elements(const retc_plan_buffer *buffer, const retc_dims *dims);
 

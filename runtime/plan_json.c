@@ -6,9 +6,6 @@
 
 enum { LISTED_ELEMENTS = 4096 }; /* larger constants are described, not listed */
 
-static const char *const kind_names[] = {"weight", "constant", "state", "scratch", "input", "output"};
-static const char *const layout_names[] = {"plain", "panel"};
-
 static json_t *words(const char *text) { return text ? json_string(text) : json_null(); }
 
 static json_t *shape_json(const retc_shape *shape) {
@@ -44,12 +41,13 @@ static json_t *constant_json(const retc_plan_buffer *buffer) {
 static json_t *buffer_json(const retc_plan_buffer *buffer) {
   json_t *object = json_object();
   json_object_set_new(object, "name", words(buffer->name));
-  json_object_set_new(object, "kind", json_string(kind_names[buffer->kind]));
+  json_object_set_new(object, "kind", json_string(retc_plan_buffer_kind_name(buffer->kind)));
   json_object_set_new(object, "dtype", json_string(retc_dtype_name(buffer->dtype)));
   json_object_set_new(object, "shape", shape_json(&buffer->shape));
   if (buffer->kind == RETC_PLAN_WEIGHT) {
-    json_object_set_new(object, "layout", json_string(layout_names[buffer->layout]));
+    json_object_set_new(object, "layout", json_string(retc_weight_layout_name(buffer->layout)));
   }
+  if (buffer->limit) json_object_set_new(object, "below", json_integer(buffer->limit));
   if (buffer->kind == RETC_PLAN_SCRATCH || buffer->kind == RETC_PLAN_OUTPUT) {
     json_object_set_new(object, "slot", json_integer(buffer->slot));
   }
@@ -102,6 +100,10 @@ static json_t *entry_json(const retc_plan *plan, const retc_plan_entry *entry) {
     json_array_append_new(steps, step_json(plan, &entry->steps.items[i]));
   }
   json_object_set_new(object, "name", words(entry->name));
+  if (entry->chunk_length) {
+    json_object_set_new(object, "chunk_length", json_integer(entry->chunk_length));
+    json_object_set_new(object, "grid_start", entry->grid_start < 0 ? json_string("P") : json_integer(entry->grid_start));
+  }
   json_object_set_new(object, "steps", steps);
   json_t *outputs = json_object();
   for (size_t i = 0; i < entry->outputs.count; i++) {

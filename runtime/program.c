@@ -11,15 +11,6 @@ static retc_status defect(retc_diagnostics *diagnostics, const char *what, const
   return retc_fail(diagnostics, RETC_INTERNAL, "plan: %s '%s' %s", what, name, problem);
 }
 
-/* The inputs that a run has: tokens i64[B,T] and pads i64[B]. */
-static bool is_input(const retc_plan_buffer *buffer) {
-  const retc_shape tokens = {.rank = 2, .dim = {RETC_NAMED(B), RETC_NAMED(T)}};
-  const retc_shape pads = {.rank = 1, .dim = {RETC_NAMED(B)}};
-  const retc_shape *shape = strcmp(buffer->name, "tokens") == 0 ? &tokens : &pads;
-  return (shape == &tokens || strcmp(buffer->name, "pads") == 0) && buffer->dtype == RETC_DTYPE_I64 &&
-         retc_shape_equal(&buffer->shape, shape);
-}
-
 static retc_status check_buffer(const retc_plan *plan, const retc_weights *weights, size_t index,
                                 retc_diagnostics *diagnostics) {
   const retc_plan_buffer *buffer = &plan->buffers.items[index];
@@ -37,10 +28,6 @@ static retc_status check_buffer(const retc_plan *plan, const retc_weights *weigh
       }
       break;
     case RETC_PLAN_INPUT:
-      if (!is_input(buffer)) {
-        return defect(diagnostics, "input", buffer->name, "is neither tokens i64[B,T] nor pads i64[B]");
-      }
-      break;
     case RETC_PLAN_STATE: break;
   }
   return RETC_OK;

@@ -17,6 +17,7 @@ void retc_program_destroy(retc_program *program);
 
 typedef struct retc_run retc_run; /* one session's memory: states, scratch slots */
 
+/* Sizes of sessions that step through tokens. */
 typedef struct retc_run_options {
   int64_t batch;      /* B */
   int64_t max_tokens; /* largest T of one call */
@@ -25,17 +26,13 @@ typedef struct retc_run_options {
 
 retc_status retc_run_create(retc_program *program, const retc_run_options *options, retc_diagnostics *diagnostics,
                             retc_run **out_run);
+/* The same for calls of any entry: memory for dimensions up to `most`, whose B is that of every call. N, where an entry
+ * counts chunks with it, follows from T. */
+retc_status retc_run_create_for(retc_program *program, const retc_dims *most, retc_diagnostics *diagnostics,
+                                retc_run **out_run);
 void retc_run_destroy(retc_run *run);
+/* States to zero, position 0, no padding, no end. */
 void retc_run_reset(retc_run *run);
-int64_t retc_run_position(const retc_run *run);
-/* The input "pads" i64[B]: how many tokens each row begins with that are padding. Zero at first and after a reset;
- * to be set before the first step. Read only by plans that were made for padded rows. */
-/* The position from which on tokens stand for zero vectors (dimension E); none at first and after a reset. */
-void retc_run_set_end(retc_run *run, int64_t position);
-void retc_run_set_padding(retc_run *run, const int64_t *counts);
-int64_t retc_run_batch(const retc_run *run);
-int64_t retc_run_max_tokens(const retc_run *run);
-int64_t retc_run_max_logits(const retc_run *run);
 
 /* Bytes that a session takes beside its arguments, and all sessions share; INT64_MAX when they do not fit. */
 typedef struct retc_run_sizes {
@@ -46,13 +43,42 @@ typedef struct retc_run_sizes {
 } retc_run_sizes;
 retc_run_sizes retc_run_measure(const retc_plan *plan, const retc_run_options *options);
 
+/* An input or state of an entry, by the name it is declared with. */
+typedef struct retc_run_input {
+  const char *name;
+  retc_dtype dtype;
+  retc_shape shape; /* all constant */
+  const void *data; /* row-major, aligned to its element; borrowed for the call */
+} retc_run_input;
+
+/* Runs an entry. Every input of kind input is to be given; a state that is given takes this value before. dims: all that
+ * the entry uses, scalars included; its N is set here where the entry has a chunk grid. Everything is checked before
+ * anything runs, RETC_INVALID: an unknown entry or input, a missing one, another dtype or shape than is declared, a
+ * dimension that is too large, a number that is no row of the table it is looked up in. */
+retc_status retc_run_call(retc_run *run, const char *entry, const retc_dims *dims, const retc_run_input *inputs,
+                          size_t count, retc_diagnostics *diagnostics);
+/* An output of the last entry run, or a state; NULL when there is none of that name. out_dtype and out_shape (all
+ * constant) may be NULL. Lent until the next call. */
+const void *retc_run_find_output(const retc_run *run, const char *name, retc_dtype *out_dtype, retc_shape *out_shape);
+
+/* Sessions: entries "step" and "state" of a program that reads tokens i64[B,T] (and pads i64[B]) at position P. */
+
+int64_t retc_run_position(const retc_run *run);
+int64_t retc_run_batch(const retc_run *run);
+int64_t retc_run_max_tokens(const retc_run *run);
+int64_t retc_run_max_logits(const retc_run *run);
+/* The input "pads" i64[B]: how many tokens each row begins with that are padding. Zero at first and after a reset;
+ * to be set before the first step. Read only by plans that were made for padded rows. */
+void retc_run_set_padding(retc_run *run, const int64_t *counts);
+/* The position from which on tokens stand for zero vectors (dimension E); none at first and after a reset. */
+void retc_run_set_end(retc_run *run, int64_t position);
 /* Entry "step" on tokens[B,T] (row stride `row_stride` tokens), 1 <= T <= max_tokens, wanting the last L logits;
  * advances the position by T. RETC_INVALID for a token outside the vocabulary, before anything runs. */
 retc_status retc_run_step(retc_run *run, const int64_t *tokens, int64_t token_count, int64_t row_stride,
                           int64_t logit_count, retc_diagnostics *diagnostics);
 /* Entry "state". */
 retc_status retc_run_state(retc_run *run, retc_diagnostics *diagnostics);
-/* An output buffer of the last entry run, NULL when the plan has none of that name. Lent until the next run. */
+/* retc_run_find_output of one in f32; NULL for others. */
 const float *retc_run_output(const retc_run *run, const char *name);
 
 #endif

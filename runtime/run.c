@@ -2,54 +2,34 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "runtime/ids.h"
 #include "runtime/memory.h"
 #include "runtime/program.h"
 #include "runtime/program_types.h"
-
-struct retc_run {
-  const retc_program *program;
-  retc_run_options options;
-  int64_t position;
-  int64_t end;      /* dimension E */
-  retc_dims dims;   /* of the call */
-  int last_entry;   /* that ran; -1: none */
-  void **addresses; /* one a plan buffer */
-  void **states;    /* one a plan buffer; owned; NULL for those that are not states */
-  void **slots;     /* owned */
-  void *tokens;     /* owned; i64[B,T] of the call, without gaps */
-  void *pads;       /* owned; i64[B] */
-  void *private_memory; /* owned; per thread the kernels' scratch, then room for the arguments of one call */
-  int64_t private_bytes;  /* per thread */
-  int64_t argument_offset;
-};
 
 static int64_t round_up(int64_t bytes) {
   return (bytes + RETC_MEMORY_ALIGNMENT - 1) / RETC_MEMORY_ALIGNMENT * RETC_MEMORY_ALIGNMENT;
 }
 
-/* The dimensions of a call that starts where the run stands. */
-static retc_dims dims_of_call(const retc_run *run, int64_t tokens, int64_t logits) {
-  int64_t chunk = run->program->plan->chunk_length;
+/* What no call of a session exceeds. */
+static retc_dims largest_dims(const retc_run_options *options) {
   retc_dims dims = {0};
-  dims.value[RETC_DIM_B] = run->options.batch;
-  dims.value[RETC_DIM_T] = tokens;
-  dims.value[RETC_DIM_L] = logits;
-  dims.value[RETC_DIM_P] = run->position;
-  dims.value[RETC_DIM_E] = run->end;
-  dims.value[RETC_DIM_N] = (run->position % chunk + tokens + chunk - 1) / chunk;
+  dims.value[RETC_DIM_B] = options->batch;
+  dims.value[RETC_DIM_T] = options->max_tokens;
+  dims.value[RETC_DIM_L] = options->max_logits;
   return dims;
 }
 
-/* What no call exceeds: a call touches the most chunks when it starts on the last position of one, so
- * N = ceil((C - 1 + T) / C) = floor((T + C - 2) / C) + 1. */
-static retc_dims largest_dims(const retc_plan *plan, const retc_run_options *options) {
-  int64_t chunk = plan->chunk_length, tokens = options->max_tokens;
-  retc_dims dims = {0};
-  dims.value[RETC_DIM_B] = options->batch;
-  dims.value[RETC_DIM_T] = tokens;
-  dims.value[RETC_DIM_L] = options->max_logits;
-  dims.value[RETC_DIM_N] = (tokens + chunk - 2) / chunk + 1;
-  return dims;
+/* N, of the entry that needs the most. */
+static void add_chunks(const retc_plan *plan, retc_dims *most) {
+  int64_t tokens = most->value[RETC_DIM_T], *chunks = &most->value[RETC_DIM_N];
+  int64_t own = plan->chunk_length < 1 ? 0 : retc_chunk_count_most(tokens, plan->chunk_length);
+  if (*chunks < own) *chunks = own;
+  for (size_t i = 0; i < plan->entries.count; i++) {
+    int64_t length = plan->entries.items[i].chunk_length;
+    int64_t count = length ? retc_chunk_count_most(tokens, length) : 0;
+    if (*chunks < count) *chunks = count;
+  }
 }
 
 static int64_t add_bytes(int64_t a, int64_t b) { return a > INT64_MAX - b ? INT64_MAX : a + b; }
@@ -76,7 +56,8 @@ static int64_t slot_bytes(const retc_plan *plan, size_t slot, const retc_dims *d
 }
 
 retc_run_sizes retc_run_measure(const retc_plan *plan, const retc_run_options *options) {
-  const retc_dims dims = largest_dims(plan, options);
+  retc_dims dims = largest_dims(options);
+  add_chunks(plan, &dims);
   retc_run_sizes sizes = {0};
   for (size_t i = 0; i < plan->buffers.count; i++) {
     const retc_plan_buffer *buffer = &plan->buffers.items[i];
@@ -138,15 +119,15 @@ static void find_addresses(retc_run *run) {
       case RETC_PLAN_STATE: run->addresses[i] = run->states[i]; break;
       case RETC_PLAN_SCRATCH:
       case RETC_PLAN_OUTPUT: run->addresses[i] = run->slots[buffer->slot]; break;
-      case RETC_PLAN_INPUT: run->addresses[i] = strcmp(buffer->name, "pads") ? run->tokens : run->pads; break;
+      case RETC_PLAN_INPUT: break; /* the caller's */
     }
   }
 }
 
 static retc_status alloc_run(retc_run *run, retc_diagnostics *diagnostics) {
   const retc_plan *plan = run->program->plan;
-  const retc_dims dims = largest_dims(plan, &run->options);
-  const retc_shape token_shape = {.rank = 2, .dim = {run->options.batch, run->options.max_tokens}};
+  const retc_dims dims = run->most;
+  const retc_shape token_shape = {.rank = 2, .dim = {dims.value[RETC_DIM_B], dims.value[RETC_DIM_T]}};
   run->addresses = calloc(plan->buffers.count + 1, sizeof *run->addresses);
   run->states = calloc(plan->buffers.count + 1, sizeof *run->states);
   run->slots = calloc(plan->slots.count + 1, sizeof *run->slots);
@@ -155,7 +136,7 @@ static retc_status alloc_run(retc_run *run, retc_diagnostics *diagnostics) {
   }
   RETC_TRY(retc_memory_alloc("tokens", retc_shape_count(&token_shape, &dims), sizeof(int64_t), diagnostics,
                              &run->tokens));
-  RETC_TRY(retc_memory_alloc("pads", run->options.batch, sizeof(int64_t), diagnostics, &run->pads));
+  RETC_TRY(retc_memory_alloc("pads", dims.value[RETC_DIM_B], sizeof(int64_t), diagnostics, &run->pads));
   RETC_TRY(alloc_states(run, &dims, diagnostics));
   RETC_TRY(alloc_slots(run, &dims, diagnostics));
   RETC_TRY(alloc_private(run, diagnostics));
@@ -176,15 +157,13 @@ static retc_status check_options(const retc_run_options *options, int64_t chunk,
   return RETC_OK;
 }
 
-retc_status retc_run_create(retc_program *program, const retc_run_options *options, retc_diagnostics *diagnostics,
-                            retc_run **out_run) {
-  *out_run = NULL;
-  RETC_TRY(check_options(options, program->plan->chunk_length, diagnostics));
+static retc_status create(retc_program *program, const retc_dims *most, retc_diagnostics *diagnostics,
+                          retc_run **out_run) {
   retc_run *run = calloc(1, sizeof *run);
   if (!run) return retc_fail(diagnostics, RETC_FAILED, "session: out of memory");
   run->program = program;
-  run->options = *options;
-  run->end = RETC_NO_END;
+  run->most = *most;
+  add_chunks(program->plan, &run->most);
   retc_status status = alloc_run(run, diagnostics);
   if (status != RETC_OK) {
     retc_run_destroy(run);
@@ -193,6 +172,25 @@ retc_status retc_run_create(retc_program *program, const retc_run_options *optio
   retc_run_reset(run);
   *out_run = run;
   return RETC_OK;
+}
+
+retc_status retc_run_create(retc_program *program, const retc_run_options *options, retc_diagnostics *diagnostics,
+                            retc_run **out_run) {
+  *out_run = NULL;
+  RETC_TRY(check_options(options, program->plan->chunk_length, diagnostics));
+  const retc_dims most = largest_dims(options);
+  return create(program, &most, diagnostics, out_run);
+}
+
+retc_status retc_run_create_for(retc_program *program, const retc_dims *most, retc_diagnostics *diagnostics,
+                                retc_run **out_run) {
+  *out_run = NULL;
+  for (int d = 0; d < RETC_DIM_COUNT; d++) {
+    if (most->value[d] >= 0) continue;
+    return retc_fail(diagnostics, RETC_INVALID, "%s is %" PRId64 ", expected at least 0",
+                     retc_dim_text((retc_dim_name)d), most->value[d]);
+  }
+  return create(program, most, diagnostics, out_run);
 }
 
 void retc_run_destroy(retc_run *run) {
@@ -211,73 +209,37 @@ void retc_run_destroy(retc_run *run) {
 
 void retc_run_reset(retc_run *run) {
   const retc_plan *plan = run->program->plan;
-  const retc_dims dims = largest_dims(plan, &run->options);
   for (size_t i = 0; i < plan->buffers.count; i++) {
     const retc_plan_buffer *buffer = &plan->buffers.items[i];
     if (!run->states[i]) continue;
-    memset(run->states[i], 0, (size_t)retc_plan_buffer_elements(buffer, &dims) * retc_dtype_size(buffer->dtype));
+    memset(run->states[i], 0, (size_t)retc_plan_buffer_elements(buffer, &run->most) * retc_dtype_size(buffer->dtype));
   }
-  memset(run->pads, 0, (size_t)run->options.batch * sizeof(int64_t));
+  memset(run->pads, 0, (size_t)retc_run_batch(run) * sizeof(int64_t));
   run->position = 0;
   run->end = RETC_NO_END;
   run->last_entry = -1;
 }
 
 void retc_run_set_padding(retc_run *run, const int64_t *counts) {
-  memcpy(run->pads, counts, (size_t)run->options.batch * sizeof *counts);
+  memcpy(run->pads, counts, (size_t)retc_run_batch(run) * sizeof *counts);
 }
 
 void retc_run_set_end(retc_run *run, int64_t position) { run->end = position; }
 
 int64_t retc_run_position(const retc_run *run) { return run->position; }
 
-int64_t retc_run_batch(const retc_run *run) { return run->options.batch; }
+int64_t retc_run_batch(const retc_run *run) { return run->most.value[RETC_DIM_B]; }
 
-int64_t retc_run_max_tokens(const retc_run *run) { return run->options.max_tokens; }
+int64_t retc_run_max_tokens(const retc_run *run) { return run->most.value[RETC_DIM_T]; }
 
-int64_t retc_run_max_logits(const retc_run *run) { return run->options.max_logits; }
-
-static void call_kernel(retc_run *run, const retc_plan_step *step, int64_t thread) {
-  const retc_program *program = run->program;
-  const retc_plan_kernel *kernel = &program->plan->kernels.items[step->kernel];
-  retc_launch *launch = &program->launches[step->kernel];
-  char *memory = (char *)run->private_memory + thread * run->private_bytes;
-  void **arguments = (void **)(memory + run->argument_offset);
-  void *scratch = memory;
-  int64_t threads = retc_team_size(program->team);
-  int count = 0;
-  for (int i = 0; i < kernel->buffer_count; i++) arguments[count++] = &run->addresses[step->buffers[i]];
-  for (int i = 0; i < kernel->dim_count; i++) arguments[count++] = &run->dims.value[kernel->dims[i]];
-  arguments[count++] = &scratch;
-  arguments[count++] = &thread;
-  arguments[count++] = &threads;
-  ffi_call(&launch->cif, launch->function, NULL, arguments);
-}
-
-static void walk_steps(void *user, retc_team *team, int thread) {
-  retc_run *run = user;
-  const retc_plan_entry *entry = &run->program->plan->entries.items[run->last_entry];
-  for (size_t i = 0; i < entry->steps.count; i++) {
-    if (i) retc_team_barrier(team);
-    call_kernel(run, &entry->steps.items[i], thread);
-  }
-}
-
-static retc_status run_entry(retc_run *run, const char *name, const retc_dims *dims, retc_diagnostics *diagnostics) {
-  int entry = retc_plan_find_entry(run->program->plan, name);
-  if (entry < 0) return retc_fail(diagnostics, RETC_INTERNAL, "plan: there is no entry '%s'", name);
-  run->last_entry = entry;
-  run->dims = *dims;
-  retc_team_run(run->program->team, walk_steps, run);
-  return RETC_OK;
-}
+int64_t retc_run_max_logits(const retc_run *run) { return run->most.value[RETC_DIM_L]; }
 
 static retc_status check_call(const retc_run *run, int64_t tokens, int64_t logits, retc_diagnostics *diagnostics) {
-  int64_t most = run->options.max_tokens;
+  int64_t most = retc_run_max_tokens(run);
   if (tokens < 1 || tokens > most) {
     return retc_fail(diagnostics, RETC_INVALID, "%" PRId64 " tokens in a call, expected 1 to %" PRId64, tokens, most);
   }
-  most = tokens < run->options.max_logits ? tokens : run->options.max_logits;
+  most = tokens < retc_run_max_logits(run) ? tokens : retc_run_max_logits(run);
   if (logits < 1 || logits > most) {
     return retc_fail(diagnostics, RETC_INVALID, "the last %" PRId64 " logits of a call, expected 1 to %" PRId64, logits,
                      most);
@@ -289,45 +251,56 @@ static retc_status check_call(const retc_run *run, int64_t tokens, int64_t logit
   return RETC_OK;
 }
 
-static retc_status check_tokens(const retc_run *run, const int64_t *tokens, int64_t count, int64_t row_stride,
-                                retc_diagnostics *diagnostics) {
-  int64_t vocabulary = run->program->plan->vocabulary_size;
-  for (int64_t row = 0; row < run->options.batch; row++) {
-    for (int64_t i = 0; i < count; i++) {
-      int64_t token = tokens[row * row_stride + i];
-      if (token >= 0 && token < vocabulary) continue;
-      return retc_fail(diagnostics, RETC_INVALID,
-                       "token %" PRId64 " at position %" PRId64 " of row %" PRId64 ", expected 0 to %" PRId64, token,
-                       run->position + i, row, vocabulary - 1);
-    }
+/* The dimensions of a call that starts where the run stands. */
+static retc_dims dims_of_call(const retc_run *run, int64_t tokens, int64_t logits) {
+  retc_dims dims = {0};
+  dims.value[RETC_DIM_B] = retc_run_batch(run);
+  dims.value[RETC_DIM_T] = tokens;
+  dims.value[RETC_DIM_L] = logits;
+  dims.value[RETC_DIM_P] = run->position;
+  dims.value[RETC_DIM_E] = run->end;
+  return dims;
+}
+
+/* With the inputs of sessions that the program has. */
+static retc_status call(retc_run *run, const char *entry, const retc_dims *dims, retc_diagnostics *diagnostics) {
+  const int64_t batch = dims->value[RETC_DIM_B], tokens = dims->value[RETC_DIM_T];
+  const retc_run_input all[] = {
+      {"tokens", RETC_DTYPE_I64, {.rank = 2, .dim = {batch, tokens}}, run->tokens},
+      {"pads", RETC_DTYPE_I64, {.rank = 1, .dim = {batch}}, run->pads},
+  };
+  retc_run_input inputs[sizeof all / sizeof *all];
+  size_t count = 0;
+  for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
+    if (all[i].data == run->tokens && tokens == 0) continue;
+    if (retc_plan_find_buffer(run->program->plan, all[i].name) >= 0) inputs[count++] = all[i];
   }
-  return RETC_OK;
+  return retc_run_call(run, entry, dims, inputs, count, diagnostics);
 }
 
 retc_status retc_run_step(retc_run *run, const int64_t *tokens, int64_t token_count, int64_t row_stride,
                           int64_t logit_count, retc_diagnostics *diagnostics) {
   RETC_TRY(check_call(run, token_count, logit_count, diagnostics));
-  RETC_TRY(check_tokens(run, tokens, token_count, row_stride, diagnostics));
+  const retc_shape shape = {.rank = 2, .dim = {retc_run_batch(run), token_count}};
+  RETC_TRY(retc_ids_check("tokens", RETC_DTYPE_I64, tokens, &shape, row_stride, run->program->plan->vocabulary_size,
+                          diagnostics));
   int64_t *copy = run->tokens;
-  for (int64_t row = 0; row < run->options.batch; row++) {
+  for (int64_t row = 0; row < retc_run_batch(run); row++) {
     memcpy(copy + row * token_count, tokens + row * row_stride, (size_t)token_count * sizeof *copy);
   }
   const retc_dims dims = dims_of_call(run, token_count, logit_count);
-  RETC_TRY(run_entry(run, "step", &dims, diagnostics));
+  RETC_TRY(call(run, "step", &dims, diagnostics));
   run->position += token_count;
   return RETC_OK;
 }
 
 retc_status retc_run_state(retc_run *run, retc_diagnostics *diagnostics) {
   const retc_dims dims = dims_of_call(run, 0, 0);
-  return run_entry(run, "state", &dims, diagnostics);
+  return call(run, "state", &dims, diagnostics);
 }
 
 const float *retc_run_output(const retc_run *run, const char *name) {
-  if (run->last_entry < 0) return NULL;
-  const retc_plan_entry *entry = &run->program->plan->entries.items[run->last_entry];
-  for (size_t i = 0; i < entry->outputs.count; i++) {
-    if (!strcmp(entry->outputs.items[i].name, name)) return run->addresses[entry->outputs.items[i].buffer];
-  }
-  return NULL;
+  retc_dtype dtype;
+  const void *data = retc_run_find_output(run, name, &dtype, NULL);
+  return data && dtype == RETC_DTYPE_F32 ? data : NULL;
 }

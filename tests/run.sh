@@ -1,7 +1,7 @@
 # Builds and runs the tests: sh tests/run.sh [--all | --bless]
 #   (nothing)  the fast set
 #   --all      the slow ones too
-#   --bless    rewrites the expected messages in tests/bad; read the difference before keeping it
+#   --bless    rewrites what tests/bad and tests/golden expect; read the difference before keeping it
 # The last line is "N passed, M failed", with ", K skipped" when there are any. Status 0 when nothing failed.
 set -eu
 source=$(cd "$(dirname "$0")/.." && pwd)
@@ -21,9 +21,10 @@ sh "$source/tests/build.sh" sanitize -DCMAKE_BUILD_TYPE=RelWithDebInfo -DRETC_SA
 
 if [ -n "$bless" ]; then
   status=0
-  for file in "$source"/tests/bad/*.test; do
-    RETC=$source/build/sanitize/retc TOOLS=$source/build/sanitize/tests sh "$source/tests/bad.sh" --bless "$file" ||
-      status=1
+  export RETC="$source/build/sanitize/retc" TOOLS="$source/build/sanitize/tests"
+  for file in "$source"/tests/bad/*.test; do sh "$source/tests/bad.sh" --bless "$file" || status=1; done
+  for file in "$source"/tests/golden/*/*.test "$source"/tests/golden/*/*/*.test; do
+    sh "$source/tests/golden.sh" --bless "$file" || status=1
   done
   exit $status
 fi

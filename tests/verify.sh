@@ -1,4 +1,4 @@
-# retc verify: sh tests/verify.sh good DIR | planted PROGRAM
+# retc verify: sh tests/verify.sh good DIR | planted PROGRAM | planted_bit PROGRAM
 . "$(dirname "$0")/common.sh"
 
 # Its own random tokens, and the golden's.
@@ -15,7 +15,7 @@ planted() {
   [ $status = 1 ] || fail "status $status, expected 1"
   tail -n 1 "$work/report" >"$work/verdict"
   for blamed in 'parallel (chunk [0-9]*), jit: logits' 'chunkwise (chunk 16), jit: logits' \
-    'session (chunk 64), jit: logits'; do
+    'session (chunk 64), jit: logits' 'session (chunk 64), kernel: logits'; do
     grep -q "^not verified: .*$blamed" "$work/verdict" || fail "the verdict does not name $blamed"
   done
   for innocent in graph: recurrent '(chunk 1)' bits; do
@@ -24,6 +24,20 @@ planted() {
   status=0
   "$1" verify "$source/tests/cases/fla-tiny" --json >"$work/json" || status=$?
   [ $status = 1 ] && grep -q '"verified": false' "$work/json" || fail "--json: status $status"
+}
+
+# An interpreter that is wrong in the last bit of one number: near enough to the graph, not the bits of compiled code.
+planted_bit() {
+  status=0
+  "$1" verify "$source/tests/cases/fla-tiny" >"$work/report" 2>"$work/words" || status=$?
+  cat "$work/report" "$work/words"
+  [ $status = 1 ] || fail "status $status, expected 1"
+  tail -n 1 "$work/report" >"$work/verdict"
+  grep -q "^not verified: .*parallel (chunk [0-9]*), kernel: different bits, from the jit engine: [1-9]" \
+    "$work/verdict" || fail "the verdict does not name the kernel interpreter"
+  for innocent in jit: graph: 'kernel: logits' 'kernel: states'; do
+    ! grep -q "$innocent" "$work/verdict" || fail "the verdict names $innocent"
+  done
 }
 
 "$@"

@@ -280,6 +280,20 @@ static LLVMValueRef power_of_two(retc_llvm_emitter *e, retc_dtype dtype, LLVMVal
   return LLVMBuildBitCast(e->builder, exponent, real, "");
 }
 
+/* The exponent field of a normal number > 0. */
+static LLVMValueRef exponent_of(retc_llvm_emitter *e, retc_dtype dtype, LLVMValueRef a, unsigned lanes) {
+  bool wide = dtype == RETC_DTYPE_F64;
+  unsigned bits = wide ? 64 : 32, mantissa = wide ? 52 : 23, bias = wide ? 1023 : 127;
+  LLVMTypeRef integer = LLVMIntTypeInContext(e->context, bits), narrow_type = integer_type(e, 32, lanes);
+  LLVMValueRef field = LLVMBuildBitCast(e->builder, a, vector_of(integer, lanes), "");
+  LLVMValueRef shift = retc_llvm_splat(e, LLVMConstInt(integer, mantissa, false), lanes);
+  field = LLVMBuildLShr(e->builder, field, shift, "");
+  if (wide) field = LLVMBuildTrunc(e->builder, field, narrow_type, "");
+  LLVMValueRef none = LLVMConstInt(LLVMInt32TypeInContext(e->context), bias, false);
+  field = LLVMBuildSub(e->builder, field, retc_llvm_splat(e, none, lanes), "");
+  return LLVMBuildSIToFP(e->builder, field, retc_llvm_type(e, dtype, lanes), "");
+}
+
 static LLVMValueRef compare(retc_llvm_emitter *e, bool real, LLVMRealPredicate reals, LLVMIntPredicate integers,
                             LLVMValueRef *v) {
   return real ? LLVMBuildFCmp(e->builder, reals, v[0], v[1], "") : LLVMBuildICmp(e->builder, integers, v[0], v[1], "");
@@ -310,6 +324,7 @@ static LLVMValueRef emit_op(retc_llvm_emitter *e, retc_kernel_op op, retc_dtype 
     case RETC_KERNEL_OP_SQRT: return retc_llvm_call(e, "llvm.sqrt", v, 1);
     case RETC_KERNEL_OP_FLOOR: return retc_llvm_call(e, "llvm.floor", v, 1);
     case RETC_KERNEL_OP_POW2: return power_of_two(e, dtype, v[0], lanes);
+    case RETC_KERNEL_OP_EXPONENT: return exponent_of(e, dtype, v[0], lanes);
     case RETC_KERNEL_OP_LESS: return compare(e, real, LLVMRealOLT, LLVMIntSLT, v);
     case RETC_KERNEL_OP_LESS_EQUAL: return compare(e, real, LLVMRealOLE, LLVMIntSLE, v);
     case RETC_KERNEL_OP_EQUAL: return compare(e, real, LLVMRealOEQ, LLVMIntEQ, v);

@@ -3,6 +3,7 @@
 
 #include "compiler/driver/engine.h"
 #include "retc.h"
+#include "runtime/ids.h"
 #include "runtime/sample.h"
 #include "runtime/tokenizer.h"
 
@@ -255,14 +256,9 @@ static retc_status check_tokens(const retc_session *session, const int64_t *toke
     return retc_fail(diagnostics, RETC_INVALID, "token_count is %lld, expected at most %lld", (long long)token_count,
                      (long long)most);
   }
-  int64_t vocabulary = retc_model_vocabulary_size(session->model);
-  for (int64_t i = 0; i < session->batch * token_count; i++) {
-    if (tokens[i] >= 0 && tokens[i] < vocabulary) continue;
-    return retc_fail(diagnostics, RETC_INVALID, "tokens[%lld,%lld] is %lld, expected 0..%lld",
-                     (long long)(i / token_count), (long long)(i % token_count), (long long)tokens[i],
-                     (long long)(vocabulary - 1));
-  }
-  return RETC_OK;
+  const retc_shape shape = {.rank = 2, .dim = {session->batch, token_count}};
+  return retc_ids_check("tokens", RETC_DTYPE_I64, tokens, &shape, 0, retc_model_vocabulary_size(session->model),
+                        diagnostics);
 }
 
 /* The logits of a piece: position `first` onwards of out_logits[B,T,V], and the last position kept. */

@@ -95,23 +95,54 @@ static retc_status load_code(retc_engine *engine, const retc_llvm_options *optio
   return status;
 }
 
-static retc_status prepare_jit(retc_engine *engine, const retc_engine_options *options,
-                               retc_compile_options compile, retc_diagnostics *diagnostics) {
-  engine->verbs = &jit_verbs;
-  const retc_llvm_options llvm = {.cpu = options->cpu};
-  RETC_TRY(retc_llvm_profile(&llvm, diagnostics, &compile.profile));
+/* Kernels, plan and weights, the same for the engines that have them. */
+static retc_status compile_kernels(retc_engine *engine, const retc_llvm_options *llvm, retc_compile_options compile,
+                                   retc_diagnostics *diagnostics) {
+  RETC_TRY(retc_llvm_profile(llvm, diagnostics, &compile.profile));
   RETC_TRY(retc_compile(&engine->source->network, &compile, diagnostics, &engine->compilation));
-  RETC_TRY(load_code(engine, &llvm, diagnostics));
-  const retc_plan *plan = engine->compilation->plan;
-  RETC_TRY(retc_weights_load(plan, engine->source->checkpoint, diagnostics, &engine->weights));
-  RETC_TRY(retc_team_create(options->threads, diagnostics, &engine->team));
-  return retc_program_create(plan, &engine->weights, engine->executable, engine->team, diagnostics, &engine->program);
+  return retc_weights_load(engine->compilation->plan, engine->source->checkpoint, diagnostics, &engine->weights);
 }
 
-static retc_status prepare_graph(retc_engine *engine, retc_compile_options compile, retc_diagnostics *diagnostics) {
+static retc_status prepare_jit(retc_engine *engine, const retc_engine_options *options,
+                               const retc_compile_options *compile, retc_diagnostics *diagnostics) {
+  engine->verbs = &jit_verbs;
+  const retc_llvm_options llvm = {.cpu = options->cpu};
+  RETC_TRY(compile_kernels(engine, &llvm, *compile, diagnostics));
+  retc_status status = load_code(engine, &llvm, diagnostics);
+  RETC_TRY(retc_compile_report(compile, "llvm", engine->compilation, status, diagnostics));
+  RETC_TRY(retc_team_create(options->threads, diagnostics, &engine->team));
+  return retc_program_create(engine->compilation->plan, &engine->weights, engine->executable, engine->team,
+                             diagnostics, &engine->program);
+}
+
+static retc_status prepare_kernel(retc_engine *engine, const retc_engine_options *options,
+                                  const retc_compile_options *compile, retc_diagnostics *diagnostics) {
+  engine->verbs = &retc_kernel_runner_verbs;
+  const retc_llvm_options llvm = {.cpu = options->cpu};
+  return compile_kernels(engine, &llvm, *compile, diagnostics);
+}
+
+static retc_status prepare_graph(retc_engine *engine, const retc_compile_options *compile,
+                                 retc_diagnostics *diagnostics) {
   engine->verbs = &retc_graph_runner_verbs;
-  compile.stop_after = "simplify";
-  return retc_compile(&engine->source->network, &compile, diagnostics, &engine->compilation);
+  retc_compile_options graphs = *compile;
+  graphs.stop_after = "simplify";
+  return retc_compile(&engine->source->network, &graphs, diagnostics, &engine->compilation);
+}
+
+static retc_status prepare(retc_engine *engine, const retc_engine_options *options,
+                           const retc_compile_options *compile, retc_diagnostics *diagnostics) {
+  switch (options->kind) {
+    case RETC_ENGINE_JIT: return prepare_jit(engine, options, compile, diagnostics);
+    case RETC_ENGINE_KERNEL: return prepare_kernel(engine, options, compile, diagnostics);
+    case RETC_ENGINE_GRAPH: return prepare_graph(engine, compile, diagnostics);
+    default: return retc_fail(diagnostics, RETC_INTERNAL, "there is no engine number %d", (int)options->kind);
+  }
+}
+
+const char *retc_engine_kind_name(retc_engine_kind kind) {
+  static const char *const names[] = {"jit", "kernel", "graph"};
+  return names[kind];
 }
 
 static int64_t default_chunk_length(const retc_network *network, retc_form form) {
@@ -126,6 +157,7 @@ static int64_t default_chunk_length(const retc_network *network, retc_form form)
 
 retc_status retc_engine_create(const retc_source *source, const retc_engine_options *options,
                                retc_diagnostics *diagnostics, retc_engine **out_engine) {
+  RETC_TRY(retc_source_want_model(source, diagnostics));
   if (!source->checkpoint) {
     return retc_fail(diagnostics, RETC_INVALID,
                      "%s: has no weights, expected a directory with config.json and *.safetensors", source->path);
@@ -137,9 +169,9 @@ retc_status retc_engine_create(const retc_source *source, const retc_engine_opti
   if (!engine->chunk_length) engine->chunk_length = default_chunk_length(&source->network, options->form);
   retc_arena_init(&engine->arena);
   const retc_compile_options compile = {
-      .form = options->form, .padded = options->padded, .chunk_length = engine->chunk_length};
-  retc_status status = options->interpret ? prepare_graph(engine, compile, diagnostics)
-                                          : prepare_jit(engine, options, compile, diagnostics);
+      .form = options->form, .padded = options->padded, .chunk_length = engine->chunk_length,
+      .cpu = options->cpu, .failed = options->failed, .user = options->user};
+  retc_status status = prepare(engine, options, &compile, diagnostics);
   if (status != RETC_OK) {
     retc_engine_destroy(engine);
     return status;

@@ -1,5 +1,6 @@
-/* A model that can be run: source, compilation, code and weights together. Two engines, one interface: compiled
- * kernels (`jit`) and the float64 interpreter of the expanded graph (`graph`, which needs no LLVM). */
+/* A model that can be run: source, compilation, code and weights together. Three engines, one interface: compiled
+ * kernels (`jit`), the interpreter of the same kernels, whose results are the same bits (`kernel`), and the float64
+ * interpreter of the expanded graph (`graph`). */
 #ifndef RETC_DRIVER_ENGINE_H
 #define RETC_DRIVER_ENGINE_H
 
@@ -7,13 +8,25 @@
 #include "compiler/source.h"
 #include "runtime/program.h"
 
+typedef enum retc_engine_kind {
+  RETC_ENGINE_JIT,
+  RETC_ENGINE_KERNEL,
+  RETC_ENGINE_GRAPH,
+  RETC_ENGINE_COUNT
+} retc_engine_kind;
+/* "jit", "kernel", "graph". */
+const char *retc_engine_kind_name(retc_engine_kind kind);
+
 typedef struct retc_engine_options {
-  bool interpret;       /* the graph engine */
+  retc_engine_kind kind;
   retc_form form;       /* whose normalisers and state; 0: a session's */
   bool padded;          /* rows may begin with padding, see retc_runner_set_padding */
   int64_t chunk_length; /* 0: the network's default for the form; the parallel form needs one */
   int threads;          /* 0: as many as the process may use */
   const char *cpu;      /* LLVM's name; NULL: this machine's */
+  /* As in retc_compile_options, of code generation too. */
+  void (*failed)(void *user, const retc_failure *failure, retc_diagnostics *diagnostics);
+  void *user;
 } retc_engine_options;
 
 typedef struct retc_engine retc_engine;
@@ -53,7 +66,7 @@ retc_status retc_runner_fill(retc_runner *runner, const retc_run_options *option
                              retc_diagnostics *diagnostics);
 /* NULL when there is none of that name. Lent until the next call on this runner. */
 const float *retc_runner_output(const retc_runner *runner, const char *name);
-/* The same before rounding, of the graph engine; NULL of the compiled one. */
+/* The same before rounding, of the graph engine; NULL of the others. */
 const double *retc_runner_exact(const retc_runner *runner, const char *name);
 
 #endif

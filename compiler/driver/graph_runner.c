@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "compiler/driver/runner.h"
+#include "runtime/ids.h"
 
 typedef struct named_tensor {
   const char *name;
@@ -135,16 +136,9 @@ static retc_status check_step(const graph_runner *runner, const int64_t *tokens,
     return retc_fail(diagnostics, RETC_INVALID, "logits: %lld rows wanted, expected 1..%lld", (long long)logit_count,
                      (long long)most);
   }
-  int64_t vocabulary = runner->engine->source->network.vocabulary_size;
-  for (int64_t b = 0; b < options->batch; b++) {
-    for (int64_t t = 0; t < token_count; t++) {
-      int64_t token = tokens[b * row_stride + t];
-      if (token >= 0 && token < vocabulary) continue;
-      return retc_fail(diagnostics, RETC_INVALID, "token %lld of row %lld: found %lld, expected 0..%lld",
-                       (long long)(runner->position + t), (long long)b, (long long)token, (long long)(vocabulary - 1));
-    }
-  }
-  return RETC_OK;
+  const retc_shape shape = {.rank = 2, .dim = {options->batch, token_count}};
+  return retc_ids_check("tokens", RETC_DTYPE_I64, tokens, &shape, row_stride,
+                        runner->engine->source->network.vocabulary_size, diagnostics);
 }
 
 static retc_status graph_step(retc_runner *head, const int64_t *tokens, int64_t token_count, int64_t row_stride,
@@ -155,7 +149,7 @@ static retc_status graph_step(retc_runner *head, const int64_t *tokens, int64_t 
   retc_dims dims = {{0}};
   dims.value[RETC_DIM_B] = runner->options.batch;
   dims.value[RETC_DIM_T] = token_count;
-  dims.value[RETC_DIM_N] = (runner->position % chunk + token_count + chunk - 1) / chunk;
+  dims.value[RETC_DIM_N] = retc_chunk_count(runner->position, token_count, chunk);
   dims.value[RETC_DIM_L] = logit_count;
   dims.value[RETC_DIM_P] = runner->position;
   const retc_shape shape = {2, {RETC_NAMED(B), RETC_NAMED(T)}};

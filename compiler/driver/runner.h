@@ -1,4 +1,4 @@
-/* What an engine is made of, for the two files that make the two kinds of engine. */
+/* What an engine is made of, for the files that make the kinds of engine. */
 #ifndef RETC_DRIVER_RUNNER_H
 #define RETC_DRIVER_RUNNER_H
 
@@ -35,9 +35,9 @@ struct retc_engine {
   const retc_source *source;
   int64_t chunk_length;
   retc_compilation *compilation;
+  retc_weights weights; /* jit, kernel */
   /* jit */
   retc_executable *executable;
-  retc_weights weights;
   retc_team *team;
   retc_program *program;
   /* graph */
@@ -46,6 +46,7 @@ struct retc_engine {
 };
 
 extern const retc_runner_verbs retc_graph_runner_verbs;
+extern const retc_runner_verbs retc_kernel_runner_verbs;
 
 /* The graph of the entry called `name`, NULL when there is none. */
 const retc_graph *retc_engine_graph(const retc_engine *engine, const char *name);

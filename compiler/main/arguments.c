@@ -114,6 +114,7 @@ static retc_status assign(const retc_syntax *syntax, const retc_option *option, 
       *(bool *)option->target = true;
       return RETC_OK;
     case RETC_OPTION_TEXT:
+    case RETC_OPTION_PAIR:
       *(const char **)option->target = value;
       return RETC_OK;
     case RETC_OPTION_INTEGER:
@@ -132,6 +133,7 @@ static bool asks_for_help(const retc_syntax *syntax, int count, char **words) {
     if (strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0) return true;
     const retc_option *option = word[0] == '-' && word[1] ? find(syntax, word, &value) : NULL;
     if (option && option->word && !value) i++;
+    if (option && option->kind == RETC_OPTION_PAIR) i++;
   }
   return false;
 }
@@ -152,6 +154,13 @@ static retc_status take_option(const retc_syntax *syntax, int count, char **word
                        option->name, option->name, option->word);
     }
     value = words[++*at];
+  }
+  if (option->kind == RETC_OPTION_PAIR) {
+    if (*at + 1 == count) {
+      return retc_fail(diagnostics, RETC_INVALID, "%s: --%s has one value, expected --%s %s", syntax->command,
+                       option->name, option->name, option->word);
+    }
+    ((const char **)option->target)[1] = words[++*at];
   }
   return assign(syntax, option, value, diagnostics);
 }

@@ -9,6 +9,7 @@
 typedef enum retc_option_kind {
   RETC_OPTION_FLAG,    /* bool *target */
   RETC_OPTION_TEXT,    /* const char **target */
+  RETC_OPTION_PAIR,    /* const char *target[2]: two words, --name A B or --name=A B */
   RETC_OPTION_INTEGER, /* int64_t *target, low <= value <= high */
   RETC_OPTION_NUMBER,  /* double *target, low <= value <= high */
 } retc_option_kind;
@@ -16,7 +17,7 @@ typedef enum retc_option_kind {
 typedef struct retc_option {
   const char *name; /* without the dashes */
   char letter;      /* of the short form; 0: none */
-  const char *word; /* what the value is called in help; NULL for a flag */
+  const char *word; /* what the value is called in help, "A B" for a pair; NULL for a flag */
   const char *help;
   retc_option_kind kind;
   void *target; /* keeps its value, the default, when the option is not given */

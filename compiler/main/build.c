@@ -1,19 +1,48 @@
 #include "compiler/main/build.h"
 
-retc_status retc_build_init(retc_build *build, const char *model, int64_t chunk_length, const char *cpu,
-                            const char *stop_after, retc_diagnostics *diagnostics) {
+#include "compiler/main/reproducer.h"
+
+retc_status retc_build_open(retc_build *build, const char *model, int64_t chunk_length, const char *cpu,
+                            retc_diagnostics *diagnostics) {
   const retc_llvm_options llvm = {.cpu = cpu};
-  retc_compile_options options = {.chunk_length = chunk_length, .stop_after = stop_after};
+  build->options =
+      (retc_compile_options){.chunk_length = chunk_length, .cpu = cpu, .failed = retc_reproducer_write};
   RETC_TRY(retc_source_open(model, diagnostics, &build->source));
-  RETC_TRY(retc_llvm_profile(&llvm, diagnostics, &options.profile));
-  return retc_compile(&build->source->network, &options, diagnostics, &build->compilation);
+  return retc_llvm_profile(&llvm, diagnostics, &build->options.profile);
 }
 
-retc_status retc_build_emit(retc_build *build, const char *cpu, retc_diagnostics *diagnostics) {
-  const retc_llvm_options llvm = {.cpu = cpu};
+retc_status retc_build_init(retc_build *build, const char *model, int64_t chunk_length, const char *cpu,
+                            const char *stop_after, retc_diagnostics *diagnostics) {
+  RETC_TRY(retc_build_open(build, model, chunk_length, cpu, diagnostics));
+  build->options.stop_after = stop_after;
+  return retc_source_compile(build->source, &build->options, diagnostics, &build->compilation);
+}
+
+static retc_status make_module(retc_build *build, retc_diagnostics *diagnostics) {
+  const retc_llvm_options llvm = {.cpu = build->options.cpu};
   const retc_compilation *compilation = build->compilation;
+  if (build->module) return RETC_OK;
+  if (build->only) return retc_llvm_compile(&build->only, 1, &llvm, diagnostics, &build->module);
   return retc_llvm_compile((const retc_kernel *const *)compilation->kernels.items, compilation->kernels.count, &llvm,
                            diagnostics, &build->module);
+}
+
+static retc_status print(retc_build *build, retc_build_product product, retc_diagnostics *diagnostics,
+                         retc_text *out_text) {
+  RETC_TRY(make_module(build, diagnostics));
+  if (product == RETC_BUILD_LLVM) return retc_llvm_emit_ir(build->module, diagnostics, out_text);
+  if (product == RETC_BUILD_ASSEMBLY) return retc_llvm_emit_assembly(build->module, diagnostics, out_text);
+  return retc_llvm_emit_object(build->module, diagnostics, out_text);
+}
+
+retc_status retc_build_print(retc_build *build, retc_build_product product, retc_diagnostics *diagnostics,
+                             retc_text *out_text) {
+  if (product == RETC_BUILD_PLAN) {
+    retc_plan_print_json(build->compilation->plan, out_text);
+    return RETC_OK;
+  }
+  retc_status status = print(build, product, diagnostics, out_text);
+  return retc_compile_report(&build->options, "llvm", build->compilation, status, diagnostics);
 }
 
 void retc_build_deinit(retc_build *build) {

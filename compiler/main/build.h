@@ -8,14 +8,28 @@
 
 typedef struct retc_build {
   retc_source *source;
+  retc_compile_options options;
   retc_compilation *compilation;
-  retc_llvm_module *module; /* NULL until retc_build_emit */
+  const retc_kernel *only;  /* of which code is made; NULL: of all */
+  retc_llvm_module *module; /* NULL until code is asked for */
 } retc_build;
 
-/* Source and compilation; `cpu` may be NULL. After a failure, too, deinit is to be called. */
+/* Opens the model and makes its options; `cpu` may be NULL. An internal error from here on leaves a reproducer behind.
+ * After a failure, too, deinit is to be called. */
+retc_status retc_build_open(retc_build *build, const char *model, int64_t chunk_length, const char *cpu,
+                            retc_diagnostics *diagnostics);
+/* The same, and compiles it. */
 retc_status retc_build_init(retc_build *build, const char *model, int64_t chunk_length, const char *cpu,
                             const char *stop_after, retc_diagnostics *diagnostics);
-retc_status retc_build_emit(retc_build *build, const char *cpu, retc_diagnostics *diagnostics);
+/* Code of the kernels. */
+typedef enum retc_build_product {
+  RETC_BUILD_LLVM,     /* LLVM IR */
+  RETC_BUILD_ASSEMBLY,
+  RETC_BUILD_OBJECT,
+  RETC_BUILD_PLAN,     /* as JSON; needs a plan, and no code */
+} retc_build_product;
+retc_status retc_build_print(retc_build *build, retc_build_product product, retc_diagnostics *diagnostics,
+                             retc_text *out_text);
 void retc_build_deinit(retc_build *build);
 
 #endif

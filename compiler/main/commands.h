@@ -14,6 +14,7 @@ retc_status retc_eval_command(int count, char **words, retc_diagnostics *diagnos
 retc_status retc_verify_command(int count, char **words, retc_diagnostics *diagnostics);
 retc_status retc_explain_command(int count, char **words, retc_diagnostics *diagnostics);
 retc_status retc_dump_command(int count, char **words, retc_diagnostics *diagnostics);
+retc_status retc_opt_command(int count, char **words, retc_diagnostics *diagnostics);
 retc_status retc_compile_command(int count, char **words, retc_diagnostics *diagnostics);
 retc_status retc_ops_command(int count, char **words, retc_diagnostics *diagnostics);
 

@@ -1,47 +1,99 @@
-#include "compiler/main/build.h"
+#include <string.h>
 
-typedef struct options {
-  const char *after, *emit, *cpu;
-  int64_t chunk;
-} options;
+#include "compiler/main/dump.h"
 
 enum { EMIT_LLVM, EMIT_ASM, EMIT_COUNT };
+static const char *const emits[EMIT_COUNT] = {[EMIT_LLVM] = "llvm", [EMIT_ASM] = "asm"};
+static const retc_build_product products[EMIT_COUNT] = {
+    [EMIT_LLVM] = RETC_BUILD_LLVM, [EMIT_ASM] = RETC_BUILD_ASSEMBLY};
 
-static retc_status check_pass(const char *name, retc_diagnostics *diagnostics) {
+/* The first pass after which there are kernels. */
+static size_t lower_pass(void) { return retc_pass_find("lower"); }
+
+static retc_status check_pass(const char *option, const char *name, retc_diagnostics *diagnostics) {
   retc_arena arena;
   retc_arena_init(&arena);
   const char **names = RETC_NEW_ARRAY(&arena, const char *, retc_pass_count());
   for (size_t i = 0; i < retc_pass_count(); i++) names[i] = retc_pass_get_info(i)->name;
   size_t index;
-  retc_status status =
-      retc_arguments_choose("dump: --after", name, names, retc_pass_count(), diagnostics, &index);
+  retc_status status = retc_arguments_choose(option, name, names, retc_pass_count(), diagnostics, &index);
   retc_arena_deinit(&arena);
   return status;
 }
 
-static retc_status make_text(retc_build *build, const options *o, size_t emit, retc_diagnostics *diagnostics,
-                             retc_text *out_text) {
-  if (!o->emit) {
-    retc_compilation_print(build->compilation, out_text);
-    return RETC_OK;
+/* One way to print at a time; of these only the graph's picture is of one pass. */
+static retc_status check_ways(const retc_dump_options *o, retc_diagnostics *diagnostics) {
+  const struct {
+    bool given;
+    const char *name, *why_not_after;
+  } ways[] = {{o->emit, "emit", "prints the finished code"},
+              {o->all, "all", "writes every stage"},
+              {o->diff[0], "diff", "names its two passes itself"},
+              {o->dot, "dot", NULL}};
+  const char *chosen = NULL;
+  for (size_t i = 0; i < sizeof ways / sizeof ways[0]; i++) {
+    if (!ways[i].given) continue;
+    if (chosen) {
+      return retc_fail(diagnostics, RETC_INVALID, "dump: --%s and --%s are two ways to print, expected one", chosen,
+                       ways[i].name);
+    }
+    chosen = ways[i].name;
+    if (o->after && ways[i].why_not_after) {
+      return retc_fail(diagnostics, RETC_INVALID, "dump: --%s %s, it goes without --after", chosen,
+                       ways[i].why_not_after);
+    }
   }
-  RETC_TRY(retc_build_emit(build, o->cpu, diagnostics));
-  return emit == EMIT_LLVM ? retc_llvm_emit_ir(build->module, diagnostics, out_text)
-                           : retc_llvm_emit_assembly(build->module, diagnostics, out_text);
+  return RETC_OK;
 }
 
-static retc_status dump(const char *model, const options *o, retc_diagnostics *diagnostics) {
-  static const char *const emits[EMIT_COUNT] = {[EMIT_LLVM] = "llvm", [EMIT_ASM] = "asm"};
-  size_t emit = 0;
-  if (o->emit && o->after) {
-    return retc_fail(diagnostics, RETC_INVALID, "dump: --emit prints the finished code, it goes without --after");
+/* Passes are known, and there are graphs or kernels where they are wanted. */
+static retc_status check_passes(const retc_dump_options *o, retc_diagnostics *diagnostics) {
+  if (o->after) RETC_TRY(check_pass("dump: --after", o->after, diagnostics));
+  for (int i = 0; i < 2 && o->diff[0]; i++) RETC_TRY(check_pass("dump: --diff", o->diff[i], diagnostics));
+  if (o->diff[0] && retc_pass_find(o->diff[0]) >= retc_pass_find(o->diff[1])) {
+    return retc_fail(diagnostics, RETC_INVALID, "dump: --diff: pass %s does not come before %s", o->diff[0], o->diff[1]);
   }
+  if (o->dot && o->after && retc_pass_find(o->after) >= lower_pass()) {
+    return retc_fail(diagnostics, RETC_INVALID, "dump: --dot draws graphs, and after %s the program consists of kernels",
+                     o->after);
+  }
+  if (!o->only) return RETC_OK;
+  if (o->dot) return retc_fail(diagnostics, RETC_INVALID, "dump: --only picks a kernel, and --dot draws graphs");
+  const char *first = o->diff[0] ? o->diff[0] : o->after;
+  if (first && retc_pass_find(first) < lower_pass()) {
+    return retc_fail(diagnostics, RETC_INVALID,
+                     "dump: --only picks a kernel, and after %s the program still consists of graphs", first);
+  }
+  return RETC_OK;
+}
+
+static retc_status make_text(retc_build *build, const retc_dump_options *o, size_t emit, retc_diagnostics *diagnostics,
+                             retc_text *out_text) {
+  const retc_compilation *compilation = build->compilation;
+  size_t kernel;
+  if (o->after && compilation->passes_done > retc_pass_find(o->after) + 1) {
+    return retc_dump_refuse(build, compilation->passes_done - 1, o->after, diagnostics);
+  }
+  if (o->only) RETC_TRY(retc_dump_find_kernel(build, o->only, diagnostics, &kernel));
+  if (o->emit) return retc_build_print(build, products[emit], diagnostics, out_text);
+  if (o->dot && retc_compilation_is_lowered(compilation)) {
+    return retc_fail(diagnostics, RETC_INVALID, "%s: consists of kernels, and --dot draws graphs", build->source->path);
+  }
+  if (o->dot) retc_dump_print_dot(compilation, out_text);
+  else if (o->only) retc_compilation_print_kernel(compilation, kernel, out_text);
+  else retc_compilation_print(compilation, out_text);
+  return RETC_OK;
+}
+
+static retc_status dump_one(const char *model, const retc_dump_options *o, retc_diagnostics *diagnostics) {
+  size_t emit = 0;
   if (o->emit) RETC_TRY(retc_arguments_choose("dump: --emit", o->emit, emits, EMIT_COUNT, diagnostics, &emit));
-  if (o->after) RETC_TRY(check_pass(o->after, diagnostics));
+  const char *last = o->after;
+  if (o->dot && !last) last = retc_pass_get_info(lower_pass() - 1)->name;
   retc_build build = {0};
   retc_text text;
   retc_text_init(&text);
-  retc_status status = retc_build_init(&build, model, o->chunk, o->cpu, o->after, diagnostics);
+  retc_status status = retc_build_init(&build, model, o->chunk, o->cpu, last, diagnostics);
   if (status == RETC_OK) status = make_text(&build, o, emit, diagnostics, &text);
   if (status == RETC_OK) status = retc_output_write(text.data, text.length, diagnostics);
   retc_text_deinit(&text);
@@ -49,15 +101,32 @@ static retc_status dump(const char *model, const options *o, retc_diagnostics *d
   return status;
 }
 
+static retc_status dump(const char *model, const retc_dump_options *o, retc_diagnostics *diagnostics) {
+  RETC_TRY(check_ways(o, diagnostics));
+  RETC_TRY(check_passes(o, diagnostics));
+  if (o->all) return retc_dump_all(model, o, diagnostics);
+  if (o->diff[0]) return retc_dump_diff(model, o, diagnostics);
+  return dump_one(model, o, diagnostics);
+}
+
 retc_status retc_dump_command(int count, char **words, retc_diagnostics *diagnostics) {
-  options chosen = {0};
+  retc_dump_options chosen = {0};
   const retc_option table[] = {
       {"after", 0, "PASS", "stop after this pass, see retc ops (the last)", RETC_OPTION_TEXT, &chosen.after, 0, 0},
+      {"only", 0, "KERNEL", "of kernels, LLVM IR and assembly only this kernel's", RETC_OPTION_TEXT, &chosen.only, 0, 0},
       {"emit", 0, "llvm|asm", "LLVM IR or assembly instead", RETC_OPTION_TEXT, &chosen.emit, 0, 0},
+      {"all", 0, "DIR", "write every stage, the plan, LLVM IR and assembly as files 01-..., 02-...", RETC_OPTION_TEXT,
+       &chosen.all, 0, 0},
+      {"diff", 0, "PASS PASS", "what changed from after the first pass to after the second, by diff -u",
+       RETC_OPTION_PAIR, chosen.diff, 0, 0},
+      {"dot", 0, NULL, "the graphs (--after a pass; before kernels are made) in Graphviz's language", RETC_OPTION_FLAG,
+       &chosen.dot, 0, 0},
       {"chunk", 0, "C", "tokens a chunk (the model's)", RETC_OPTION_INTEGER, &chosen.chunk, 1, RETC_CHUNK_MAX},
       {"cpu", 0, "NAME", "LLVM's name, znver4, x86-64-v3, ... (this machine's)", RETC_OPTION_TEXT, &chosen.cpu, 0, 0},
   };
-  const retc_syntax syntax = {"dump", "Prints the program after a pass, as kernels or as code. Needs no weights.",
+  const retc_syntax syntax = {"dump",
+                              "Prints the program after a pass, as kernels or as code. Needs no weights. MODEL may also be\n"
+                              "program text: what it has not been through is run.",
                               "MODEL", table, sizeof table / sizeof table[0]};
   const char *model;
   bool help;

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "compiler/main/eval.h"
+#include "compiler/main/reproducer.h"
 
 typedef struct form_info {
   const char *name;
@@ -23,7 +24,8 @@ typedef struct options {
   const char *tokens, *text, *form, *out, *split, *engine;
   int64_t chunk, threads;
   retc_form chosen_form;
-  bool interpret, loss;
+  retc_engine_kind chosen_engine;
+  bool loss;
 } options;
 
 /* How many tokens go in with each call. */
@@ -33,12 +35,13 @@ typedef struct pieces {
 } pieces;
 
 static retc_status check_options(options *o, retc_diagnostics *diagnostics) {
-  static const char *const engines[] = {"jit", "graph"};
-  size_t engine = 0;
+  const char *engines[RETC_ENGINE_COUNT];
+  size_t engine = RETC_ENGINE_JIT;
+  for (int i = 0; i < RETC_ENGINE_COUNT; i++) engines[i] = retc_engine_kind_name((retc_engine_kind)i);
   if (o->engine) {
-    RETC_TRY(retc_arguments_choose("eval: --engine", o->engine, engines, 2, diagnostics, &engine));
+    RETC_TRY(retc_arguments_choose("eval: --engine", o->engine, engines, RETC_ENGINE_COUNT, diagnostics, &engine));
   }
-  o->interpret = engine == 1;
+  o->chosen_engine = (retc_engine_kind)engine;
   if ((o->text != NULL) == (o->tokens != NULL)) {
     return retc_fail(diagnostics, RETC_INVALID, "eval: expected either --tokens FILE or --text FILE");
   }
@@ -79,7 +82,8 @@ static retc_status parse(int count, char **words, retc_diagnostics *diagnostics,
       {"text", 0, "FILE", "print nats per token of a text instead", RETC_OPTION_TEXT, &o->text, 0, 0},
       {"chunk", 0, "C", "tokens a chunk (the model's)", RETC_OPTION_INTEGER, &o->chunk, 1, RETC_CHUNK_MAX},
       {"threads", 0, "N", "that run kernels (all)", RETC_OPTION_INTEGER, &o->threads, 1, RETC_THREADS_MAX},
-      {"engine", 0, "ENGINE", "jit: compiled; graph: float64 interpreter (jit)", RETC_OPTION_TEXT, &o->engine, 0, 0},
+      {"engine", 0, "ENGINE", "jit: compiled; kernel: the same bits interpreted; graph: in float64 (jit)",
+       RETC_OPTION_TEXT, &o->engine, 0, 0},
   };
   const retc_syntax syntax = {"eval", "Evaluates given tokens in one of the forms, or a text as one session.", "MODEL",
                               table, sizeof table / sizeof table[0]};
@@ -201,11 +205,12 @@ static retc_status check_out(const char *path, retc_diagnostics *diagnostics) {
 }
 
 static retc_engine_options engine_options(const options *o, const retc_eval_input *input) {
-  retc_engine_options result = {.interpret = o->interpret,
+  retc_engine_options result = {.kind = o->chosen_engine,
                                 .form = o->chosen_form,
                                 .padded = input && input->padding,
                                 .chunk_length = o->chunk,
-                                .threads = (int)o->threads};
+                                .threads = (int)o->threads,
+                                .failed = retc_reproducer_write};
   if (o->chosen_form == RETC_FORM_PARALLEL) result.chunk_length = input->length;
   return result;
 }

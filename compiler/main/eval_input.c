@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "compiler/main/eval.h"
+#include "runtime/ids.h"
 
 /* Finds an I64 matrix; *out_tensor is NULL when there is none of that name. */
 static retc_status find_matrix(const retc_checkpoint *file, const char *path, const char *name,
@@ -32,13 +33,14 @@ static retc_status copy_tokens(const retc_stored_tensor *tensor, int64_t vocabul
   if (!items) return retc_fail(diagnostics, RETC_FAILED, "%s: memory refused for %s", tensor->file, tensor->name);
   *out_items = items;
   memcpy(items, tensor->data, (size_t)tensor->count * sizeof *items);
-  for (int64_t i = 0; i < tensor->count; i++) {
-    if (items[i] >= 0 && items[i] < vocabulary) continue;
-    return retc_fail(diagnostics, RETC_INVALID, "%s: %s[%lld,%lld] is %lld, expected 0..%lld", tensor->file,
-                     tensor->name, (long long)(i / tensor->dim[1]), (long long)(i % tensor->dim[1]),
-                     (long long)items[i], (long long)(vocabulary - 1));
-  }
-  return RETC_OK;
+  const retc_shape shape = {.rank = 2, .dim = {tensor->dim[0], tensor->dim[1]}};
+  retc_text what;
+  retc_text_init(&what);
+  retc_text_printf(&what, "%s: %s", tensor->file, tensor->name);
+  retc_status status =
+      retc_ids_check(what.data ? what.data : tensor->name, tensor->dtype, items, &shape, 0, vocabulary, diagnostics);
+  retc_text_deinit(&what);
+  return status;
 }
 
 static retc_status read_ids(const retc_checkpoint *file, const char *path, int64_t vocabulary,

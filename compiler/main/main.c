@@ -15,6 +15,7 @@ static const command commands[] = {
     {"verify", "do the forms agree, compiled and interpreted, and by how much", retc_verify_command},
     {"explain", "how a model description was read: choices, parameters, memory", retc_explain_command},
     {"dump", "print the program after any pass, LLVM IR or assembly", retc_dump_command},
+    {"opt", "run passes on program text, check them, interpret it", retc_opt_command},
     {"compile", "write LLVM IR, assembly, object file and plan to a directory", retc_compile_command},
     {"ops", "list the operations and the passes", retc_ops_command},
 };

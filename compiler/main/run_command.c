@@ -6,6 +6,7 @@
 #include "compiler/driver/engine.h"
 #include "compiler/main/commands.h"
 #include "compiler/main/prompt.h"
+#include "compiler/main/reproducer.h"
 #include "runtime/sample.h"
 
 enum { PIECE = 512, PROGRESS_FROM = 2048 };
@@ -161,7 +162,8 @@ static void print_summary(const generation *g) {
 
 static retc_status run_source(const options *o, const retc_source *source, const retc_prompt *prompt, double started,
                               retc_diagnostics *diagnostics) {
-  const retc_engine_options engine_options = {.chunk_length = o->chunk, .threads = (int)o->threads};
+  const retc_engine_options engine_options = {
+      .chunk_length = o->chunk, .threads = (int)o->threads, .failed = retc_reproducer_write};
   const retc_run_options run_options = {1, prompt->count < PIECE ? prompt->count : PIECE, 1};
   generation g = {.chosen = o, .network = &source->network, .prompt = prompt, .started = started};
   retc_engine *engine = NULL;

@@ -1,5 +1,4 @@
-#include <string.h>
-
+#include "compiler/main/reproducer.h"
 #include "compiler/main/verify.h"
 
 /* A session of one chunk length, and what it computed alone: one thread, all rows, all tokens at once. */
@@ -13,26 +12,14 @@ typedef struct bits {
 /* Beside the model's own chunk length, one that is no power of two. */
 enum { THREADS_MAX = 3, ODD_CHUNK = 7 };
 
-/* Numbers whose bits differ from those of the whole run, whose row `row` is the first of `found`. */
-static int64_t count_differences(const bits *b, const retc_verify_result *found, int64_t row) {
-  int64_t differences = 0;
-  for (size_t i = 0; i < found->count; i++) {
-    const retc_verify_array *a = &found->arrays[i], *w = &b->whole.arrays[i];
-    const double *expected = w->data + (w->rows > 1 ? row * w->count : 0);
-    for (int64_t j = 0; j < a->rows * a->count; j++) {
-      differences += memcmp(&a->data[j], &expected[j], sizeof *expected) != 0;
-    }
-  }
-  return differences;
-}
-
 static retc_status compare(const bits *b, retc_engine *engine, const char *what, const retc_verify_input *input,
                            int64_t row, const int64_t *pieces, size_t piece_count, retc_diagnostics *diagnostics) {
   retc_verify_result found;
   RETC_TRY(retc_verify_run(engine, input, pieces, piece_count, diagnostics, &found));
-  double differences = (double)count_differences(b, &found, row);
+  double differences = (double)retc_verify_count_differences(&found, &b->whole, row);
   retc_verify_result_deinit(&found);
-  const retc_verify_check check = {what, b->input->name, RETC_FORM_SESSION, b->chunk, false, differences, 0};
+  const retc_verify_check check = {what, b->input->name, RETC_FORM_SESSION, b->chunk, RETC_ENGINE_JIT,
+                                   differences, 0};
   return retc_verify_add(b->verify, &check, diagnostics);
 }
 
@@ -83,7 +70,8 @@ static retc_status check_group(bits *each, size_t count, int threads, retc_diagn
   const retc_engine_options options = {.form = RETC_FORM_SESSION,
                                        .padded = each[0].input->padding != NULL,
                                        .chunk_length = each[0].chunk,
-                                       .threads = threads};
+                                       .threads = threads,
+                                       .failed = retc_reproducer_write};
   retc_engine *engine;
   RETC_TRY(retc_engine_create(each[0].verify->source, &options, diagnostics, &engine));
   retc_status status = RETC_OK;

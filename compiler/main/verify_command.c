@@ -2,7 +2,7 @@
 #include "compiler/main/verify.h"
 
 enum {
-  LARGE_PARAMETERS = 4000000, /* above it the interpreter sees few tokens */
+  LARGE_PARAMETERS = 4000000, /* above it the interpreters see few tokens */
   LARGE_LENGTH = 32,
   GIVEN_LENGTH = 160, /* of a small model's rows of --tokens */
   GIVEN_BATCH = 3,
@@ -72,20 +72,37 @@ static retc_status verify_inputs(retc_verify *verify, verify_group *run, const r
   return given->tokens ? run(verify, &given_alone, diagnostics) : RETC_OK;
 }
 
+retc_verify_input retc_verify_shorten(const retc_verify_input *input) {
+  retc_verify_input result = *input;
+  result.name = "short";
+  result.batch = 1;
+  result.length = least(input->length, RETC_VERIFY_SHORT);
+  return result;
+}
+
+static void add_short(retc_verify *verify, const retc_verify_input *from) {
+  retc_verify_input brief = retc_verify_shorten(from);
+  brief.origin = retc_arena_printf(&verify->arena, "the first of %s", from->name);
+  RETC_VEC_PUSH(&verify->arena, verify->inputs, brief);
+}
+
 /* Random tokens, those of a file, and longer random ones for what is only compiled. */
 static retc_status verify_source(retc_verify *verify, const options *o, const retc_eval_input *file,
                                  retc_diagnostics *diagnostics) {
-  bool large = retc_verify_parameter_count(verify->source) > LARGE_PARAMETERS;
+  bool large = verify->large = retc_verify_parameter_count(verify->source) > LARGE_PARAMETERS;
   retc_verify_input random = make_random(verify, "random", o->seed, large ? 2 : 3, large ? LARGE_LENGTH : 80);
   retc_verify_input longer = make_random(verify, "longer", o->seed + 1, large ? 2 : 3, large ? 80 : 200);
   retc_verify_input given = {0};
   RETC_VEC_PUSH(&verify->arena, verify->inputs, random);
+  if (large) add_short(verify, &random);
   if (file->ids) {
     given = take_given(o->tokens, file, large);
     RETC_VEC_PUSH(&verify->arena, verify->inputs, given);
+    if (large && given.padding) add_short(verify, &given);
   }
   RETC_VEC_PUSH(&verify->arena, verify->inputs, longer);
   RETC_TRY(retc_verify_begin(verify, diagnostics));
+  RETC_TRY(retc_verify_passes(verify, diagnostics));
   RETC_TRY(verify_inputs(verify, retc_verify_forms, &random, &given, diagnostics));
   RETC_TRY(verify_inputs(verify, retc_verify_bits, &longer, &given, diagnostics));
   return retc_verify_end(verify, diagnostics);

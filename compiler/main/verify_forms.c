@@ -1,8 +1,9 @@
 #include <math.h>
 
+#include "compiler/main/reproducer.h"
 #include "compiler/main/verify.h"
 
-/* Compiled kernels compute in float32, whose rounding leaves relative errors of 1e-7 to 1e-6 in the logits of networks
+/* Kernels compute in float32, whose rounding leaves relative errors of 1e-7 to 1e-6 in the logits of networks
  * of two to two dozen layers; goldens are kept to 1e-5. Twice that leaves room for unlucky random tokens, and a wrong
  * power of a decay is still a thousand times larger. */
 static const double ENGINE_LIMIT = 2e-5;
@@ -35,10 +36,15 @@ typedef struct comparison {
   distance apart[VARIANT_COUNT];
 } comparison;
 
+enum { INPUT_MAX = RETC_VERIFY_GROUP_MAX + 1 };
+
 typedef struct forms {
   retc_verify *verify;
   const retc_verify_group *group;
   retc_diagnostics *diagnostics;
+  /* Those of the group and, of a large model, a short one; the kernel interpreter sees those from kernel_first on. */
+  retc_verify_input inputs[INPUT_MAX];
+  size_t input_count, kernel_first;
   bool scaled;      /* forms differ by factors that the head norm removes up to eps */
   retc_source bare; /* the source without that eps, when scaled */
   comparison comparisons[RETC_VERIFY_GROUP_MAX];
@@ -87,46 +93,66 @@ static double state_distance(const retc_verify_result *found, const retc_verify_
   return worst;
 }
 
-static void release(retc_verify_result results[RETC_VERIFY_GROUP_MAX]) {
-  for (size_t i = 0; i < RETC_VERIFY_GROUP_MAX; i++) retc_verify_result_deinit(&results[i]);
+static void release(retc_verify_result results[INPUT_MAX]) {
+  for (size_t i = 0; i < INPUT_MAX; i++) retc_verify_result_deinit(&results[i]);
 }
 
-/* Runs the inputs of the group on one engine. */
-static retc_status evaluate(const forms *f, const retc_source *source, const variant *which, bool interpret,
-                            retc_verify_result out_results[RETC_VERIFY_GROUP_MAX]) {
-  const retc_engine_options options = {.interpret = interpret,
+/* Runs the inputs from `first` on, before `end`, on one engine. */
+static retc_status evaluate(const forms *f, const retc_source *source, const variant *which, retc_engine_kind kind,
+                            size_t first, size_t end, retc_verify_result out_results[INPUT_MAX]) {
+  const retc_engine_options options = {.kind = kind,
                                        .form = which->form,
-                                       .padded = f->group->inputs[0].padding != NULL,
+                                       .padded = f->inputs[0].padding != NULL,
                                        .chunk_length = chunk_of(f, which),
-                                       .threads = 2};
+                                       .threads = 2,
+                                       .failed = retc_reproducer_write};
   retc_engine *engine;
   RETC_TRY(retc_engine_create(source, &options, f->diagnostics, &engine));
   retc_status status = RETC_OK;
-  for (size_t i = 0; i < f->group->count && status == RETC_OK; i++) {
-    status = retc_verify_run(engine, &f->group->inputs[i], NULL, 0, f->diagnostics, &out_results[i]);
+  for (size_t i = first; i < end && status == RETC_OK; i++) {
+    status = retc_verify_run(engine, &f->inputs[i], NULL, 0, f->diagnostics, &out_results[i]);
   }
   retc_engine_destroy(engine);
   if (status != RETC_OK) release(out_results);
   return status;
 }
 
-static retc_status add(const forms *f, size_t input, const variant *which, bool graph, const char *what, double value,
-                       double limit) {
-  const char *name = f->group->inputs[input].name;
-  const retc_verify_check check = {what, name, which->form, chunk_of(f, which), graph, value, limit};
+static retc_status add(const forms *f, size_t input, const variant *which, retc_engine_kind engine, const char *what,
+                       double value, double limit) {
+  const char *name = f->inputs[input].name;
+  const retc_verify_check check = {what, name, which->form, chunk_of(f, which), engine, value, limit};
   return retc_verify_add(f->verify, &check, f->diagnostics);
 }
 
+static retc_status compare_with_graph(const forms *f, const variant *which, size_t input, retc_engine_kind engine,
+                                      const retc_verify_result *found, const retc_verify_result *exact) {
+  double logits = distance_of(&found->arrays[0], &exact->arrays[0]), state = state_distance(found, exact);
+  RETC_TRY(add(f, input, which, engine, "logits, from the graph engine", logits, ENGINE_LIMIT));
+  return add(f, input, which, engine, "states, from the graph engine", state, ENGINE_LIMIT);
+}
+
+static retc_status compare_kernels(const forms *f, const variant *which, const retc_verify_result *compiled,
+                                   const retc_verify_result *exact) {
+  retc_verify_result interpreted[INPUT_MAX] = {{0}};
+  RETC_TRY(evaluate(f, f->verify->source, which, RETC_ENGINE_KERNEL, f->kernel_first, f->input_count, interpreted));
+  retc_status status = RETC_OK;
+  for (size_t i = f->kernel_first; i < f->input_count && status == RETC_OK; i++) {
+    double differences = (double)retc_verify_count_differences(&interpreted[i], &compiled[i], 0);
+    status = add(f, i, which, RETC_ENGINE_KERNEL, "different bits, from the jit engine", differences, 0);
+    if (status == RETC_OK) status = compare_with_graph(f, which, i, RETC_ENGINE_KERNEL, &interpreted[i], &exact[i]);
+  }
+  release(interpreted);
+  return status;
+}
+
 static retc_status compare_engines(const forms *f, const variant *which, const retc_verify_result *exact) {
-  retc_verify_result compiled[RETC_VERIFY_GROUP_MAX] = {{0}};
-  RETC_TRY(evaluate(f, f->verify->source, which, false, compiled));
+  retc_verify_result compiled[INPUT_MAX] = {{0}};
+  RETC_TRY(evaluate(f, f->verify->source, which, RETC_ENGINE_JIT, 0, f->input_count, compiled));
   retc_status status = RETC_OK;
   for (size_t i = 0; i < f->group->count && status == RETC_OK; i++) {
-    double logits = distance_of(&compiled[i].arrays[0], &exact[i].arrays[0]);
-    double state = state_distance(&compiled[i], &exact[i]);
-    status = add(f, i, which, false, "logits, from the graph engine", logits, ENGINE_LIMIT);
-    if (status == RETC_OK) status = add(f, i, which, false, "states, from the graph engine", state, ENGINE_LIMIT);
+    status = compare_with_graph(f, which, i, RETC_ENGINE_JIT, &compiled[i], &exact[i]);
   }
+  if (status == RETC_OK) status = compare_kernels(f, which, compiled, exact);
   release(compiled);
   return status;
 }
@@ -145,8 +171,8 @@ static void measure(size_t index, retc_verify_result *result, retc_verify_result
 
 static retc_status evaluate_variant(forms *f, size_t index) {
   const variant *which = &variants[index];
-  retc_verify_result exact[RETC_VERIFY_GROUP_MAX] = {{0}};
-  RETC_TRY(evaluate(f, f->verify->source, which, true, exact));
+  retc_verify_result exact[INPUT_MAX] = {{0}};
+  RETC_TRY(evaluate(f, f->verify->source, which, RETC_ENGINE_GRAPH, 0, f->input_count, exact));
   retc_status status = compare_engines(f, which, exact);
   for (size_t i = 0; i < f->group->count; i++) {
     comparison *c = &f->comparisons[i];
@@ -154,7 +180,7 @@ static retc_status evaluate_variant(forms *f, size_t index) {
   }
   release(exact);
   if (status != RETC_OK || !f->scaled) return status;
-  RETC_TRY(evaluate(f, &f->bare, which, true, exact));
+  RETC_TRY(evaluate(f, &f->bare, which, RETC_ENGINE_GRAPH, 0, f->group->count, exact));
   for (size_t i = 0; i < f->group->count; i++) {
     comparison *c = &f->comparisons[i];
     measure(index, &exact[i], &c->bare_parallel, &c->apart[index].bare_logits, &c->apart[index].bare_state);
@@ -174,23 +200,25 @@ static retc_status judge_parallel(const forms *f, size_t input, bool *out_wrong)
   }
   *out_wrong = nearest > FORM_LIMIT;
   if (!*out_wrong) return RETC_OK;
-  return add(f, input, &variants[0], true, "logits, from the nearest other form", nearest, FORM_LIMIT);
+  return add(f, input, &variants[0], RETC_ENGINE_GRAPH, "logits, from the nearest other form", nearest, FORM_LIMIT);
 }
 
 static retc_status compare_variant(const forms *f, size_t input, size_t index, double limit) {
   const variant *which = &variants[index];
   const distance *apart = &f->comparisons[input].apart[index];
   if (!f->scaled) {
-    RETC_TRY(add(f, input, which, true, "logits, from the parallel form", apart->logits, limit));
-    return add(f, input, which, true, "states, from the parallel form", apart->state, limit);
+    RETC_TRY(add(f, input, which, RETC_ENGINE_GRAPH, "logits, from the parallel form", apart->logits, limit));
+    return add(f, input, which, RETC_ENGINE_GRAPH, "states, from the parallel form", apart->state, limit);
   }
   double eps = f->verify->source->network.layer[0].head_norm.eps;
   const char *with_eps = retc_arena_printf(&f->verify->arena, "logits, from the parallel form, with eps %g", eps);
-  RETC_TRY(add(f, input, which, true, with_eps, apart->logits, INFINITY));
-  RETC_TRY(add(f, input, which, true, "logits, from the parallel form, with eps 0", apart->bare_logits, limit));
+  RETC_TRY(add(f, input, which, RETC_ENGINE_GRAPH, with_eps, apart->logits, INFINITY));
+  RETC_TRY(add(f, input, which, RETC_ENGINE_GRAPH, "logits, from the parallel form, with eps 0", apart->bare_logits,
+               limit));
   /* The chunkwise form's state is scaled in another way. */
   if (which->form == RETC_FORM_CHUNKWISE) return RETC_OK;
-  return add(f, input, which, true, "states, from the parallel form, with eps 0", apart->bare_state, limit);
+  return add(f, input, which, RETC_ENGINE_GRAPH, "states, from the parallel form, with eps 0", apart->bare_state,
+             limit);
 }
 
 static retc_status compare_forms(const forms *f, size_t input) {
@@ -216,7 +244,12 @@ static void make_bare(forms *f) {
 }
 
 retc_status retc_verify_forms(retc_verify *verify, const retc_verify_group *group, retc_diagnostics *diagnostics) {
-  forms f = {.verify = verify, .group = group, .diagnostics = diagnostics};
+  forms f = {.verify = verify, .group = group, .diagnostics = diagnostics, .input_count = group->count};
+  for (size_t i = 0; i < group->count; i++) f.inputs[i] = group->inputs[i];
+  if (verify->large) {
+    f.kernel_first = f.input_count;
+    f.inputs[f.input_count++] = retc_verify_shorten(&group->inputs[0]);
+  }
   f.scaled = verify->source->network.normaliser != RETC_NORMALISER_PLAIN;
   if (f.scaled) make_bare(&f);
   retc_status status = RETC_OK;

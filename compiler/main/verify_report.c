@@ -12,14 +12,14 @@ static const char *const form_names[] = {
     [RETC_FORM_CHUNKWISE] = "chunkwise",
 };
 
-enum { FAILURES_NAMED = 8 };
+enum { FAILURES_NAMED = 16 };
 
 static bool holds(const retc_verify_check *check) {
   return isfinite(check->value) && check->value <= check->limit;
 }
 
 static const char *engine_name(const retc_verify_check *check) {
-  return check->graph ? "graph" : "jit";
+  return retc_engine_kind_name(check->engine);
 }
 
 static retc_status print(retc_text *text, retc_diagnostics *diagnostics) {
@@ -66,7 +66,7 @@ retc_status retc_verify_add(retc_verify *verify, const retc_verify_check *check,
 }
 
 static bool same_place(const retc_verify_check *a, const retc_verify_check *b) {
-  return a->form == b->form && a->chunk == b->chunk && a->graph == b->graph;
+  return a->form == b->form && a->chunk == b->chunk && a->engine == b->engine;
 }
 
 /* What failed, with form and engine, the first of each; empty when nothing did. */

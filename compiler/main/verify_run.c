@@ -1,4 +1,6 @@
+#include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "compiler/main/verify.h"
 
@@ -91,4 +93,18 @@ void retc_verify_result_deinit(retc_verify_result *result) {
   for (size_t i = 0; i < result->count; i++) free(result->arrays[i].data);
   free(result->arrays);
   *result = (retc_verify_result){0};
+}
+
+static bool same(double a, double b) {
+  return memcmp(&a, &b, sizeof a) == 0 || (isnan(a) && isnan(b));
+}
+
+int64_t retc_verify_count_differences(const retc_verify_result *found, const retc_verify_result *whole, int64_t row) {
+  int64_t differences = 0;
+  for (size_t i = 0; i < found->count; i++) {
+    const retc_verify_array *a = &found->arrays[i], *w = &whole->arrays[i];
+    const double *expected = w->data + (w->rows > 1 ? row * w->count : 0);
+    for (int64_t j = 0; j < a->rows * a->count; j++) differences += !same(a->data[j], expected[j]);
+  }
+  return differences;
 }

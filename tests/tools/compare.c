@@ -202,6 +202,24 @@ static int compare_bits(const char *a_path, const char *b_path, int64_t row) {
 static int run_equal(char **words) { return compare_bits(words[0], words[1], -1); }
 static int run_row(char **words) { return compare_bits(words[1], words[2], tool_integer(words[0])); }
 
+/* One tensor of two files: the relative difference, or, with a tolerance of 0, the bits. */
+static int run_tensor(char **words) {
+  retc_checkpoint *a = tool_open(words[1]), *b = tool_open(words[2]);
+  const retc_stored_tensor *x = retc_checkpoint_find(a, words[0]), *y = retc_checkpoint_find(b, words[0]);
+  double tolerance = tool_number(words[3]);
+  if (!x || !y) tool_fail("%s or %s: no tensor %s", words[1], words[2], words[0]);
+  if (!same_shape(x, y)) tool_fail("%s and %s: %s has two shapes", words[1], words[2], words[0]);
+  difference sum = {0};
+  add_row(&sum, x, 0, y, 0, x->count);
+  bool holds = within(words[0], relative(sum), tolerance);
+  bool exact = x->dtype == y->dtype && memcmp(x->data, y->data, (size_t)x->count * retc_dtype_size(x->dtype)) == 0;
+  if (tolerance == 0 && !exact) holds = false;
+  printf("%s\n", exact ? "same bits" : "");
+  retc_checkpoint_destroy(a);
+  retc_checkpoint_destroy(b);
+  return !holds;
+}
+
 static int run_text(char **words) {
   json_t *root = tool_json(words[0]);
   json_t *value = json_object_get(root, words[1]);
@@ -231,6 +249,7 @@ int main(int count, char **words) {
       {"golden", "GOLDEN LOGITS TOLERANCE OUT: the common first positions, and states", 4, run_golden},
       {"equal", "A B: the same tensors, bit for bit", 2, run_equal},
       {"row", "I A B: row I of A is row 0 of B, bit for bit", 3, run_row},
+      {"tensor", "NAME A B TOLERANCE: the relative difference of one tensor; 0: its bits", 4, run_tensor},
       {"text", "JSON KEY COUNT FILE: FILE is the first COUNT bytes of the string under KEY", 4, run_text},
   };
   return tool_main(count, words, commands, sizeof commands / sizeof commands[0]);

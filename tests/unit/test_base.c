@@ -121,6 +121,7 @@ static void nearest_word(void **state) {
   assert_string_equal(retc_nearest("vocabsize", words, 4), "vocab_size");
   assert_string_equal(retc_nearest("ep", words, 4), "eps");
   assert_string_equal(retc_nearest("num_heads", words, 4), "num_heads");
+  assert_string_equal(retc_nearest("esp", words, 4), "eps");
   assert_null(retc_nearest("completely_else", words, 4));
   assert_null(retc_nearest("xyz", words, 4));
   assert_null(retc_nearest("x", words, 0));

@@ -153,8 +153,7 @@ static void test_retention(void **state) {
     for (size_t c = 0; c < sizeof chunks / sizeof *chunks; c++) {
       sequence s = make_sequence(heads[h][0], heads[h][1], 23, chunks[c] % 2);
       for (int expand = 0; expand < 2; expand++) {
-        /* The primitives round cosine and sine to f32. */
-        double tolerance = expand ? 1e-5 : 1e-12;
+        const double tolerance = 1e-6; /* cosine and sine are rounded to f32 */
         feed(&s, chunks[c], expand, whole, 1, tolerance, NULL);
         feed(&s, chunks[c], expand, ones, 23, tolerance, NULL);
         feed(&s, chunks[c], expand, pieces, 5, tolerance, NULL);
@@ -183,7 +182,7 @@ static void test_states_agree(void **state) {
       double y = s.k[row * KEYS], z = s.k[row * KEYS + 2], weight = m == 19 ? 1 : exp((19 - m) * decay_of(h));
       expected += weight * (y * cos(m) - z * sin(m)) * s.v[row * VALUES + 1];
     }
-    expect_near(results[0].data[h * KEYS * VALUES + 1], expected, 1e-12);
+    expect_near(results[0].data[h * KEYS * VALUES + 1], expected, 1e-6);
   }
   for (int i = 0; i < 4; i++) retc_tensor_deinit(&results[i]);
   free_sequence(&s);

@@ -71,11 +71,12 @@ static void test_free_form(void **state) {
   expect_round_trip(
       "# a comment\ngraph g{%a=input kind=input:f32[B]%1=neg%a:f32[B]\r\n"
       "\t%900 = add %1 , %a # two\n:f32[B]output o=%900}#",
+      "# a comment\n"
       "graph g {\n"
       "  %a = input kind=input : f32[B]\n"
-      "  %2 = neg %a : f32[B]\n"
-      "  %3 = add %2, %a : f32[B]\n"
-      "  output o = %3\n"
+      "  %1 = neg %a : f32[B]\n"
+      "  %900 = add %1, %a : f32[B]  # two\n"
+      "  output o = %900\n"
       "}\n");
 }
 
@@ -104,13 +105,13 @@ static void test_errors(void **state) {
       {HEAD "  %2 = neg %x : f32[B,9]\n}",
        "f.graph:3:17: neg makes f32[B,8] of its inputs\n  %2 = neg %x : f32[B,9]\n                ^\n"},
       {HEAD "  %2 = add %x : f32[B,8]\n}",
-       "f.graph:3:8: add: 1 inputs, expected 2\n  %2 = add %x : f32[B,8]\n       ^\n"},
+       "f.graph:3:8: add: 1 input, expected 2\n  %2 = add %x : f32[B,8]\n       ^\n"},
       {HEAD "  %2 = cast %x typ=f64 : f64[B,8]\n}",
        "f.graph:3:16: cast: expected dtype=\n  %2 = cast %x typ=f64 : f64[B,8]\n               ^\n"},
       {HEAD "  %2 = neg %x : f31[B,8]\n}",
-       "f.graph:3:17: f31 is no element type\n  %2 = neg %x : f31[B,8]\n                ^\n"},
+       "f.graph:3:17: f31 is no element type, did you mean f32?\n  %2 = neg %x : f31[B,8]\n                ^\n"},
       {HEAD "  %2 = neg %x : f32[Q,8]\n}",
-       "f.graph:3:21: Q is no dimension\n  %2 = neg %x : f32[Q,8]\n                    ^\n"},
+       "f.graph:3:21: Q is no dimension, expected B, T, N or L\n  %2 = neg %x : f32[Q,8]\n                    ^\n"},
       {HEAD "  %2 = neg %x : f32[-1]\n}",
        "f.graph:3:21: a dimension is not negative\n  %2 = neg %x : f32[-1]\n                    ^\n"},
       {HEAD "  %2 = neg %x : f32[99999999999999999999]\n}",

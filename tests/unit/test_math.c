@@ -7,7 +7,7 @@
 #include <cmocka.h>
 
 #include "backends/llvm/llvm_backend.h"
-#include "compiler/math.h"
+#include "ir/kernel_math.h"
 
 enum { COUNT = 60013 }; /* not a multiple of any vector */
 
@@ -28,7 +28,7 @@ static retc_kernel *write_kernel(const char *name, retc_kernel_op op, retc_dtype
     retc_write_for(&w, "i", kind, retc_expr_integer(kernel, 0), retc_expr_integer(kernel, COUNT), 1);
   retc_write_store(&w, y, &i, retc_expr_unary(kernel, op, retc_expr_load(kernel, x, &i)));
   retc_write_end(&w);
-  retc_kernel *expanded = retc_math_expand(kernel);
+  retc_kernel *expanded = retc_kernel_expand_math(kernel);
   retc_kernel_destroy(kernel);
   return expanded;
 }
@@ -133,6 +133,25 @@ static void test_exp(void **state) {
     check(RETC_KERNEL_OP_EXP, RETC_DTYPE_F64, expl, wide_ranges[i][0], wide_ranges[i][1], 2, INFINITY);
 }
 
+static void test_log(void **state) {
+  (void)state;
+  const double ranges[][2] = {{-1, 2}, {0.99, 1.01}, {0.7, 1.42}, {0, 1e-300}, {0, 1e-310}, {1e300, 1.7e308}};
+  for (int i = 0; i < 6; i++)
+    check(RETC_KERNEL_OP_LOG, RETC_DTYPE_F64, logl, ranges[i][0], ranges[i][1], 1.5L, INFINITY);
+  const double narrow_ranges[][2] = {{-1, 2}, {0.99, 1.01}, {0, 1e-38}, {0, 1e-40}, {1, 3e38}};
+  for (int i = 0; i < 5; i++)
+    check(RETC_KERNEL_OP_LOG, RETC_DTYPE_F32, logl, narrow_ranges[i][0], narrow_ranges[i][1], 0.51L, INFINITY);
+}
+
+static void test_tanh(void **state) {
+  (void)state;
+  const double ends[] = {1e-6, 0.17, 0.2, 1, 30};
+  for (int i = 0; i < 5; i++) {
+    check(RETC_KERNEL_OP_TANH, RETC_DTYPE_F64, tanhl, -ends[i], ends[i], 8, INFINITY);
+    check(RETC_KERNEL_OP_TANH, RETC_DTYPE_F32, tanhl, -ends[i], ends[i], 0.51L, INFINITY);
+  }
+}
+
 static void test_sine(void **state) {
   (void)state;
   const double ends[] = {1, 10, 1000, 1e7};
@@ -157,15 +176,15 @@ static void test_erf(void **state) {
 static void test_expansion_is_complete(void **state) {
   (void)state;
   retc_kernel *once = write_kernel("k", RETC_KERNEL_OP_ERF, RETC_DTYPE_F32, RETC_LOOP_VECTOR);
-  retc_kernel *twice = retc_math_expand(once);
+  retc_kernel *twice = retc_kernel_expand_math(once);
   retc_text a, b;
   retc_text_init(&a);
   retc_text_init(&b);
   retc_kernel_print(once, &a);
   retc_kernel_print(twice, &b);
   assert_string_equal(a.data, b.data);
-  const char *const gone[] = {"exp(", "sin(", "cos(", "erf("};
-  for (int i = 0; i < 4; i++) assert_null(strstr(a.data, gone[i]));
+  const char *const gone[] = {"exp(", "sin(", "cos(", "erf(", "log(", "tanh("};
+  for (int i = 0; i < 6; i++) assert_null(strstr(a.data, gone[i]));
   retc_text_deinit(&a);
   retc_text_deinit(&b);
   retc_kernel_destroy(once);
@@ -175,6 +194,8 @@ static void test_expansion_is_complete(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_exp),
+    cmocka_unit_test(test_log),
+    cmocka_unit_test(test_tanh),
     cmocka_unit_test(test_sine),
     cmocka_unit_test(test_erf),
     cmocka_unit_test(test_expansion_is_complete),

@@ -206,11 +206,11 @@ static retc_plan *make_plan(void) {
   static const int fill[] = {WORK};
   const retc_shape logits_shape = {3, {RETC_NAMED(B), RETC_NAMED(L), VOCABULARY}};
   const retc_plan_buffer buffers[] = {
-      [TOKENS] = {"tokens", RETC_PLAN_INPUT, RETC_DTYPE_I64, {2, {RETC_NAMED(B), RETC_NAMED(T)}}, 0, NULL, 0},
-      [TOTAL] = {"total", RETC_PLAN_STATE, RETC_DTYPE_F64, {1, {RETC_NAMED(B)}}, 0, NULL, 0},
-      [SUMS] = {"sums", RETC_PLAN_SCRATCH, RETC_DTYPE_F64, {2, {RETC_NAMED(B), RETC_NAMED(T)}}, 0, NULL, 0},
-      [WEIGHT] = {"weight", RETC_PLAN_WEIGHT, RETC_DTYPE_F32, {2, {VOCABULARY, 1}}, RETC_LAYOUT_PANEL, NULL, 0},
-      [BIAS] = {"bias", RETC_PLAN_CONSTANT, RETC_DTYPE_F32, {1, {1}}, 0, bias, 0},
+      [TOKENS] = {"tokens", RETC_PLAN_INPUT, RETC_DTYPE_I64, {2, {RETC_NAMED(B), RETC_NAMED(T)}}, 0, NULL, 0, 0},
+      [TOTAL] = {"total", RETC_PLAN_STATE, RETC_DTYPE_F64, {1, {RETC_NAMED(B)}}, 0, NULL, 0, 0},
+      [SUMS] = {"sums", RETC_PLAN_SCRATCH, RETC_DTYPE_F64, {2, {RETC_NAMED(B), RETC_NAMED(T)}}, 0, NULL, 0, 0},
+      [WEIGHT] = {"weight", RETC_PLAN_WEIGHT, RETC_DTYPE_F32, {2, {VOCABULARY, 1}}, RETC_LAYOUT_PANEL, NULL, 0, 0},
+      [BIAS] = {"bias", RETC_PLAN_CONSTANT, RETC_DTYPE_F32, {1, {1}}, 0, bias, 0, 0},
       [LOGITS] = {"logits", RETC_PLAN_OUTPUT, RETC_DTYPE_F32, logits_shape, 0, NULL, 1},
       [STATE] = {"state_0", RETC_PLAN_OUTPUT, RETC_DTYPE_F32, {1, {RETC_NAMED(B)}}, 0, NULL, 1},
       [WORK] = {"work", RETC_PLAN_SCRATCH, RETC_DTYPE_F32, {3, {RETC_NAMED(B), RETC_NAMED(N), 3}}, 0, NULL, 2},
@@ -380,10 +380,10 @@ static void calls_are_checked(void **state) {
   assert_refused(retc_run_step(run, tokens, 3, 4, 3, &diagnostics), RETC_INVALID, "expected 1 to 2");
   assert_refused(retc_run_step(run, tokens, 1, 4, 2, &diagnostics), RETC_INVALID, "expected 1 to 1");
   assert_refused(retc_run_step(run, tokens, 3, 4, 0, &diagnostics), RETC_INVALID, "expected 1 to 2");
-  assert_refused(retc_run_step(run, tokens, 4, 4, 1, &diagnostics), RETC_INVALID, "token 70 at position 3 of row 1");
+  assert_refused(retc_run_step(run, tokens, 4, 4, 1, &diagnostics), RETC_INVALID, "tokens[1,3] is 70, expected 0..69");
   assert_int_equal(retc_run_position(run), 0);
   tokens[0] = -1;
-  assert_refused(retc_run_step(run, tokens, 1, 4, 1, &diagnostics), RETC_INVALID, "token -1");
+  assert_refused(retc_run_step(run, tokens, 1, 4, 1, &diagnostics), RETC_INVALID, "tokens[0,0] is -1");
   assert_null(retc_run_output(run, "sums"));
   assert_null(retc_run_output(run, "absent"));
   retc_run_destroy(run);
@@ -409,9 +409,6 @@ static void bad_plans_are_defects(void **state) {
   kernel->name = "nowhere";
   REFUSED("kernel 'nowhere' is not in the compiled code");
   kernel->name = "sum";
-  m.plan->buffers.items[TOKENS].name = "ids";
-  REFUSED("input 'ids'");
-  m.plan->buffers.items[TOKENS].name = "tokens";
   m.plan->buffers.items[SUMS].slot = 3;
   REFUSED("buffer 'sums'");
   m.plan->buffers.items[SUMS].slot = 0;

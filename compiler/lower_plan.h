@@ -1,0 +1,25 @@
+/* The plan's buffers, as lowering finds out about them. For lower.c. */
+#ifndef RETC_COMPILER_LOWER_PLAN_H
+#define RETC_COMPILER_LOWER_PLAN_H
+
+#include "compiler/lower.h"
+
+typedef struct retc_plan_writer {
+  retc_plan *plan;
+  retc_arena *arena;
+  retc_diagnostics *diagnostics;
+  const retc_graph *graph; /* the entry at hand */
+  const bool *panels;      /* of each of its values */
+  int *buffer_of;          /* of each of its values, -1: none */
+} retc_plan_writer;
+
+void retc_plan_writer_begin(retc_plan_writer *writer, const retc_graph *graph, const bool *panels);
+/* The buffers of the entry's inputs. To be done for all entries first: what else there is gives way to their names.
+ * RETC_INVALID when two entries declare one name unlike each other, or a weight has no constant size. */
+retc_status retc_plan_writer_inputs(retc_plan_writer *writer);
+/* The buffer of an operand of a region. */
+int retc_plan_writer_operand(retc_plan_writer *writer, const retc_operand *operand);
+/* What a caller reads after the entry: the outputs, states by their own names. RETC_INVALID when one is not computed. */
+retc_status retc_plan_writer_outputs(retc_plan_writer *writer, retc_plan_entry *entry);
+
+#endif

@@ -1,0 +1,105 @@
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "ir/kernel_eval_internal.h"
+
+typedef struct product {
+  int64_t rows, columns, depth;
+  retc_span a, b;
+  float *c;   /* [rows, columns] */
+  float *row; /* of b, widened: [columns] */
+  float *left; /* of a, widened: [rows] */
+} product;
+
+/* `count` elements, `step` apart, as f32. */
+static inline __attribute__((always_inline)) void widen(const retc_span *span, int64_t first, int64_t step,
+                                                        int64_t count, float *to) {
+  const char *from = span->cell->data + first * span->cell->size;
+  switch (span->cell->buffer->dtype) {
+    case RETC_DTYPE_F32:
+      for (int64_t i = 0; i < count; i++) memcpy(&to[i], from + i * step * 4, 4);
+      break;
+    case RETC_DTYPE_BF16:
+      for (int64_t i = 0; i < count; i++) {
+        uint16_t bits;
+        memcpy(&bits, from + i * step * 2, 2);
+        uint32_t wide = (uint32_t)bits << 16;
+        memcpy(&to[i], &wide, 4);
+      }
+      break;
+    default: /* F16 */
+      for (int64_t i = 0; i < count; i++) {
+        uint16_t bits;
+        memcpy(&bits, from + i * step * 2, 2);
+        to[i] = retc_f16_to_f32(bits);
+      }
+  }
+}
+
+/* An element's order is that of the depth; which element is next is free. */
+static inline __attribute__((always_inline)) void multiply(const product *p) {
+  for (int64_t x = 0; x < p->depth; x++) {
+    widen(&p->b, p->b.first + x * p->b.row, 1, p->columns, p->row);
+    widen(&p->a, p->a.first + x * p->a.column, p->a.row, p->rows, p->left);
+    const float *restrict row = p->row;
+    for (int64_t i = 0; i < p->rows; i++) {
+      float left = p->left[i], *restrict c = p->c + i * p->columns;
+      for (int64_t l = 0; l < p->columns; l++) c[l] = fmaf(left, row[l], c[l]);
+    }
+  }
+}
+
+static void multiply_anywhere(const product *p) { multiply(p); }
+
+/* fmaf is the same function whether the machine has it or the library does it; the machine is far faster. */
+#if defined(__x86_64__)
+__attribute__((target("avx2,fma"))) static void multiply_fast(const product *p) { multiply(p); }
+static bool is_fast(void) { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"); }
+#else
+static void multiply_fast(const product *p) { multiply(p); }
+static bool is_fast(void) { return false; }
+#endif
+
+static retc_status reserve(retc_interpreter *in, int64_t rows, int64_t columns) {
+  if (rows > INT64_MAX / 8 / columns) return retc_interpreter_fail(in, "out of memory");
+  int64_t room = rows * columns + rows + columns;
+  if (room <= in->number_room) return RETC_OK;
+  float *numbers = realloc(in->numbers, (size_t)room * sizeof *numbers);
+  if (!numbers) return retc_interpreter_fail(in, "out of memory for %lld numbers", (long long)room);
+  in->numbers = numbers;
+  in->number_room = room;
+  return RETC_OK;
+}
+
+static void move_accumulator(const product *p, const retc_span *c, bool back) {
+  for (int64_t i = 0; i < p->rows; i++) {
+    for (int64_t l = 0; l < p->columns; l++) {
+      char *at = c->cell->data + (c->first + i * c->row + l * c->column) * c->cell->size;
+      float *number = &p->c[i * p->columns + l];
+      if (back) memcpy(at, number, sizeof *number);
+      else memcpy(number, at, sizeof *number);
+    }
+  }
+}
+
+/* A product of depth 0 touches nothing. */
+retc_status retc_interpreter_mma(retc_interpreter *in, const retc_prepared *p) {
+  const retc_statement *s = p->statement;
+  product made = {.rows = s->rows, .columns = s->columns, .depth = in->slots[p->depth].i64};
+  retc_span c;
+  if (made.depth < 0) return retc_interpreter_fail(in, "the depth is %lld, expected at least 0", (long long)made.depth);
+  if (made.depth == 0) return RETC_OK;
+  RETC_TRY(retc_interpreter_open_view(in, &p->c, &s->c, made.rows, made.columns, &c));
+  RETC_TRY(retc_interpreter_open_view(in, &p->a, &s->a, made.rows, made.depth, &made.a));
+  RETC_TRY(retc_interpreter_open_view(in, &p->b, &s->b, made.depth, made.columns, &made.b));
+  RETC_TRY(reserve(in, made.rows, made.columns));
+  made.c = in->numbers;
+  made.row = made.c + made.rows * made.columns;
+  made.left = made.row + made.columns;
+  move_accumulator(&made, &c, false);
+  if (is_fast()) multiply_fast(&made);
+  else multiply_anywhere(&made);
+  move_accumulator(&made, &c, true);
+  return RETC_OK;
+}
