@@ -10,6 +10,7 @@ enum { SHOWN_MAX = 120 };
 
 void retc_lexer_init(retc_lexer *lexer, const char *text, size_t length, const char *file_name,
                      retc_diagnostics *diagnostics) {
+  if (!length) text = ""; /* an empty file may come as NULL */
   *lexer = (retc_lexer){.text = text, .end = text + length, .at = text, .file_name = file_name,
                         .diagnostics = diagnostics};
   retc_arena_init(&lexer->arena);

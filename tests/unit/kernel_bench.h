@@ -82,6 +82,14 @@ static inline void bench_run(bench *b) {
   bench_close(b);
 }
 
+/* The verifier refuses the kernel with these words; closes. */
+static inline void bench_refused(bench *b, const char *words) {
+  assert_int_equal(bench_eval(b), RETC_INTERNAL);
+  const char *text = retc_diagnostics_text(&b->diagnostics);
+  if (!strstr(text, words)) fail_msg("'%s' does not say '%s'", text, words);
+  bench_close(b);
+}
+
 /* Runs, fails with these words, and closes. */
 static inline void bench_fails(bench *b, const char *words) {
   assert_int_equal(bench_eval(b), RETC_FAILED);

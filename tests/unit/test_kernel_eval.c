@@ -39,7 +39,8 @@ static const real_case real_cases[] = {
   {OP(POW2), 127, 0, 0, 0x1p127},
 };
 
-static void check_real(retc_dtype dtype, const real_case *k) {
+/* Equal bits; of a function whose arithmetic is retc's own, within `ulps` of what is expected. */
+static void check_near(retc_dtype dtype, const real_case *k, int ulps) {
   bench b;
   bench_open(&b);
   double storage[4];
@@ -52,10 +53,13 @@ static void check_real(retc_dtype dtype, const real_case *k) {
   store1(&b, y, integer(&b, 0), retc_expr_op(b.kernel, k->op, inputs));
   bench_run(&b);
   double value = retc_dtype_load(dtype, &found, 0);
-  if (memcmp(&value, &k->expected, sizeof value))
+  double unit = dtype == RETC_DTYPE_F64 ? 0x1p-52 : 0x1p-23;
+  if (memcmp(&value, &k->expected, sizeof value) && !(fabs(value / k->expected - 1) <= ulps * unit))
     fail_msg("%s in %s: %a, expected %a", retc_kernel_op_get_info(k->op)->name, retc_dtype_name(dtype), value,
              k->expected);
 }
+
+static void check_real(retc_dtype dtype, const real_case *k) { check_near(dtype, k, -1); }
 
 static void test_reals(void **state) {
   (void)state;
@@ -68,7 +72,7 @@ static void test_reals(void **state) {
   }
 }
 
-/* What the math library says, in the declared type. */
+/* Near what the math library says, in the declared type. */
 static void test_functions(void **state) {
   (void)state;
   const double at = 0.7;
@@ -78,8 +82,8 @@ static void test_functions(void **state) {
     float (*narrow)(float);
   } cases[] = {{OP(EXP), exp, expf}, {OP(SIN), sin, sinf}, {OP(COS), cos, cosf}, {OP(ERF), erf, erff}};
   for (size_t i = 0; i < 4; i++) {
-    check_real(RETC_DTYPE_F64, &(real_case){cases[i].op, at, 0, 0, cases[i].wide(at)});
-    check_real(RETC_DTYPE_F32, &(real_case){cases[i].op, at, 0, 0, (double)cases[i].narrow((float)at)});
+    check_near(RETC_DTYPE_F64, &(real_case){cases[i].op, at, 0, 0, cases[i].wide(at)}, 4);
+    check_near(RETC_DTYPE_F32, &(real_case){cases[i].op, at, 0, 0, (double)cases[i].narrow((float)at)}, 4);
   }
 }
 
@@ -491,12 +495,19 @@ static void test_writers(void **state) {
 
 /* ---- independence ---- */
 
-/* for i in 0..4 KIND: y[store] = y[load] + 1 with store = i + a, or a when i < 0; the same for load. */
+/* for i in 0..4 KIND: y[store] = y[load] + 1 with store = i + a, or fixed when a < 0; the same for load. The indices are
+ * read from memory, where the verifier cannot see what they are. */
 static void check_iterations(retc_loop_kind kind, bool private, int store, int load, int fixed, const char *words) {
   float y[8] = {0};
+  int64_t places[2][4];
+  for (int64_t i = 0; i < 4; i++) {
+    places[0][i] = store < 0 ? fixed : i + store;
+    places[1][i] = load < 0 ? fixed : i + load;
+  }
   bench b;
   bench_open(&b);
   retc_buffer_id buffer = bench_give(&b, "y", RETC_DTYPE_F32, shape1(8), UPDATES, y);
+  retc_buffer_id place = bench_give(&b, "place", RETC_DTYPE_I64, shape2(2, 4), READS, places);
   if (private) {
     retc_buffer_id own = alloc1(&b, "own", RETC_SCOPE_PRIVATE, 8);
     retc_expr k = loop(&b, "k", RETC_LOOP_SERIAL, 8);
@@ -505,8 +516,7 @@ static void check_iterations(retc_loop_kind kind, bool private, int store, int l
     buffer = own;
   }
   retc_expr i = loop(&b, "i", kind, 4);
-  retc_expr to = store < 0 ? integer(&b, fixed) : plus(&b, i, store);
-  retc_expr from = load < 0 ? integer(&b, fixed) : plus(&b, i, load);
+  retc_expr to = load2(&b, place, integer(&b, 0), i), from = load2(&b, place, integer(&b, 1), i);
   store1(&b, buffer, to, op2(&b, OP(ADD), load1(&b, buffer, from), real(&b, 1)));
   if (words) bench_fails(&b, words);
   else bench_run(&b);
@@ -652,7 +662,7 @@ static void check_tree(bool barrier_in_branch, bool own_bounds, const char *word
   store1(&b, to, integer(&b, 0), load1(&b, tile, integer(&b, 0)));
   end(&b);
   if (words) {
-    bench_fails(&b, words);
+    bench_refused(&b, words);
     return;
   }
   bench_run(&b);
@@ -662,10 +672,8 @@ static void check_tree(bool barrier_in_branch, bool own_bounds, const char *word
 static void test_barriers(void **state) {
   (void)state;
   check_tree(false, false, NULL);
-  check_tree(true, false, "the barrier within is not reached by all lanes of a block: lanes 0 and 8 go different ways, "
-                          "in: if me < half, with block = 0, high = 2, low = 0, k = 0\n");
-  check_tree(false, true, "the barrier within is not reached by all lanes of a block: lanes 0 and 1 go different ways, "
-                          "in: for k in 0..min(me + 4, 5), with block = 0, high = 0, low = 1\n");
+  check_tree(true, false, "a barrier where some lanes of a block may not come by");
+  check_tree(false, true, "a barrier where some lanes of a block may not come by");
 }
 
 /* Two lane loops in a block: a lane of the one is that of the other, with the same private memory; a barrier between
