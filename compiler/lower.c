@@ -252,16 +252,6 @@ static void describe_kernel(const retc_lowering *l, const retc_region *region) {
   retc_text_deinit(&text);
 }
 
-retc_plan_kernel retc_plan_describe_kernel(retc_plan *plan, const retc_kernel *kernel) {
-  retc_signature signature = retc_kernel_signature(kernel);
-  retc_plan_kernel described = {.name = retc_arena_strdup(&plan->arena, kernel->name),
-                                .buffer_count = signature.buffer_count,
-                                .dim_count = signature.dim_count,
-                                .scratch_bytes = signature.scratch_bytes};
-  memcpy(described.dims, signature.dims, sizeof described.dims);
-  return described;
-}
-
 static const uint32_t *count_uses(const retc_lowering *l) {
   uint32_t *uses = RETC_NEW_ARRAY(l->arena, uint32_t, l->graph->nodes.count);
   for (uint32_t i = 1; i < l->graph->nodes.count; i++) {

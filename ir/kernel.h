@@ -164,6 +164,18 @@ typedef struct retc_signature {
 } retc_signature;
 retc_signature retc_kernel_signature(const retc_kernel *kernel);
 
+/* How a GPU runs a kernel whose body is lets and a nest of one to three grid loops: `void name(T *buffer..., int64_t
+ * dim...)`, one block for each of their iterations. A lane loop's iteration k is the work of thread k mod block. */
+typedef struct retc_launch {
+  int grid_count;              /* 0: it is no such kernel */
+  const retc_statement *grid[3]; /* the loops, the innermost (x) first */
+  int64_t block;               /* threads: those of a lane loop with a barrier in it; else what the widest wants, 64 to 256 */
+  int64_t shared_bytes;        /* all shared buffers, each rounded up to 64 */
+} retc_launch;
+retc_launch retc_kernel_launch(const retc_kernel *kernel);
+/* The value of a let at the top of the kernel; none of other variables. */
+retc_expr retc_kernel_find_let(const retc_kernel *kernel, retc_variable variable);
+
 /* Building. The writer appends statements to the innermost open block. Constants fold: i64 arithmetic on constants,
  * x + 0, x * 1, x * 0 (i64 only). Types are asserted by the verifier, not here. */
 typedef struct retc_writer {

@@ -44,12 +44,32 @@ typedef struct retc_plan_slot {
   RETC_VEC(int) buffers;
 } retc_plan_slot;
 
+/* A number that the dimensions of a call decide, as terms in postfix order; all values are >= 0. No terms: no number. */
+typedef enum retc_plan_op {
+  RETC_PLAN_CONSTANT_TERM, /* value */
+  RETC_PLAN_DIM_TERM,      /* value: the retc_dim_name */
+  RETC_PLAN_ADD, RETC_PLAN_SUB, RETC_PLAN_MUL, RETC_PLAN_DIV, RETC_PLAN_MOD, RETC_PLAN_MIN, RETC_PLAN_MAX,
+} retc_plan_op;
+enum { RETC_PLAN_TERMS_MAX = 64 };
+typedef struct retc_plan_number {
+  const struct retc_plan_term {
+    retc_plan_op op;
+    int64_t value;
+  } *terms;
+  int count; /* at most RETC_PLAN_TERMS_MAX */
+} retc_plan_number;
+
+/* A kernel runs either on the threads of a CPU or as one launch on a GPU. There it has no parameters but the buffers and
+ * the dimensions, its shared memory is static, and a launch with an empty grid is left out. */
 typedef struct retc_plan_kernel {
   const char *name;
   int buffer_count;               /* pointer parameters */
   int dim_count;                  /* then these, int64_t each */
   retc_dim_name dims[RETC_DIM_COUNT];
-  int64_t scratch_bytes;          /* per thread; then void *scratch, int64_t thread, int64_t threads */
+  int64_t scratch_bytes;          /* CPU: per thread; then void *scratch, int64_t thread, int64_t threads */
+  retc_plan_number grid[3];       /* GPU: blocks along x, y, z; CPU: no numbers */
+  retc_plan_number block[3];      /* GPU: threads of a block */
+  int64_t shared_bytes;           /* GPU: of a block */
 } retc_plan_kernel;
 
 typedef struct retc_plan_step {
@@ -97,6 +117,14 @@ void retc_plan_clear_slots(retc_plan *plan);
 retc_shape retc_plan_buffer_memory_shape(const retc_plan_buffer *buffer);
 /* Elements that a buffer takes in memory, the filling of panels included. */
 int64_t retc_plan_buffer_elements(const retc_plan_buffer *buffer, const retc_dims *dims);
+
+bool retc_plan_kernel_is_launch(const retc_plan_kernel *kernel);
+/* Whether its kernels are launches on a GPU. */
+bool retc_plan_is_gpu(const retc_plan *plan);
+/* The number in a call; 0 of no terms or where a division by 0 occurs. */
+int64_t retc_plan_number_value(const retc_plan_number *number, const retc_dims *dims);
+/* As people write it: "(B * 8)". */
+void retc_plan_number_print(const retc_plan_number *number, retc_text *out_text);
 
 void retc_plan_print_json(const retc_plan *plan, retc_text *out_text);
 

@@ -65,19 +65,42 @@ static json_t *slot_json(const retc_plan *plan, const retc_plan_slot *slot) {
   return array;
 }
 
+static json_t *numbers_json(const retc_plan_number numbers[3]) {
+  json_t *array = json_array();
+  for (int i = 0; i < 3; i++) {
+    retc_text text;
+    retc_text_init(&text);
+    retc_plan_number_print(&numbers[i], &text);
+    json_array_append_new(array, words(text.data));
+    retc_text_deinit(&text);
+  }
+  return array;
+}
+
 static json_t *kernel_json(const retc_plan_kernel *kernel) {
+  const bool launch = retc_plan_kernel_is_launch(kernel);
+  const char *separator = "";
   retc_text signature;
   retc_text_init(&signature);
   retc_text_printf(&signature, "void %s(", kernel->name);
-  for (int i = 0; i < kernel->buffer_count; i++) retc_text_printf(&signature, "void *buffer_%d, ", i);
-  for (int i = 0; i < kernel->dim_count; i++) {
-    retc_text_printf(&signature, "int64_t %s, ", retc_dim_text(kernel->dims[i]));
+  for (int i = 0; i < kernel->buffer_count; i++, separator = ", ") {
+    retc_text_printf(&signature, "%svoid *buffer_%d", separator, i);
   }
-  retc_text_add(&signature, "void *scratch, int64_t thread, int64_t threads)");
+  for (int i = 0; i < kernel->dim_count; i++, separator = ", ") {
+    retc_text_printf(&signature, "%sint64_t %s", separator, retc_dim_text(kernel->dims[i]));
+  }
+  if (!launch) retc_text_printf(&signature, "%svoid *scratch, int64_t thread, int64_t threads", separator);
+  retc_text_add(&signature, ")");
   json_t *object = json_object();
   json_object_set_new(object, "name", words(kernel->name));
   json_object_set_new(object, "signature", words(signature.data));
-  json_object_set_new(object, "scratch_bytes", json_integer(kernel->scratch_bytes));
+  if (launch) {
+    json_object_set_new(object, "grid", numbers_json(kernel->grid));
+    json_object_set_new(object, "block", numbers_json(kernel->block));
+    json_object_set_new(object, "shared_bytes", json_integer(kernel->shared_bytes));
+  } else {
+    json_object_set_new(object, "scratch_bytes", json_integer(kernel->scratch_bytes));
+  }
   retc_text_deinit(&signature);
   return object;
 }

@@ -216,10 +216,10 @@ static retc_plan *make_plan(void) {
       [WORK] = {"work", RETC_PLAN_SCRATCH, RETC_DTYPE_F32, {3, {RETC_NAMED(B), RETC_NAMED(N), 3}}, 0, NULL, 2},
   };
   const retc_plan_kernel kernels[] = {
-      {"sum", 3, 2, {RETC_DIM_B, RETC_DIM_T}, 800},
-      {"logits", 4, 5, {RETC_DIM_B, RETC_DIM_T, RETC_DIM_N, RETC_DIM_L, RETC_DIM_P}, 0},
-      {"state", 2, 2, {RETC_DIM_B, RETC_DIM_P}, 0},
-      {"fill", 1, 2, {RETC_DIM_B, RETC_DIM_N}, 0},
+      {.name = "sum", .buffer_count = 3, .dim_count = 2, .dims = {RETC_DIM_B, RETC_DIM_T}, .scratch_bytes = 800},
+      {.name = "logits", .buffer_count = 4, .dim_count = 5, .dims = {RETC_DIM_B, RETC_DIM_T, RETC_DIM_N, RETC_DIM_L, RETC_DIM_P}},
+      {.name = "state", .buffer_count = 2, .dim_count = 2, .dims = {RETC_DIM_B, RETC_DIM_P}},
+      {.name = "fill", .buffer_count = 1, .dim_count = 2, .dims = {RETC_DIM_B, RETC_DIM_N}},
   };
   retc_plan *plan = retc_plan_create();
   plan->vocabulary_size = VOCABULARY;
