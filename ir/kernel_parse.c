@@ -18,7 +18,10 @@ typedef struct parser {
   retc_lexer *lexer;
   retc_kernel *kernel;
   RETC_VEC(symbol) symbols;
-  int depth; /* of expressions and blocks, so that no text exhausts the stack */
+  /* So that no text exhausts a stack: blocks within blocks, brackets within brackets, and how high the tree of each
+   * expression is, which bounds the brackets that it is printed with. */
+  int blocks, brackets;
+  RETC_VEC(int) heights;
 } parser;
 
 enum { DEPTH_MAX = 1000 };
@@ -77,11 +80,24 @@ static retc_buffer_id add_buffer(parser *p, retc_buffer buffer) {
 
 static retc_status read_expr(parser *p, int level, retc_expr *out_expr);
 
-static retc_status deeper(parser *p) {
-  return ++p->depth > DEPTH_MAX ? fail(p, p->lexer->at, "nested deeper than %d", DEPTH_MAX) : RETC_OK;
+static retc_status deeper(parser *p, int *depth) {
+  return ++*depth > DEPTH_MAX ? fail(p, p->lexer->at, "nested deeper than %d", DEPTH_MAX) : RETC_OK;
 }
 
-static retc_expr add(parser *p, retc_expr_node node) { return retc_kernel_add_expr(p->kernel, node); }
+static int height_of(const parser *p, retc_expr expr) { return p->heights.items[expr.index]; }
+
+static retc_expr add(parser *p, retc_expr_node node) {
+  int below = 0, rank = node.op == RETC_KERNEL_OP_LOAD ? retc_kernel_buffer(p->kernel, node.buffer)->shape.rank : 0;
+  for (int i = 0; i < retc_kernel_op_get_info(node.op)->inputs; i++) {
+    if (height_of(p, node.inputs[i]) > below) below = height_of(p, node.inputs[i]);
+  }
+  for (int axis = 0; axis < rank; axis++) {
+    if (height_of(p, node.indices[axis]) > below) below = height_of(p, node.indices[axis]);
+  }
+  retc_expr expr = retc_kernel_add_expr(p->kernel, node);
+  while (p->heights.count <= expr.index) RETC_VEC_PUSH(&p->lexer->arena, p->heights, below + 1);
+  return expr;
+}
 
 static retc_dtype dtype_of(const parser *p, retc_expr expr) { return retc_kernel_expr(p->kernel, expr)->dtype; }
 
@@ -246,10 +262,10 @@ static bool accept_infix(parser *p, int level, retc_kernel_op *out_op) {
 static retc_status read_expr(parser *p, int level, retc_expr *out_expr) {
   enum { LEVELS = 4 };
   if (level == LEVELS) {
-    RETC_TRY(deeper(p));
+    RETC_TRY(deeper(p, &p->brackets));
     RETC_TRY(read_primary(p, out_expr));
-    p->depth--;
-    return RETC_OK;
+    p->brackets--;
+    return height_of(p, *out_expr) > DEPTH_MAX ? fail(p, p->lexer->at, "nested deeper than %d", DEPTH_MAX) : RETC_OK;
   }
   RETC_TRY(read_expr(p, level + 1, out_expr));
   retc_kernel_op op;
@@ -257,6 +273,7 @@ static retc_status read_expr(parser *p, int level, retc_expr *out_expr) {
     retc_expr inputs[3] = {*out_expr};
     RETC_TRY(read_expr(p, level + 1, &inputs[1]));
     *out_expr = add_op(p, op, inputs);
+    if (height_of(p, *out_expr) > DEPTH_MAX) return fail(p, p->lexer->at, "more than %d operations in a row", DEPTH_MAX);
   }
   return RETC_OK;
 }
@@ -269,9 +286,9 @@ static retc_status read_block(parser *p, retc_block *block);
 static retc_status read_braces(parser *p, retc_block *block, const char **out_remark) {
   RETC_TRY(retc_lexer_expect(p->lexer, '{'));
   if (out_remark) *out_remark = retc_lexer_take_remark(p->lexer);
-  RETC_TRY(deeper(p));
+  RETC_TRY(deeper(p, &p->blocks));
   RETC_TRY(read_block(p, block));
-  p->depth--;
+  p->blocks--;
   const char *comment = retc_lexer_take_comment(p->lexer);
   if (comment) block->end_comment = retc_arena_strdup(&p->kernel->arena, comment);
   return retc_lexer_accept(p->lexer, '}') ? RETC_OK : fail(p, p->lexer->at, "expected a statement or '}'");

@@ -66,17 +66,20 @@ static bool word_goes_on(const retc_lexer *lexer, const char *at) {
   return *at != '.' || at + 1 >= lexer->end || at[1] != '.';
 }
 
-/* The text of the comment that begins at lexer->at, without "# " and the blanks at its end. */
+/* The text of the comment that begins at lexer->at, without "# " and the blanks at its end. Control characters, 0 among
+ * them, count as blanks. */
 static const char *read_comment(retc_lexer *lexer) {
   const char *start = ++lexer->at;
   while (lexer->at < lexer->end && *lexer->at != '\n') lexer->at++;
-  const char *stop = lexer->at;
-  if (start < stop && *start == ' ') start++;
-  while (stop > start && strchr(" \t\r", stop[-1])) stop--;
-  char *comment = retc_arena_strndup(&lexer->arena, start, (size_t)(stop - start));
-  for (char *c = comment; *c; c++) {
-    if ((unsigned char)*c < 0x20 || *c == 0x7f) *c = ' ';
+  if (start < lexer->at && *start == ' ') start++;
+  size_t length = (size_t)(lexer->at - start);
+  char *comment = retc_arena_alloc(&lexer->arena, length + 1);
+  for (size_t i = 0; i < length; i++) {
+    unsigned char c = (unsigned char)start[i];
+    comment[i] = c < 0x20 || c == 0x7f ? ' ' : (char)c;
   }
+  while (length && comment[length - 1] == ' ') length--;
+  comment[length] = 0;
   return comment;
 }
 
