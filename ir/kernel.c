@@ -119,3 +119,12 @@ retc_signature retc_kernel_signature(const retc_kernel *kernel) {
     if (search.used[name]) signature.dims[signature.dim_count++] = (retc_dim_name)name;
   return signature;
 }
+
+uint32_t retc_block_count(const retc_block *block) {
+  uint32_t count = (uint32_t)block->statements.count;
+  for (size_t i = 0; i < block->statements.count; i++) {
+    const retc_statement *s = block->statements.items[i];
+    count += retc_block_count(&s->body) + retc_block_count(&s->other);
+  }
+  return count;
+}

@@ -17,6 +17,9 @@ retc_dtype retc_buffer_value_dtype(const retc_buffer *buffer);
 /* The statement's own line, without its blocks and comment: "for i in 0..6 unroll". */
 void retc_statement_print_head(const retc_kernel *kernel, const retc_statement *statement, retc_text *out_text);
 
+/* The statements of the block and of all blocks within. Statements are numbered in this order, that of the text. */
+uint32_t retc_block_count(const retc_block *block);
+
 /* Appends a zeroed statement of this kind to the innermost open block; it takes the waiting comment. */
 retc_statement *retc_writer_add(retc_writer *w, retc_statement_kind kind);
 /* Opens one of the statement's blocks. */

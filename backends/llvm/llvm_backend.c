@@ -132,10 +132,11 @@ static retc_status create_machine(retc_llvm_module *module, retc_diagnostics *di
   return RETC_OK;
 }
 
-static retc_status emit_kernels(retc_llvm_module *module, const retc_kernel *const *kernels,
+static retc_status emit_kernels(retc_llvm_module *module, const retc_kernel *const *kernels, bool locations,
                                 retc_diagnostics *diagnostics) {
   retc_llvm_emitter e = {.context = module->context, .module = module->module};
   e.builder = LLVMCreateBuilderInContext(module->context);
+  if (locations) retc_llvm_locations_init(&e);
   retc_status status = RETC_OK;
   for (size_t i = 0; i < module->kernel_count && status == RETC_OK; i++) {
     if (LLVMGetNamedFunction(module->module, kernels[i]->name)) {
@@ -145,6 +146,7 @@ static retc_status emit_kernels(retc_llvm_module *module, const retc_kernel *con
     }
     if (status == RETC_OK) status = retc_llvm_emit_kernel(&e, kernels[i], &module->target, diagnostics);
   }
+  if (locations) retc_llvm_locations_finish(&e);
   LLVMDisposeBuilder(e.builder);
   return status;
 }
@@ -181,7 +183,7 @@ static retc_status build(retc_llvm_module *module, const retc_kernel *const *ker
     if (!module->kernel_names[i]) return retc_fail(diagnostics, RETC_FAILED, "out of memory");
   }
   RETC_TRY(create_machine(module, diagnostics));
-  RETC_TRY(emit_kernels(module, kernels, diagnostics));
+  RETC_TRY(emit_kernels(module, kernels, options && options->locations, diagnostics));
   return optimise(module, diagnostics);
 }
 

@@ -12,6 +12,8 @@
 
 typedef struct retc_llvm_options {
   const char *cpu; /* LLVM's name ("znver4", "x86-64-v3"); NULL: the CPU this runs on, with its features */
+  bool locations;  /* LLVM IR and assembly say for each instruction which statement of its kernel it is made for, counted
+                      from 1 as retc_kernel_print prints them (line numbers of debug information). The code is the same */
 } retc_llvm_options;
 
 /* A set of kernels as one optimised module. */

@@ -155,7 +155,10 @@ static void emit_if(retc_llvm_emitter *e, const retc_statement *s) {
   emit_block(e, &s->body);
   LLVMBuildBr(e->builder, after);
   LLVMPositionBuilderAtEnd(e->builder, no);
+  const uint32_t skipped = retc_block_count(&s->body);
+  e->line += skipped;
   emit_block(e, &s->other);
+  e->line -= skipped;
   LLVMBuildBr(e->builder, after);
   LLVMPositionBuilderAtEnd(e->builder, after);
 }
@@ -175,8 +178,18 @@ static void emit_statement(retc_llvm_emitter *e, const retc_statement *s) {
   }
 }
 
+/* While a statement is emitted, again and again perhaps, e->line is its number; so is it again behind its blocks. */
 static void emit_block(retc_llvm_emitter *e, const retc_block *block) {
-  for (size_t i = 0; i < block->statements.count; i++) emit_statement(e, block->statements.items[i]);
+  const uint32_t outer = e->line;
+  for (size_t i = 0; i < block->statements.count; i++) {
+    const retc_statement *s = block->statements.items[i];
+    e->line++;
+    retc_llvm_locate(e);
+    emit_statement(e, s);
+    e->line += retc_block_count(&s->body) + retc_block_count(&s->other);
+  }
+  e->line = outer;
+  retc_llvm_locate(e);
 }
 
 static void add_attribute(retc_llvm_emitter *e, LLVMAttributeIndex index, const char *name) {
@@ -286,6 +299,8 @@ retc_status retc_llvm_emit_kernel(retc_llvm_emitter *e, const retc_kernel *kerne
   e->lanes = 1;
   e->refused = NULL;
   declare_function(e, &signature, target, &arena);
+  e->line = 0;
+  if (e->debug) retc_llvm_locations_begin(e);
   emit_body(e, &signature);
   retc_arena_deinit(&arena);
   if (!e->refused) return RETC_OK;

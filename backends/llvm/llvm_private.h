@@ -3,6 +3,7 @@
 #define RETC_BACKENDS_LLVM_PRIVATE_H
 
 #include <llvm-c/Core.h>
+#include <llvm-c/DebugInfo.h>
 #include <llvm-c/TargetMachine.h>
 
 #include "backends/llvm/llvm_backend.h"
@@ -51,6 +52,9 @@ typedef struct retc_llvm_emitter {
   uint32_t *seen;              /* the statement for which `values` holds */
   uint32_t number;             /* of the statement being emitted */
   unsigned lanes;              /* of the vector loop around; 1: none */
+  LLVMDIBuilderRef debug;      /* NULL: instructions do not say where they come from */
+  LLVMMetadataRef unit, scope; /* of the module, of the function */
+  uint32_t line;               /* of the statement being emitted: its number in the kernel's text, from 1 */
   const char *refused;         /* what this backend cannot express, or NULL */
 } retc_llvm_emitter;
 
@@ -89,6 +93,15 @@ LLVMValueRef retc_llvm_load_elements(retc_llvm_emitter *e, retc_buffer_id buffer
 void retc_llvm_store_elements(retc_llvm_emitter *e, retc_buffer_id buffer, LLVMValueRef element, LLVMValueRef step,
                               LLVMValueRef value, unsigned lanes);
 void retc_llvm_emit_store(retc_llvm_emitter *e, const retc_statement *store);
+
+/* llvm_locations.c: where instructions come from. Each says the number of the kernel statement that it is made for, as a
+ * line of debug information. Code generation does not depend on it. */
+void retc_llvm_locations_init(retc_llvm_emitter *e);
+/* In a new function. */
+void retc_llvm_locations_begin(retc_llvm_emitter *e);
+/* Of the instructions built from here on; nothing when e->debug is NULL. */
+void retc_llvm_locate(retc_llvm_emitter *e);
+void retc_llvm_locations_finish(retc_llvm_emitter *e);
 
 /* llvm_mma.c */
 void retc_llvm_emit_mma(retc_llvm_emitter *e, const retc_statement *mma);

@@ -19,7 +19,7 @@ retc_status retc_build_init(retc_build *build, const char *model, int64_t chunk_
 }
 
 static retc_status make_module(retc_build *build, retc_diagnostics *diagnostics) {
-  const retc_llvm_options llvm = {.cpu = build->options.cpu};
+  const retc_llvm_options llvm = {.cpu = build->options.cpu, .locations = build->locations};
   const retc_compilation *compilation = build->compilation;
   if (build->module) return RETC_OK;
   if (build->only) return retc_llvm_compile(&build->only, 1, &llvm, diagnostics, &build->module);

@@ -10,6 +10,7 @@ typedef struct retc_build {
   retc_source *source;
   retc_compile_options options;
   retc_compilation *compilation;
+  bool locations;           /* see retc_llvm_options */
   const retc_kernel *only;  /* of which code is made; NULL: of all */
   retc_llvm_module *module; /* NULL until code is asked for */
 } retc_build;

@@ -35,7 +35,7 @@ static void rig_open(rig *r) {
 static void rig_load(rig *r, const char *cpu) {
   const retc_kernel *kernels[] = {r->kernel};
   retc_llvm_module *module = NULL;
-  retc_status status = retc_llvm_compile(kernels, 1, &(retc_llvm_options){cpu}, &r->diagnostics, &module);
+  retc_status status = retc_llvm_compile(kernels, 1, &(retc_llvm_options){.cpu = cpu}, &r->diagnostics, &module);
   assert_string_equal(retc_diagnostics_text(&r->diagnostics), "");
   assert_int_equal(status, RETC_OK);
   assert_int_equal(retc_llvm_load(module, &r->diagnostics, &r->executable), RETC_OK);
@@ -431,7 +431,7 @@ static void test_scratch_and_branches(void **state) {
 static void check_refused(rig *r, retc_status status, const char *cpu, const char *words) {
   const retc_kernel *kernels[] = {r->kernel};
   retc_llvm_module *module = NULL;
-  assert_int_equal(retc_llvm_compile(kernels, 1, &(retc_llvm_options){cpu}, &r->diagnostics, &module), status);
+  assert_int_equal(retc_llvm_compile(kernels, 1, &(retc_llvm_options){.cpu = cpu}, &r->diagnostics, &module), status);
   assert_null(module);
   if (!strstr(retc_diagnostics_text(&r->diagnostics), words)) fail_msg("%s", retc_diagnostics_text(&r->diagnostics));
   rig_close(r);
@@ -481,7 +481,7 @@ static void test_texts_and_profile(void **state) {
   assert_int_equal(retc_llvm_profile(NULL, &r.diagnostics, &profile), RETC_OK);
   assert_true(profile.vector_bytes >= 16 && profile.vector_registers >= 16 && profile.l1_bytes > 0);
 #ifdef __x86_64__
-  assert_int_equal(retc_llvm_profile(&(retc_llvm_options){"znver3"}, &r.diagnostics, &profile), RETC_OK);
+  assert_int_equal(retc_llvm_profile(&(retc_llvm_options){.cpu = "znver3"}, &r.diagnostics, &profile), RETC_OK);
   assert_int_equal(profile.vector_bytes, 32);
   assert_int_equal(profile.vector_registers, 16);
   assert_string_equal(profile.name, "znver3");
@@ -489,8 +489,78 @@ static void test_texts_and_profile(void **state) {
   rig_close(&r);
 }
 
+/* The assembly without what tells locations and unwinding. */
+static char *print_code(const retc_kernel *kernel, bool locations) {
+  static const char *const left_out[] = {"\t.loc", "\t.file", "\t.cfi_", ".Ltmp", ".Lfunc_begin"};
+  retc_diagnostics diagnostics;
+  retc_diagnostics_init(&diagnostics);
+  retc_llvm_module *module = NULL;
+  retc_llvm_options options = {.locations = locations};
+  retc_text text;
+  retc_text_init(&text);
+  assert_int_equal(retc_llvm_compile(&kernel, 1, &options, &diagnostics, &module), RETC_OK);
+  assert_int_equal(retc_llvm_emit_assembly(module, &diagnostics, &text), RETC_OK);
+  retc_llvm_module_destroy(module);
+  retc_diagnostics_deinit(&diagnostics);
+  assert_int_equal(locations, strstr(text.data, "\t.loc\t") != NULL);
+  char *code = calloc(text.length + 1, 1), *rest = NULL;
+  assert_non_null(code);
+  for (char *line = strtok_r(text.data, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest)) {
+    bool skip = false;
+    if (!strncmp(line, "\t.section\t.debug_", 17) || strstr(line, ".note.")) break;
+    for (size_t i = 0; i < sizeof left_out / sizeof left_out[0]; i++) {
+      skip = skip || !strncmp(line, left_out[i], strlen(left_out[i]));
+    }
+    if (!skip) strcat(strcat(code, line), "\n");
+  }
+  retc_text_deinit(&text);
+  return code;
+}
+
+/* Instructions say which statement they are made for, and are the same. */
+static void test_locations(void **state) {
+  (void)state;
+  rig r;
+  rig_open(&r);
+  const retc_shape plane = shape(2, RETC_NAMED(B), 40);
+  retc_buffer_id x = retc_write_parameter(&r.w, "x", RETC_DTYPE_F32, &plane, RETC_ACCESS_READ);
+  retc_buffer_id y = retc_write_parameter(&r.w, "y", RETC_DTYPE_F32, &plane, RETC_ACCESS_WRITE);
+  retc_expr row = retc_write_for(&r.w, "row", RETC_LOOP_PARALLEL, integer(&r, 0), retc_expr_dim(r.kernel, RETC_NAMED(B)), 1);
+  retc_expr part = retc_write_for(&r.w, "part", RETC_LOOP_UNROLL, integer(&r, 0), integer(&r, 2), 1);
+  retc_write_if(&r.w, op2(&r, RETC_KERNEL_OP_LESS, row, integer(&r, 3)));
+  for (int side = 0; side < 2; side++) {
+    if (side) retc_write_else(&r.w);
+    retc_expr lane = retc_write_for(&r.w, "lane", RETC_LOOP_VECTOR, integer(&r, 0), integer(&r, 20), 1);
+    retc_expr column = op2(&r, RETC_KERNEL_OP_ADD, op2(&r, RETC_KERNEL_OP_MUL, part, integer(&r, 20)), lane);
+    const retc_expr at[] = {row, column};
+    retc_expr value = op2(&r, RETC_KERNEL_OP_MUL, retc_expr_load(r.kernel, x, at), real(&r, side ? 3 : 5));
+    retc_write_store(&r.w, y, at, value);
+    retc_write_end(&r.w);
+  }
+  for (int i = 0; i < 3; i++) retc_write_end(&r.w);
+  char *plain = print_code(r.kernel, false), *located = print_code(r.kernel, true);
+  assert_string_equal(plain, located);
+  free(plain);
+  free(located);
+  const retc_kernel *kernels[] = {r.kernel};
+  retc_llvm_module *module = NULL;
+  retc_text text;
+  retc_text_init(&text);
+  retc_llvm_options options = {.locations = true};
+  assert_int_equal(retc_llvm_compile(kernels, 1, &options, &r.diagnostics, &module), RETC_OK);
+  assert_int_equal(retc_llvm_emit_ir(module, &r.diagnostics, &text), RETC_OK);
+  retc_llvm_module_destroy(module);
+  /* 1 for row, 2 for part, 3 if, 4 for lane, 5 the store, and of the other side 6 and 7 */
+  assert_non_null(strstr(text.data, "!DILocation(line: 5, scope"));
+  assert_non_null(strstr(text.data, "!DILocation(line: 7, scope"));
+  assert_null(strstr(text.data, "!DILocation(line: 8, scope"));
+  retc_text_deinit(&text);
+  rig_close(&r);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
+    cmocka_unit_test(test_locations),
     cmocka_unit_test(test_constant_extents),     cmocka_unit_test(test_named_extents_and_cpus),
     cmocka_unit_test(test_strides_and_gathers),  cmocka_unit_test(test_integers_and_steps),
     cmocka_unit_test(test_halves),               cmocka_unit_test(test_bool_and_casts),
