@@ -36,7 +36,7 @@ retc_status retc_arrays_add_stored(retc_arrays *arrays, const char *name, const 
   }
   for (int i = 0; i < stored->rank; i++) shape.dim[i] = stored->dim[i];
   RETC_TRY(retc_tensor_init(&tensor, &shape, &none, diagnostics));
-  retc_dtype_convert(stored->dtype, stored->data, RETC_DTYPE_F64, tensor.data, (size_t)stored->count);
+  retc_stored_tensor_convert(stored, RETC_DTYPE_F64, tensor.data);
   retc_arrays_add(arrays, name, stored->dtype, tensor);
   return RETC_OK;
 }

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "compiler/dialect.h"
+#include "compiler/network_parameters.h"
 
 static retc_status import(retc_source *source, const char *config_path, retc_diagnostics *diagnostics) {
   retc_config *config;
@@ -57,6 +58,26 @@ retc_status retc_source_open(const char *path, retc_diagnostics *diagnostics, re
   }
   *out_source = source;
   return RETC_OK;
+}
+
+static retc_status randomize(retc_source *source, int64_t seed, retc_diagnostics *diagnostics) {
+  RETC_TRY(retc_source_want_model(source, diagnostics));
+  if (source->checkpoint) {
+    return retc_fail(diagnostics, RETC_INVALID, "%s: has weights, expected a bare config.json for random ones",
+                     source->path);
+  }
+  return retc_network_randomize(&source->network, source->path, (uint64_t)seed, diagnostics, &source->checkpoint);
+}
+
+retc_status retc_source_open_random(const char *path, int64_t seed, retc_diagnostics *diagnostics,
+                                    retc_source **out_source) {
+  RETC_TRY(retc_source_open(path, diagnostics, out_source));
+  if (seed < 0) return RETC_OK;
+  retc_status status = randomize(*out_source, seed, diagnostics);
+  if (status == RETC_OK) return RETC_OK;
+  retc_source_destroy(*out_source);
+  *out_source = NULL;
+  return status;
 }
 
 void retc_source_destroy(retc_source *source) {

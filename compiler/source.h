@@ -20,6 +20,10 @@ typedef struct retc_source {
 /* Reads and checks everything: keys, sizes, every tensor the network needs; program text is parsed and verified.
  * RETC_INVALID with one message. */
 retc_status retc_source_open(const char *path, retc_diagnostics *diagnostics, retc_source **out_source);
+/* The same, then gives a bare config random weights of this seed (network_parameters.h); -1: none. RETC_INVALID when it
+ * has weights, or is program text. */
+retc_status retc_source_open_random(const char *path, int64_t seed, retc_diagnostics *diagnostics,
+                                    retc_source **out_source);
 void retc_source_destroy(retc_source *source);
 /* RETC_INVALID for program text, where a command wants a model. */
 retc_status retc_source_want_model(const retc_source *source, retc_diagnostics *diagnostics);

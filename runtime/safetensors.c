@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "runtime/random_numbers.h"
+
 /* A tensor with its place in the data area of its file. */
 typedef struct entry {
   retc_stored_tensor tensor; /* the name belongs to the header's JSON until it is copied into a checkpoint */
@@ -386,6 +388,32 @@ retc_status retc_checkpoint_open_directory(const char *path, retc_diagnostics *d
   free(single);
   free(index);
   return status;
+}
+
+retc_status retc_checkpoint_create_random(const char *path, const retc_stored_tensor *tensors, size_t count,
+                                          uint64_t seed, retc_diagnostics *diagnostics,
+                                          retc_checkpoint **out_checkpoint) {
+  *out_checkpoint = NULL;
+  retc_checkpoint *checkpoint = checkpoint_create(path, 0);
+  if (!checkpoint) return out_of_memory(path, diagnostics);
+  checkpoint->tensors = calloc(count + 1, sizeof *checkpoint->tensors);
+  retc_status status = checkpoint->tensors ? RETC_OK : out_of_memory(path, diagnostics);
+  for (size_t i = 0; i < count && status == RETC_OK; i++) {
+    retc_stored_tensor *tensor = &checkpoint->tensors[i];
+    *tensor = tensors[i];
+    tensor->name = strdup(tensors[i].name);
+    if (!tensor->name) {
+      status = out_of_memory(path, diagnostics);
+      break;
+    }
+    checkpoint->count++;
+    tensor->file = checkpoint->path;
+    tensor->data = NULL;
+    tensor->random.key = retc_random_key(seed, tensor->name);
+    tensor->count = 1;
+    for (int d = 0; d < tensor->rank; d++) tensor->count *= tensor->dim[d];
+  }
+  return finish(status, checkpoint, out_checkpoint);
 }
 
 void retc_checkpoint_destroy(retc_checkpoint *checkpoint) {

@@ -48,7 +48,8 @@ static retc_status check_shape(const retc_plan_buffer *buffer, const retc_stored
 
 /* Pages of the file that were read only to be packed need not stay resident; if they are wanted again they are read
  * again. */
-static void drop_pages(const void *data, size_t size) {
+static void drop_pages(const retc_stored_tensor *tensor, const void *data, size_t size) {
+  if (!tensor->data) return;
   uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
   uintptr_t begin = ((uintptr_t)data + page - 1) / page * page, end = ((uintptr_t)data + size) / page * page;
   if (begin < end) madvise((char *)data + (begin - (uintptr_t)data), end - begin, MADV_DONTNEED);
@@ -56,16 +57,21 @@ static void drop_pages(const void *data, size_t size) {
 
 /* Row ranges at a time, so that of the file and of the packed weight together only a little more than one copy is
  * resident. */
-static void pack(const retc_stored_tensor *tensor, retc_dtype to, void *target) {
+static retc_status pack(const retc_stored_tensor *tensor, retc_dtype to, retc_diagnostics *diagnostics, void *target) {
   int64_t rows = tensor->dim[0], columns = tensor->dim[1];
   size_t from_row = (size_t)columns * retc_dtype_size(tensor->dtype), to_row = (size_t)columns * retc_dtype_size(to);
   int64_t step = ((int64_t)(RANGE_BYTES / (from_row + 1)) / RETC_PANEL + 1) * RETC_PANEL;
+  void *buffer = NULL;
+  if (step > rows) step = rows;
+  if (!tensor->data) RETC_TRY(retc_memory_alloc(tensor->name, step, from_row, diagnostics, &buffer));
   for (int64_t row = 0; row < rows; row += step) {
     int64_t count = rows - row < step ? rows - row : step;
-    const char *source = (const char *)tensor->data + (size_t)row * from_row;
+    const void *source = retc_stored_tensor_read(tensor, row * columns, count * columns, buffer);
     retc_pack_panels(tensor->dtype, source, count, columns, to, (char *)target + (size_t)row * to_row);
-    drop_pages(source, (size_t)count * from_row);
+    drop_pages(tensor, source, (size_t)count * from_row);
   }
+  free(buffer);
+  return RETC_OK;
 }
 
 static retc_status load_weight(const retc_plan_buffer *buffer, const retc_checkpoint *checkpoint,
@@ -76,19 +82,16 @@ static retc_status load_weight(const retc_plan_buffer *buffer, const retc_checkp
   RETC_TRY(check_shape(buffer, tensor, diagnostics));
   size_t size = retc_dtype_size(buffer->dtype);
   bool plain = buffer->layout == RETC_LAYOUT_PLAIN;
-  if (plain && tensor->dtype == buffer->dtype && (uintptr_t)tensor->data % size == 0) {
+  if (plain && tensor->data && tensor->dtype == buffer->dtype && (uintptr_t)tensor->data % size == 0) {
     *out_data = (void *)tensor->data;
     return RETC_OK;
   }
   int64_t elements = retc_plan_buffer_elements(buffer, &none);
   RETC_TRY(retc_memory_alloc(buffer->name, elements, size, diagnostics, out_owned));
   *out_data = *out_owned;
-  if (plain) {
-    retc_dtype_convert(tensor->dtype, tensor->data, buffer->dtype, *out_data, (size_t)tensor->count);
-    drop_pages(tensor->data, (size_t)tensor->count * retc_dtype_size(tensor->dtype));
-  } else {
-    pack(tensor, buffer->dtype, *out_data);
-  }
+  if (!plain) return pack(tensor, buffer->dtype, diagnostics, *out_data);
+  retc_stored_tensor_convert(tensor, buffer->dtype, *out_data);
+  drop_pages(tensor, tensor->data, (size_t)tensor->count * retc_dtype_size(tensor->dtype));
   return RETC_OK;
 }
 

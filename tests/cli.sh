@@ -46,6 +46,21 @@ expect 0 "$RETC" run "$bytes" --prompt ROMEO: -n 40 --temperature 1 --seed 8
 expect 0 "$RETC" run "$ids" --prompt-tokens 1,2,3 -n 5
 [ "$(wc -w <"$work/stdout")" = 5 ] || fail "--prompt-tokens: expected five ids, found $(cat "$work/stdout")"
 
+# Random weights: of a bare description only, the same ones in every engine, others with another seed.
+for seed in 1 2; do
+  expect 0 "$RETC" run "$ids/config.json" --random-weights $seed --prompt-tokens 1,2,3 -n 20
+  cp "$work/stdout" "$work/random.$seed"
+done
+! cmp -s "$work/random.1" "$work/random.2" || fail "two seeds gave the same random weights"
+"$TOOLS/tokens" ids "$work/some" 5,6,7,8
+for engine in jit kernel graph; do
+  expect 0 "$RETC" eval "$ids/config.json" --random-weights 1 --engine $engine --tokens "$work/some" --form session \
+    --out "$work/random.$engine"
+done
+"$TOOLS/compare" equal "$work/random.jit" "$work/random.kernel" || fail "engines have different random weights"
+expect 2 "$RETC" run "$ids" --random-weights 1 --prompt-tokens 1,2,3
+grep -q 'has weights' "$work/stderr" || fail "random weights beside a checkpoint: $(cat "$work/stderr")"
+
 # A reader that goes away is no reason for noise.
 {
   status=0

@@ -60,7 +60,7 @@ static const retc_tensor *load_weight(retc_engine *engine, const char *name, con
     retc_tensor_deinit(&weight.tensor);
     return NULL;
   }
-  retc_dtype_convert(stored->dtype, stored->data, RETC_DTYPE_F64, weight.tensor.data, (size_t)stored->count);
+  retc_stored_tensor_convert(stored, RETC_DTYPE_F64, weight.tensor.data);
   RETC_VEC_PUSH(&engine->arena, engine->graph_weights, weight);
   return &engine->graph_weights.items[engine->graph_weights.count - 1].tensor;
 }

@@ -22,7 +22,7 @@ enum { FORM_COUNT = sizeof forms / sizeof forms[0] };
 
 typedef struct options {
   const char *tokens, *text, *form, *out, *split, *engine;
-  int64_t chunk, threads;
+  int64_t chunk, threads, random_weights;
   retc_form chosen_form;
   retc_engine_kind chosen_engine;
   bool loss;
@@ -84,6 +84,8 @@ static retc_status parse(int count, char **words, retc_diagnostics *diagnostics,
       {"threads", 0, "N", "that run kernels (all)", RETC_OPTION_INTEGER, &o->threads, 1, RETC_THREADS_MAX},
       {"engine", 0, "ENGINE", "jit: compiled; kernel: the same bits interpreted; graph: in float64 (jit)",
        RETC_OPTION_TEXT, &o->engine, 0, 0},
+      {"random-weights", 0, "SEED", "of a bare config.json, which has none", RETC_OPTION_INTEGER, &o->random_weights, 0,
+       INT32_MAX},
   };
   const retc_syntax syntax = {"eval", "Evaluates given tokens in one of the forms, or a text as one session.", "MODEL",
                               table, sizeof table / sizeof table[0]};
@@ -246,13 +248,13 @@ static retc_status eval_tokens(const options *o, const retc_source *source, retc
 }
 
 retc_status retc_eval_command(int count, char **words, retc_diagnostics *diagnostics) {
-  options chosen = {0};
+  options chosen = {.random_weights = -1};
   const char *model;
   bool help;
   RETC_TRY(parse(count, words, diagnostics, &chosen, &model, &help));
   if (help) return RETC_OK;
   retc_source *source;
-  RETC_TRY(retc_source_open(model, diagnostics, &source));
+  RETC_TRY(retc_source_open_random(model, chosen.random_weights, diagnostics, &source));
   retc_status status;
   if (chosen.text) {
     const retc_engine_options engine = engine_options(&chosen, NULL);

@@ -1,10 +1,10 @@
 #include <inttypes.h>
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "compiler/driver/engine.h"
 #include "compiler/main/build.h"
+#include "compiler/network_parameters.h"
 
 typedef struct options {
   const char *cpu;
@@ -30,58 +30,14 @@ static void add_row(table *t, const char *what, const char *source, const char *
   RETC_VEC_PUSH(&t->arena, t->rows, added);
 }
 
-/* ---- parameters ---- */
-
-typedef RETC_VEC(const retc_network_tensor *) tensor_list;
-
-static void add_tensor(table *t, tensor_list *list, const retc_network_tensor *tensor) {
-  if (tensor->name) RETC_VEC_PUSH(&t->arena, *list, tensor);
-}
-
-static void add_norm(table *t, tensor_list *list, const retc_network_norm *norm) {
-  add_tensor(t, list, &norm->weight);
-  add_tensor(t, list, &norm->bias);
-}
-
-static void add_linear(table *t, tensor_list *list, const retc_network_linear *linear) {
-  add_tensor(t, list, &linear->weight);
-  add_tensor(t, list, &linear->bias);
-}
-
-static void add_layer(table *t, tensor_list *list, const retc_network_layer *layer) {
-  const retc_network_norm *norms[] = {&layer->retention_norm, &layer->head_norm, &layer->feed_norm,
-                                      &layer->inner_norm};
-  const retc_network_linear *linears[] = {&layer->query,  &layer->key,       &layer->value,   &layer->gate,
-                                          &layer->output, &layer->feed_gate, &layer->feed_up, &layer->feed_down};
-  for (size_t i = 0; i < sizeof norms / sizeof norms[0]; i++) add_norm(t, list, norms[i]);
-  for (size_t i = 0; i < sizeof linears / sizeof linears[0]; i++) add_linear(t, list, linears[i]);
-}
-
-static int by_name(const void *a, const void *b) {
-  return strcmp((*(const retc_network_tensor *const *)a)->name, (*(const retc_network_tensor *const *)b)->name);
-}
-
-/* Each tensor once, whatever uses it. */
 static void add_parameters(table *t, const retc_network *network) {
-  tensor_list list = {0};
-  add_tensor(t, &list, &network->embedding);
-  add_norm(t, &list, &network->embedding_norm);
-  add_norm(t, &list, &network->final_norm);
-  add_linear(t, &list, &network->head);
-  for (int64_t i = 0; i < network->layers; i++) add_layer(t, &list, &network->layer[i]);
-  qsort(list.items, list.count, sizeof *list.items, by_name);
-  int64_t parameters = 0, tensors = 0;
-  for (size_t i = 0; i < list.count; i++) {
-    const retc_network_tensor *tensor = list.items[i];
-    if (i && !strcmp(tensor->name, list.items[i - 1]->name)) continue;
-    parameters += tensor->rank == 2 ? tensor->dim[0] * tensor->dim[1] : tensor->dim[0];
-    tensors++;
-  }
-  ADD(t, "parameters", "weight tensors, each once", "%" PRId64, parameters);
-  ADD(t, "tensors", "", "%" PRId64, tensors);
+  const retc_network_parameter *parameters;
+  size_t count = retc_network_parameters(network, &t->arena, &parameters);
+  int64_t elements = 0;
+  for (size_t i = 0; i < count; i++) elements += retc_network_tensor_elements(parameters[i].tensor);
+  ADD(t, "parameters", "weight tensors, each once", "%" PRId64, elements);
+  ADD(t, "tensors", "", "%zu", count);
 }
-
-/* ---- the rest of the table ---- */
 
 static void add_decay(table *t, const retc_network *network) {
   for (int64_t h = 0; h < network->heads; h++) {

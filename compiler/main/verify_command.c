@@ -10,7 +10,7 @@ enum {
 
 typedef struct options {
   const char *tokens;
-  int64_t seed;
+  int64_t seed, random_weights;
   bool json;
 } options;
 
@@ -22,6 +22,8 @@ static retc_status parse(int count, char **words, retc_diagnostics *diagnostics,
        0},
       {"seed", 0, "N", "of the random tokens (1)", RETC_OPTION_INTEGER, &o->seed, 0, INT32_MAX},
       {"json", 0, NULL, "the report as one JSON object", RETC_OPTION_FLAG, &o->json, 0, 0},
+      {"random-weights", 0, "SEED", "of a bare config.json, which has none", RETC_OPTION_INTEGER, &o->random_weights, 0,
+       INT32_MAX},
   };
   const retc_syntax syntax = {"verify",
                               "Runs a model in every form, compiled and interpreted, and says whether they agree.",
@@ -126,13 +128,13 @@ static retc_status verify_model(const retc_source *source, const options *o, ret
 }
 
 retc_status retc_verify_command(int count, char **words, retc_diagnostics *diagnostics) {
-  options chosen = {.seed = 1};
+  options chosen = {.seed = 1, .random_weights = -1};
   const char *model;
   bool help;
   RETC_TRY(parse(count, words, diagnostics, &chosen, &model, &help));
   if (help) return RETC_OK;
   retc_source *source;
-  RETC_TRY(retc_source_open(model, diagnostics, &source));
+  RETC_TRY(retc_source_open_random(model, chosen.random_weights, diagnostics, &source));
   retc_status status = verify_model(source, &chosen, diagnostics);
   retc_source_destroy(source);
   return status;
