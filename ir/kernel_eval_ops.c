@@ -27,6 +27,19 @@ static double pow2_f64(double a) {
   return result;
 }
 
+/* The exponent field; of a normal number > 0 that is floor(log2 a). */
+static float exponent_f32(float a) {
+  uint32_t bits;
+  memcpy(&bits, &a, sizeof bits);
+  return (float)((int32_t)(bits >> 23) - 127);
+}
+
+static double exponent_f64(double a) {
+  uint64_t bits;
+  memcpy(&bits, &a, sizeof bits);
+  return (double)((int32_t)(bits >> 52) - 1023);
+}
+
 /* Towards zero; what does not fit becomes the nearest bound, NaN becomes 0. */
 static int64_t truncate(double a) {
   if (isnan(a)) return 0;
@@ -106,13 +119,16 @@ static inline retc_status compute_one(retc_interpreter *in, const retc_operation
     UNARY(SQRT, sqrtf, sqrt)
     UNARY(FLOOR, floorf, floor)
     UNARY(POW2, pow2_f32, pow2_f64)
+    UNARY(EXPONENT, exponent_f32, exponent_f64)
     COMPARE(LESS, <)
     COMPARE(LESS_EQUAL, <=)
     COMPARE(EQUAL, ==)
     CASE(AND, BOOL, i64, X(i64) & Y(i64))
     CASES(SELECT): *target = X(i64) ? in->slots[o->inputs[1]] : in->slots[o->inputs[2]]; break;
     CASES(CAST): *target = convert((retc_dtype)(o->code % RETC_DTYPE_COUNT), o->dtype, in->slots[o->inputs[0]]); break;
-    default: return retc_interpreter_load(in, &o->place, target);
+    default:
+      if (!o->place.cell) return retc_interpreter_fail(in, "an operation without a meaning here");
+      return retc_interpreter_load(in, &o->place, target);
   }
   return RETC_OK;
 }

@@ -37,6 +37,9 @@ static const real_case real_cases[] = {
   {OP(FLOOR), -1.25, 0, 0, -2},
   {OP(POW2), -126, 0, 0, 0x1p-126},
   {OP(POW2), 127, 0, 0, 0x1p127},
+  {OP(EXPONENT), 1, 0, 0, 0},
+  {OP(EXPONENT), 0x1.fffffep-126, 0, 0, -126},
+  {OP(EXPONENT), 0x1.8p127, 0, 0, 127},
 };
 
 /* Equal bits; of a function whose arithmetic is retc's own, within `ulps` of what is expected. */

@@ -168,6 +168,13 @@ static retc_expr make_power(generator *g, retc_dtype dtype, int depth) {
   return retc_expr_unary(g->kernel, RETC_KERNEL_OP_POW2, retc_expr_unary(g->kernel, RETC_KERNEL_OP_FLOOR, a));
 }
 
+/* Of a normal number > 0. */
+static retc_expr make_exponent(generator *g, retc_dtype dtype, int depth) {
+  retc_expr a = retc_expr_unary(g->kernel, RETC_KERNEL_OP_ABS, make_expr(g, dtype, depth));
+  a = op2(g, RETC_KERNEL_OP_MAX, a, retc_expr_number(g->kernel, dtype, 1e-30));
+  return retc_expr_unary(g->kernel, RETC_KERNEL_OP_EXPONENT, a);
+}
+
 static retc_expr make_cast(generator *g, retc_dtype dtype, int depth) {
   static const retc_dtype from[] = {RETC_DTYPE_F32, RETC_DTYPE_F64, RETC_DTYPE_I64, RETC_DTYPE_BOOL};
   return retc_expr_cast(g->kernel, dtype, make_expr(g, from[pick(g, 4)], depth));
@@ -200,7 +207,7 @@ static retc_expr make_arithmetic(generator *g, retc_dtype dtype, int depth) {
     retc_kernel_op op = pick(g, 2) ? RETC_KERNEL_OP_DIV : RETC_KERNEL_OP_MOD;
     return op2(g, op, make_index(g, 1000, depth), integer(g, 1 + pick(g, 9)));
   }
-  if (kind == 8) return make_power(g, dtype, depth);
+  if (kind == 8) return pick(g, 2) ? make_power(g, dtype, depth) : make_exponent(g, dtype, depth);
   return retc_expr_ternary(g->kernel, RETC_KERNEL_OP_FMA, make_expr(g, dtype, depth), make_expr(g, dtype, depth),
                            make_expr(g, dtype, depth));
 }
