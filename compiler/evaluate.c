@@ -43,7 +43,7 @@ retc_status retc_entry_find(const retc_compilation *c, const char *name, retc_di
 }
 
 static retc_entry_inputs inputs_of_graph(const retc_graph *graph, retc_arena *arena) {
-  retc_entry_inputs inputs = {{0}};
+  retc_entry_inputs inputs = {.list = {0}};
   for (size_t i = 1; i < graph->nodes.count; i++) {
     const retc_node *node = &graph->nodes.items[i];
     retc_dim_name scalar;
@@ -56,7 +56,7 @@ static retc_entry_inputs inputs_of_graph(const retc_graph *graph, retc_arena *ar
 }
 
 static retc_entry_inputs inputs_of_plan(const retc_plan *plan, const retc_plan_entry *entry, retc_arena *arena) {
-  retc_entry_inputs inputs = {{0}};
+  retc_entry_inputs inputs = {.list = {0}};
   bool *seen = RETC_NEW_ARRAY(arena, bool, plan->buffers.count + 1);
   for (size_t s = 0; s < entry->steps.count; s++) {
     const retc_plan_step *step = &entry->steps.items[s];
@@ -102,7 +102,7 @@ retc_entry_inputs retc_entry_get_inputs(const retc_compilation *c, size_t entry,
   if (has_graphs(c)) return inputs_of_graph(c->graphs.items[entry], arena);
   if (c->plan) return inputs_of_plan(c->plan, &c->plan->entries.items[entry], arena);
   retc_plan *plan = plan_of_kernel(c->kernels.items[entry]);
-  retc_entry_inputs inputs = {{0}};
+  retc_entry_inputs inputs = {.list = {0}};
   if (!plan) return inputs;
   inputs = inputs_of_plan(plan, &plan->entries.items[0], arena);
   for (size_t i = 0; i < inputs.list.count; i++) {
@@ -112,6 +112,60 @@ retc_entry_inputs retc_entry_get_inputs(const retc_compilation *c, size_t entry,
   return inputs;
 }
 
+/* Where messages begin: "in.safetensors: ", or with the array's name at once. */
+#define FILE_OF(inputs) ((inputs)->file ? (inputs)->file : ""), ((inputs)->file ? ": " : "")
+
+retc_status retc_entry_check_dtype(const retc_entry_inputs *inputs, const retc_entry_input *input, retc_dtype dtype,
+                                   retc_diagnostics *diagnostics) {
+  const retc_dtype wanted = input->type.dtype;
+  const bool floats = retc_dtype_is_float(dtype) && retc_dtype_is_float(wanted);
+  const bool integers = !retc_dtype_is_float(dtype) && !retc_dtype_is_float(wanted);
+  if (dtype == wanted || integers || (floats && !strcmp(input->kind, "weight"))) return RETC_OK;
+  return retc_fail(diagnostics, RETC_INVALID, "%s%s%s: what is given is %s, expected %s", FILE_OF(inputs), input->name,
+                   retc_dtype_name(dtype), retc_dtype_name(wanted));
+}
+
+retc_status retc_entry_plan_kernel(retc_compilation *c, size_t entry, retc_diagnostics *diagnostics) {
+  c->plan = plan_of_kernel(c->kernels.items[entry]);
+  return c->plan ? RETC_OK : retc_fail(diagnostics, RETC_FAILED, "out of memory");
+}
+
+/* ---- results ---- */
+
+static void add_result(retc_entry_results *results, const char *name, retc_arena *arena) {
+  for (size_t i = 0; i < results->names.count; i++) {
+    if (!strcmp(results->names.items[i], name)) return;
+  }
+  RETC_VEC_PUSH(arena, results->names, name);
+}
+
+static const retc_kernel *find_kernel(const retc_compilation *c, const char *name) {
+  for (size_t i = 0; i < c->kernels.count; i++) {
+    if (!strcmp(c->kernels.items[i]->name, name)) return c->kernels.items[i];
+  }
+  return NULL;
+}
+
+retc_entry_results retc_entry_get_results(const retc_compilation *c, const retc_plan *plan, size_t entry,
+                                          retc_arena *arena) {
+  const retc_plan_entry *e = &plan->entries.items[entry];
+  retc_entry_results results = {{0}};
+  for (size_t i = 0; i < e->outputs.count; i++) add_result(&results, e->outputs.items[i].name, arena);
+  for (size_t s = 0; s < e->steps.count; s++) {
+    const retc_plan_step *step = &e->steps.items[s];
+    const retc_kernel *kernel = find_kernel(c, plan->kernels.items[step->kernel].name);
+    int argument = 0;
+    for (size_t i = 1; kernel && i < kernel->buffers.count; i++) {
+      const retc_buffer *parameter = &kernel->buffers.items[i];
+      if (parameter->scope != RETC_SCOPE_GLOBAL) continue;
+      const retc_plan_buffer *buffer = &plan->buffers.items[step->buffers[argument++]];
+      const bool replaced = buffer->kind == RETC_PLAN_STATE && (parameter->access & RETC_ACCESS_WRITE);
+      if (replaced) add_result(&results, buffer->name, arena);
+    }
+  }
+  return results;
+}
+
 /* ---- dimensions ---- */
 
 typedef struct binding {
@@ -119,36 +173,38 @@ typedef struct binding {
   const char *by; /* the input that told */
 } binding;
 
-static retc_status bind_scalars(const retc_arrays *arrays, binding *bound, retc_diagnostics *diagnostics) {
+static retc_status bind_scalars(const retc_entry_inputs *inputs, const retc_arrays *arrays, binding *bound,
+                                retc_diagnostics *diagnostics) {
   for (int i = 0; i < RETC_DIM_COUNT; i++) {
     const retc_array *array = retc_arrays_find(arrays, retc_dim_text((retc_dim_name)i));
     if (!array) continue;
     double value = retc_tensor_count(&array->tensor) == 1 ? array->tensor.data[0] : -1;
     if (value < 0 || value > (double)RETC_NO_END || value != (double)(int64_t)value) {
-      return retc_fail(diagnostics, RETC_INVALID, "%s: expected one whole number that is not negative", array->name);
+      return retc_fail(diagnostics, RETC_INVALID, "%s%s%s: expected one whole number that is not negative", FILE_OF(inputs),
+                       array->name);
     }
     bound[i] = (binding){(int64_t)value, array->name};
   }
   return RETC_OK;
 }
 
-static retc_status bind_input(const retc_entry_input *input, const retc_array *array, binding *bound,
-                              retc_diagnostics *diagnostics) {
+static retc_status bind_input(const retc_entry_inputs *inputs, const retc_entry_input *input, const retc_array *array,
+                              binding *bound, retc_diagnostics *diagnostics) {
   const retc_shape *shape = &input->type.shape;
   if (array->tensor.rank != shape->rank) {
-    return retc_fail(diagnostics, RETC_INVALID, "%s: what is given has %d axes, expected %d", input->name,
+    return retc_fail(diagnostics, RETC_INVALID, "%s%s%s: what is given has %d axes, expected %d", FILE_OF(inputs), input->name,
                      array->tensor.rank, shape->rank);
   }
   for (int i = 0; i < shape->rank; i++) {
     int64_t given = array->tensor.dim[i];
     if (!retc_dim_is_named(shape->dim[i])) {
       if (given == shape->dim[i]) continue;
-      return retc_fail(diagnostics, RETC_INVALID, "%s: axis %d is %lld, expected %lld", input->name, i, (long long)given,
-                       (long long)shape->dim[i]);
+      return retc_fail(diagnostics, RETC_INVALID, "%s%s%s: axis %d is %lld, expected %lld", FILE_OF(inputs), input->name, i,
+                       (long long)given, (long long)shape->dim[i]);
     }
     binding *b = &bound[~shape->dim[i]];
     if (b->value >= 0 && b->value != given) {
-      return retc_fail(diagnostics, RETC_INVALID, "%s: axis %d, %s, is %lld, but %lld in %s", input->name, i,
+      return retc_fail(diagnostics, RETC_INVALID, "%s%s%s: axis %d, %s, is %lld, but %lld in %s", FILE_OF(inputs), input->name, i,
                        retc_dim_text((retc_dim_name)~shape->dim[i]), (long long)given, (long long)b->value, b->by);
     }
     *b = (binding){given, input->name};
@@ -162,8 +218,8 @@ static retc_status check_bound(const retc_entry_inputs *inputs, const binding *b
     for (int axis = 0; axis < input->type.shape.rank; axis++) {
       retc_dim dim = input->type.shape.dim[axis];
       if (!retc_dim_is_named(dim) || bound[~dim].value >= 0) continue;
-      return retc_fail(diagnostics, RETC_INVALID, "%s: axis %d is %s, which no array tells; a scalar of that name may",
-                       input->name, axis, retc_dim_text((retc_dim_name)~dim));
+      return retc_fail(diagnostics, RETC_INVALID, "%s%s%s: axis %d is %s, which no array tells; a scalar of that name may",
+                       FILE_OF(inputs), input->name, axis, retc_dim_text((retc_dim_name)~dim));
     }
   }
   return RETC_OK;
@@ -173,10 +229,10 @@ retc_status retc_bind_dims(const retc_compilation *c, const retc_entry_inputs *i
                            retc_diagnostics *diagnostics, retc_dims *out_dims) {
   binding bound[RETC_DIM_COUNT];
   for (int i = 0; i < RETC_DIM_COUNT; i++) bound[i] = (binding){-1, NULL};
-  RETC_TRY(bind_scalars(arrays, bound, diagnostics));
+  RETC_TRY(bind_scalars(inputs, arrays, bound, diagnostics));
   for (size_t i = 0; i < inputs->list.count; i++) {
     const retc_array *array = retc_arrays_find(arrays, inputs->list.items[i].name);
-    if (array) RETC_TRY(bind_input(&inputs->list.items[i], array, bound, diagnostics));
+    if (array) RETC_TRY(bind_input(inputs, &inputs->list.items[i], array, bound, diagnostics));
   }
   if (bound[RETC_DIM_P].value < 0) bound[RETC_DIM_P].value = 0;
   if (bound[RETC_DIM_E].value < 0) bound[RETC_DIM_E].value = RETC_NO_END;
@@ -187,8 +243,8 @@ retc_status retc_bind_dims(const retc_compilation *c, const retc_entry_inputs *i
   }
   RETC_TRY(check_bound(inputs, bound, diagnostics));
   if (bound[RETC_DIM_L].value > tokens) {
-    return retc_fail(diagnostics, RETC_INVALID, "L is %lld, expected at most T, %lld", (long long)bound[RETC_DIM_L].value,
-                     (long long)tokens);
+    return retc_fail(diagnostics, RETC_INVALID, "%s%sL is %lld, expected at most T, %lld", FILE_OF(inputs),
+                     (long long)bound[RETC_DIM_L].value, (long long)tokens);
   }
   for (int i = 0; i < RETC_DIM_COUNT; i++) out_dims->value[i] = bound[i].value < 0 ? 0 : bound[i].value;
   return RETC_OK;
@@ -275,29 +331,6 @@ static retc_status take(const retc_plan_evaluation *evaluation, const char *name
   return RETC_OK;
 }
 
-/* The states that a step of the entry writes. */
-static retc_status take_states(const retc_compilation *c, const retc_plan *plan, const retc_plan_entry *entry,
-                               const retc_plan_evaluation *evaluation, retc_diagnostics *diagnostics,
-                               retc_arrays *out_arrays) {
-  for (size_t s = 0; s < entry->steps.count; s++) {
-    const retc_plan_step *step = &entry->steps.items[s];
-    const retc_kernel *kernel = NULL;
-    for (size_t k = 0; k < c->kernels.count; k++) {
-      if (!strcmp(c->kernels.items[k]->name, plan->kernels.items[step->kernel].name)) kernel = c->kernels.items[k];
-    }
-    int argument = 0;
-    for (size_t i = 1; kernel && i < kernel->buffers.count; i++) {
-      const retc_buffer *parameter = &kernel->buffers.items[i];
-      if (parameter->scope != RETC_SCOPE_GLOBAL) continue;
-      const retc_plan_buffer *buffer = &plan->buffers.items[step->buffers[argument++]];
-      bool replaced = buffer->kind == RETC_PLAN_STATE && (parameter->access & RETC_ACCESS_WRITE);
-      if (!replaced || retc_arrays_find(out_arrays, buffer->name)) continue;
-      RETC_TRY(take(evaluation, buffer->name, diagnostics, out_arrays));
-    }
-  }
-  return RETC_OK;
-}
-
 static retc_status call_entry(const retc_compilation *c, const retc_plan *plan, size_t entry, const retc_dims *dims,
                               const retc_arrays *arrays, retc_plan_evaluation *evaluation, retc_arena *arena,
                               retc_diagnostics *diagnostics, retc_arrays *out_arrays) {
@@ -308,10 +341,11 @@ static retc_status call_entry(const retc_compilation *c, const retc_plan *plan, 
     RETC_TRY(set_input(evaluation, input, dims, retc_arrays_find(arrays, input->name), diagnostics));
   }
   RETC_TRY(retc_plan_evaluation_call(evaluation, e->name, dims, diagnostics));
-  for (size_t i = 0; i < e->outputs.count; i++) {
-    RETC_TRY(take(evaluation, e->outputs.items[i].name, diagnostics, out_arrays));
+  retc_entry_results results = retc_entry_get_results(c, plan, entry, arena);
+  for (size_t i = 0; i < results.names.count; i++) {
+    RETC_TRY(take(evaluation, results.names.items[i], diagnostics, out_arrays));
   }
-  return take_states(c, plan, e, evaluation, diagnostics, out_arrays);
+  return RETC_OK;
 }
 
 static retc_status evaluate_plan(const retc_compilation *c, const retc_plan *plan, size_t entry, const retc_dims *dims,
@@ -329,16 +363,12 @@ static retc_status evaluate_plan(const retc_compilation *c, const retc_plan *pla
 
 /* ---- both ---- */
 
-static retc_status check_given(const retc_entry_input *input, const retc_array *array, retc_diagnostics *diagnostics) {
+static retc_status check_given(const retc_entry_inputs *inputs, const retc_entry_input *input, const retc_array *array,
+                               retc_diagnostics *diagnostics) {
   if (!array && strcmp(input->kind, "state")) {
     return retc_fail(diagnostics, RETC_INVALID, "%s %s is not given", input->kind, input->name);
   }
-  if (!array || array->dtype == input->type.dtype) return RETC_OK;
-  bool floats = retc_dtype_is_float(array->dtype) && retc_dtype_is_float(input->type.dtype);
-  bool integers = !retc_dtype_is_float(array->dtype) && !retc_dtype_is_float(input->type.dtype);
-  if ((floats && !strcmp(input->kind, "weight")) || integers) return RETC_OK;
-  return retc_fail(diagnostics, RETC_INVALID, "%s: what is given is %s, expected %s", input->name,
-                   retc_dtype_name(array->dtype), retc_dtype_name(input->type.dtype));
+  return array ? retc_entry_check_dtype(inputs, input, array->dtype, diagnostics) : RETC_OK;
 }
 
 retc_status retc_evaluate(const retc_compilation *c, size_t entry, const retc_dims *dims, const retc_arrays *arrays,
@@ -348,7 +378,8 @@ retc_status retc_evaluate(const retc_compilation *c, size_t entry, const retc_di
   retc_entry_inputs inputs = retc_entry_get_inputs(c, entry, &arena);
   retc_status status = RETC_OK;
   for (size_t i = 0; i < inputs.list.count && status == RETC_OK; i++) {
-    status = check_given(&inputs.list.items[i], retc_arrays_find(arrays, inputs.list.items[i].name), diagnostics);
+    const retc_entry_input *input = &inputs.list.items[i];
+    status = check_given(&inputs, input, retc_arrays_find(arrays, input->name), diagnostics);
   }
   retc_arena_deinit(&arena);
   RETC_TRY(status);

@@ -14,6 +14,7 @@ typedef struct retc_entry_input {
 
 typedef struct retc_entry_inputs {
   RETC_VEC(retc_entry_input) list;
+  const char *file; /* that the arrays come from, for messages; NULL: none */
 } retc_entry_inputs;
 
 /* The entries: graphs, the plan's entries, or, of kernels without a plan, the kernels themselves, whose parameters are
@@ -25,6 +26,20 @@ retc_status retc_entry_find(const retc_compilation *compilation, const char *nam
                             size_t *out_entry);
 /* On `arena`; the names are lent by the compilation. Scalars of the call (P, E) are not among them. */
 retc_entry_inputs retc_entry_get_inputs(const retc_compilation *compilation, size_t entry, retc_arena *arena);
+
+/* RETC_INVALID when an array of `dtype` cannot be taken for the input: integers (bools too) go for integers, whatever is
+ * floating point for a weight that is, all else has the dtype that is declared. */
+retc_status retc_entry_check_dtype(const retc_entry_inputs *inputs, const retc_entry_input *input, retc_dtype dtype,
+                                   retc_diagnostics *diagnostics);
+/* Of a program of kernels alone: gives it a plan with one entry that runs this kernel. */
+retc_status retc_entry_plan_kernel(retc_compilation *compilation, size_t entry, retc_diagnostics *diagnostics);
+
+/* The names of what an entry of a plan gives: outputs, and states that it replaces. On `arena`, lent by the plan. */
+typedef struct retc_entry_results {
+  RETC_VEC(const char *) names;
+} retc_entry_results;
+retc_entry_results retc_entry_get_results(const retc_compilation *compilation, const retc_plan *plan, size_t entry,
+                                          retc_arena *arena);
 
 /* The value of every dimension, from the shapes of the arrays that are given for the inputs and from scalars among the
  * arrays that have a dimension's name. P is 0 when nobody says, E none, L is T, N follows from P, T and the chunk length.

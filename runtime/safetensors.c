@@ -429,6 +429,34 @@ void retc_checkpoint_destroy(retc_checkpoint *checkpoint) {
   free(checkpoint);
 }
 
+/* The files of both stay mapped as those of one. */
+static retc_status take_over(retc_checkpoint *checkpoint, retc_checkpoint *other, retc_diagnostics *diagnostics) {
+  size_t shards = checkpoint->shard_count + other->shard_count, tensors = checkpoint->count + other->count;
+  shard *all_shards = realloc(checkpoint->shards, (shards + 1) * sizeof *all_shards);
+  if (!all_shards) return out_of_memory(other->path, diagnostics);
+  checkpoint->shards = all_shards;
+  retc_stored_tensor *all_tensors = realloc(checkpoint->tensors, (tensors + 1) * sizeof *all_tensors);
+  if (!all_tensors) return out_of_memory(other->path, diagnostics);
+  checkpoint->tensors = all_tensors;
+  for (size_t i = 0; i < other->shard_count; i++) all_shards[checkpoint->shard_count++] = other->shards[i];
+  other->shard_count = 0;
+  size_t own = checkpoint->count, left = 0;
+  for (size_t i = 0; i < other->count; i++) {
+    const bool known = own && bsearch(&other->tensors[i], all_tensors, own, sizeof *all_tensors, compare_names);
+    if (known) other->tensors[left++] = other->tensors[i];
+    else all_tensors[checkpoint->count++] = other->tensors[i];
+  }
+  other->count = left;
+  if (checkpoint->count) qsort(all_tensors, checkpoint->count, sizeof *all_tensors, compare_names);
+  return RETC_OK;
+}
+
+retc_status retc_checkpoint_merge(retc_checkpoint *checkpoint, retc_checkpoint *other, retc_diagnostics *diagnostics) {
+  retc_status status = take_over(checkpoint, other, diagnostics);
+  retc_checkpoint_destroy(other);
+  return status;
+}
+
 const char *retc_checkpoint_path(const retc_checkpoint *checkpoint) { return checkpoint->path; }
 
 size_t retc_checkpoint_count(const retc_checkpoint *checkpoint) { return checkpoint->count; }

@@ -45,6 +45,8 @@ retc_status retc_checkpoint_create_random(const char *path, const retc_stored_te
                                           uint64_t seed, retc_diagnostics *diagnostics,
                                           retc_checkpoint **out_checkpoint);
 void retc_checkpoint_destroy(retc_checkpoint *checkpoint);
+/* Adds the tensors of `other` whose names `checkpoint` has not; `other` is taken over, also after a failure. */
+retc_status retc_checkpoint_merge(retc_checkpoint *checkpoint, retc_checkpoint *other, retc_diagnostics *diagnostics);
 
 /* What was opened: the one file, or the index; for messages. */
 const char *retc_checkpoint_path(const retc_checkpoint *checkpoint);

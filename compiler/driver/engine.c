@@ -85,12 +85,12 @@ static const retc_runner_verbs jit_verbs = {
     .step = jit_step, .state = jit_state, .set_padding = jit_set_padding,
     .set_end = jit_set_end, .output = jit_output};
 
-static retc_status load_code(retc_engine *engine, const retc_llvm_options *options, retc_diagnostics *diagnostics) {
-  const retc_compilation *compilation = engine->compilation;
+retc_status retc_code_load(const retc_compilation *compilation, const retc_llvm_options *options,
+                           retc_diagnostics *diagnostics, retc_executable **out_executable) {
   retc_llvm_module *module = NULL;
   RETC_TRY(retc_llvm_compile((const retc_kernel *const *)compilation->kernels.items, compilation->kernels.count,
                              options, diagnostics, &module));
-  retc_status status = retc_llvm_load(module, diagnostics, &engine->executable);
+  retc_status status = retc_llvm_load(module, diagnostics, out_executable);
   retc_llvm_module_destroy(module);
   return status;
 }
@@ -108,7 +108,7 @@ static retc_status prepare_jit(retc_engine *engine, const retc_engine_options *o
   engine->verbs = &jit_verbs;
   const retc_llvm_options llvm = {.cpu = options->cpu};
   RETC_TRY(compile_kernels(engine, &llvm, *compile, diagnostics));
-  retc_status status = load_code(engine, &llvm, diagnostics);
+  retc_status status = retc_code_load(engine->compilation, &llvm, diagnostics, &engine->executable);
   RETC_TRY(retc_compile_report(compile, "llvm", engine->compilation, status, diagnostics));
   RETC_TRY(retc_team_create(options->threads, diagnostics, &engine->team));
   return retc_program_create(engine->compilation->plan, &engine->weights, engine->executable, engine->team,

@@ -2,6 +2,7 @@
 #ifndef RETC_DRIVER_RUNNER_H
 #define RETC_DRIVER_RUNNER_H
 
+#include "backends/llvm/llvm_backend.h"
 #include "compiler/driver/engine.h"
 #include "ir/graph_eval.h"
 
@@ -47,6 +48,10 @@ struct retc_engine {
 
 extern const retc_runner_verbs retc_graph_runner_verbs;
 extern const retc_runner_verbs retc_kernel_runner_verbs;
+
+/* Machine code of a compilation's kernels. */
+retc_status retc_code_load(const retc_compilation *compilation, const retc_llvm_options *options,
+                           retc_diagnostics *diagnostics, retc_executable **out_executable);
 
 /* The graph of the entry called `name`, NULL when there is none. */
 const retc_graph *retc_engine_graph(const retc_engine *engine, const char *name);

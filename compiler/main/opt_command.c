@@ -5,6 +5,7 @@
 #include "compiler/check.h"
 #include "compiler/main/commands.h"
 #include "compiler/main/opt_replay.h"
+#include "compiler/main/program_arrays.h"
 #include "compiler/main/reproducer.h"
 
 typedef struct options {
@@ -91,49 +92,20 @@ static retc_status run_checked(retc_compilation *compilation, const size_t *pass
 
 /* ---- --run ---- */
 
-/* Arrays of a file under the names that the entry's inputs have; those that it does not want are somebody's mistake,
- * unless they come from a file of weights. `input_ids`, as files of tokens call them, are `tokens`. */
-static retc_status take_arrays(const retc_checkpoint *file, const retc_entry_inputs *inputs, retc_diagnostics *diagnostics,
-                               retc_arrays *arrays) {
-  for (size_t i = 0; i < inputs->list.count; i++) {
-    const char *name = inputs->list.items[i].name;
-    const retc_stored_tensor *stored = retc_checkpoint_find(file, name);
-    if (!stored && !strcmp(name, "tokens")) stored = retc_checkpoint_find(file, "input_ids");
-    if (!stored || retc_arrays_find(arrays, name)) continue;
-    RETC_TRY(retc_arrays_add_stored(arrays, name, stored, diagnostics));
-  }
-  for (int i = 0; i < RETC_DIM_COUNT; i++) {
-    const char *name = retc_dim_text((retc_dim_name)i);
-    const retc_stored_tensor *stored = retc_checkpoint_find(file, name);
-    if (!stored || retc_arrays_find(arrays, name)) continue;
-    RETC_TRY(retc_arrays_add_stored(arrays, name, stored, diagnostics));
-  }
-  return RETC_OK;
-}
-
-static retc_status take_file(const char *path, const retc_entry_inputs *inputs, retc_diagnostics *diagnostics,
-                             retc_arrays *arrays) {
-  retc_checkpoint *file;
-  if (retc_path_is_directory(path)) {
-    RETC_TRY(retc_checkpoint_open_directory(path, diagnostics, &file));
-  } else {
-    RETC_TRY(retc_checkpoint_open_file(path, diagnostics, &file));
-  }
-  retc_status status = take_arrays(file, inputs, diagnostics, arrays);
-  retc_checkpoint_destroy(file);
-  return status;
-}
-
 static retc_status interpret(const retc_compilation *compilation, const options *o, retc_diagnostics *diagnostics) {
   size_t entry;
   retc_arrays arrays, results;
   retc_dims dims;
+  retc_checkpoint *file;
   RETC_TRY(retc_entry_find(compilation, o->entry, diagnostics, &entry));
+  RETC_TRY(retc_program_arrays_open(o->run, diagnostics, &file));
   retc_arrays_init(&arrays);
   retc_arrays_init(&results);
   retc_entry_inputs inputs = retc_entry_get_inputs(compilation, entry, &arrays.arena);
-  retc_status status = take_file(o->run, &inputs, diagnostics, &arrays);
-  if (status == RETC_OK && o->weights) status = take_file(o->weights, &inputs, diagnostics, &arrays);
+  inputs.file = o->run;
+  retc_status status = retc_program_arrays_add(file, o->weights, diagnostics);
+  if (status == RETC_OK) status = retc_program_arrays_take(file, &inputs, true, diagnostics, &arrays);
+  retc_checkpoint_destroy(file);
   if (status == RETC_OK) status = retc_bind_dims(compilation, &inputs, &arrays, diagnostics, &dims);
   if (status == RETC_OK) status = retc_evaluate(compilation, entry, &dims, &arrays, diagnostics, &results);
   if (status == RETC_OK) status = retc_arrays_write(&results, o->out, diagnostics);

@@ -1,0 +1,98 @@
+#include "compiler/main/program_arrays.h"
+
+#include <stdio.h>
+#include <string.h>
+
+retc_status retc_program_arrays_open(const char *path, retc_diagnostics *diagnostics, retc_checkpoint **out_file) {
+  if (retc_path_is_directory(path)) return retc_checkpoint_open_directory(path, diagnostics, out_file);
+  return retc_checkpoint_open_file(path, diagnostics, out_file);
+}
+
+retc_status retc_program_arrays_add(retc_checkpoint *file, const char *path, retc_diagnostics *diagnostics) {
+  retc_checkpoint *other;
+  if (!path) return RETC_OK;
+  RETC_TRY(retc_program_arrays_open(path, diagnostics, &other));
+  return retc_checkpoint_merge(file, other, diagnostics);
+}
+
+/* ---- names that no entry has ---- */
+
+typedef struct known_names {
+  retc_arena arena;
+  RETC_VEC(const char *) list;
+} known_names;
+
+static void add_name(known_names *known, const char *name) { RETC_VEC_PUSH(&known->arena, known->list, name); }
+
+static void list_names(known_names *known, const retc_compilation *compilation) {
+  for (size_t entry = 0; entry < retc_entry_count(compilation); entry++) {
+    const retc_entry_inputs inputs = retc_entry_get_inputs(compilation, entry, &known->arena);
+    for (size_t i = 0; i < inputs.list.count; i++) {
+      add_name(known, inputs.list.items[i].name);
+      if (!strcmp(inputs.list.items[i].name, "tokens")) add_name(known, "input_ids");
+    }
+  }
+  for (int i = 0; i < RETC_DIM_COUNT; i++) add_name(known, retc_dim_text((retc_dim_name)i));
+}
+
+static bool is_known(const known_names *known, const char *name) {
+  for (size_t i = 0; i < known->list.count; i++) {
+    if (!strcmp(known->list.items[i], name)) return true;
+  }
+  return false;
+}
+
+retc_status retc_program_arrays_check(const retc_checkpoint *file, const retc_compilation *compilation,
+                                      retc_diagnostics *diagnostics) {
+  known_names known = {.list = {0}};
+  const char *first = NULL;
+  size_t others = 0;
+  retc_arena_init(&known.arena);
+  list_names(&known, compilation);
+  retc_status status = RETC_OK;
+  for (size_t i = 0; i < retc_checkpoint_count(file) && status == RETC_OK; i++) {
+    const char *name = retc_checkpoint_at(file, i)->name;
+    if (is_known(&known, name)) continue;
+    const char *nearest = retc_nearest(name, known.list.items, known.list.count);
+    retc_dim_name dim;
+    if (nearest && !retc_dim_parse(nearest, strlen(nearest), &dim) && !retc_program_arrays_find(file, nearest)) {
+      status = retc_fail(diagnostics, RETC_INVALID, "%s: tensor '%s' is no input of the program, did you mean '%s'?",
+                         retc_checkpoint_path(file), name, nearest);
+    }
+    if (!first) first = name;
+    else others++;
+  }
+  if (status == RETC_OK && first) {
+    fprintf(stderr, "retc: %s: tensor '%s'", retc_checkpoint_path(file), first);
+    if (others) fprintf(stderr, " and %zu others are no inputs of the program, and not used\n", others);
+    else fprintf(stderr, " is no input of the program, and not used\n");
+  }
+  retc_arena_deinit(&known.arena);
+  return status;
+}
+
+/* ---- taking ---- */
+
+const retc_stored_tensor *retc_program_arrays_find(const retc_checkpoint *file, const char *name) {
+  const retc_stored_tensor *stored = retc_checkpoint_find(file, name);
+  return stored || strcmp(name, "tokens") ? stored : retc_checkpoint_find(file, "input_ids");
+}
+
+static retc_status take(const retc_checkpoint *file, const char *name, retc_diagnostics *diagnostics,
+                        retc_arrays *arrays) {
+  const retc_stored_tensor *stored = retc_program_arrays_find(file, name);
+  if (!stored || retc_arrays_find(arrays, name)) return RETC_OK;
+  return retc_arrays_add_stored(arrays, name, stored, diagnostics);
+}
+
+retc_status retc_program_arrays_take(const retc_checkpoint *file, const retc_entry_inputs *inputs, bool weights,
+                                     retc_diagnostics *diagnostics, retc_arrays *arrays) {
+  for (size_t i = 0; i < inputs->list.count; i++) {
+    const retc_entry_input *input = &inputs->list.items[i];
+    if (weights || strcmp(input->kind, "weight")) RETC_TRY(take(file, input->name, diagnostics, arrays));
+  }
+  for (int i = 0; i < RETC_DIM_COUNT; i++) {
+    RETC_TRY(take(file, retc_dim_text((retc_dim_name)i), diagnostics, arrays));
+  }
+  return RETC_OK;
+}

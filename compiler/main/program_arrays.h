@@ -1,0 +1,22 @@
+/* The files that a program's arrays come from: tensors under the names that its inputs have. */
+#ifndef RETC_MAIN_PROGRAM_ARRAYS_H
+#define RETC_MAIN_PROGRAM_ARRAYS_H
+
+#include "compiler/evaluate.h"
+
+/* A safetensors file, or the checkpoint of a model directory. */
+retc_status retc_program_arrays_open(const char *path, retc_diagnostics *diagnostics, retc_checkpoint **out_file);
+/* Adds the tensors of a second one, where `path` is not NULL; names that `file` has are its own. */
+retc_status retc_program_arrays_add(retc_checkpoint *file, const char *path, retc_diagnostics *diagnostics);
+/* Tensors that no entry names: RETC_INVALID when one seems to be a misspelt input, which the file has not; for others a
+ * line on stderr, that they are not used. */
+retc_status retc_program_arrays_check(const retc_checkpoint *file, const retc_compilation *compilation,
+                                      retc_diagnostics *diagnostics);
+
+/* NULL: the file has none. `input_ids`, as files of tokens call them, are `tokens`. */
+const retc_stored_tensor *retc_program_arrays_find(const retc_checkpoint *file, const char *name);
+/* The arrays of an entry's inputs that the file has, weights only where they are wanted, and its scalars of the call. */
+retc_status retc_program_arrays_take(const retc_checkpoint *file, const retc_entry_inputs *inputs, bool weights,
+                                     retc_diagnostics *diagnostics, retc_arrays *arrays);
+
+#endif

@@ -1,0 +1,18 @@
+/* `retc run FILE --inputs IN --out OUT`: one call of an entry of any program, compiled. */
+#ifndef RETC_MAIN_RUN_PROGRAM_H
+#define RETC_MAIN_RUN_PROGRAM_H
+
+#include "compiler/source.h"
+
+typedef struct retc_run_program_options {
+  const char *inputs, *out; /* safetensors */
+  const char *weights;      /* a file or a model's directory; NULL: in `inputs`, or the model's own */
+  const char *entry;        /* NULL: the first */
+  int64_t chunk_length, threads;
+} retc_run_program_options;
+
+/* RETC_INVALID: everything that is wrong with the arrays, before anything is compiled or written. */
+retc_status retc_run_program(const retc_source *source, const retc_run_program_options *options,
+                             retc_diagnostics *diagnostics);
+
+#endif
