@@ -34,7 +34,7 @@ static retc_status find_arch(retc_hip_device *device, retc_diagnostics *diagnost
 static retc_status open_device(retc_hip_device *device, retc_diagnostics *diagnostics) {
   const retc_hip_library *library = &device->library;
   int count = 0;
-  RETC_TRY(check(device, library->hipGetDeviceCount(&count), diagnostics, "looking for a GPU"));
+  RETC_TRY(check(device, library->hipGetDeviceCount(&count), diagnostics, "no GPU that HIP can use"));
   if (device->number < 0 || device->number >= count) {
     return retc_fail(diagnostics, RETC_FAILED, "hip: device %d, expected 0 to %d", device->number, count - 1);
   }

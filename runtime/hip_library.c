@@ -65,7 +65,6 @@ retc_status retc_hip_library_load(retc_diagnostics *diagnostics, retc_hip_librar
   const char *chosen = getenv("RETC_HIP_LIBRARY");
   if (!chosen || !*chosen) out_library->compiler_handle = open_first(compiler_names, COMPILER_NAMES);
   retc_status status = resolve_all(out_library, diagnostics);
-  if (status == RETC_OK) status = retc_hip_check(out_library, out_library->hipInit(0), diagnostics, "starting");
   if (status != RETC_OK) retc_hip_library_unload(out_library);
   return status;
 }

@@ -46,7 +46,7 @@ static retc_status check_step(const retc_plan *plan, const char *entry, const re
   return RETC_OK;
 }
 
-static retc_status check_plan(const retc_plan *plan, const retc_weights *weights, retc_diagnostics *diagnostics) {
+retc_status retc_program_check(const retc_plan *plan, const retc_weights *weights, retc_diagnostics *diagnostics) {
   if (plan->chunk_length < 1) return retc_fail(diagnostics, RETC_INTERNAL, "plan: no chunk length");
   for (size_t i = 0; i < plan->buffers.count; i++) RETC_TRY(check_buffer(plan, weights, i, diagnostics));
   for (size_t i = 0; i < plan->entries.count; i++) {
@@ -99,11 +99,11 @@ static retc_status prepare_all(retc_program *program, retc_executable *executabl
 retc_status retc_program_create(const retc_plan *plan, const retc_weights *weights, retc_executable *executable,
                                 retc_team *team, retc_diagnostics *diagnostics, retc_program **out_program) {
   *out_program = NULL;
-  RETC_TRY(check_plan(plan, weights, diagnostics));
+  RETC_TRY(retc_program_check(plan, weights, diagnostics));
   retc_program *program = calloc(1, sizeof *program);
   if (!program) return retc_fail(diagnostics, RETC_FAILED, "program: out of memory");
   program->plan = plan;
-  program->weights = weights;
+  program->fixed = weights->data;
   program->team = team;
   retc_status status = prepare_all(program, executable, diagnostics);
   if (status != RETC_OK) {
@@ -117,6 +117,11 @@ retc_status retc_program_create(const retc_plan *plan, const retc_weights *weigh
 void retc_program_destroy(retc_program *program) {
   if (!program) return;
   for (size_t i = 0; program->launches && i < program->plan->kernels.count; i++) free(program->launches[i].types);
+  for (size_t i = 0; program->gpu_weights && i < program->plan->buffers.count; i++) {
+    retc_hip_free(program->gpu, program->gpu_weights[i]);
+  }
+  free(program->gpu_weights);
+  free(program->functions);
   free(program->launches);
   free(program);
 }

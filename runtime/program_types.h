@@ -4,6 +4,7 @@
 
 #include <ffi.h>
 
+#include "runtime/hip_device.h"
 #include "runtime/program.h"
 
 /* A kernel ready to be called: pointers, dimensions, then scratch, thread and threads. */
@@ -16,12 +17,20 @@ typedef struct retc_launch {
 
 struct retc_program {
   const retc_plan *plan;
-  const retc_weights *weights;
-  retc_team *team;
-  retc_launch *launches;  /* one a kernel of the plan */
-  int argument_room;      /* the most that a kernel has */
-  int64_t scratch_bytes;  /* the most that a kernel wants, per thread */
+  void *const *fixed;       /* one a plan buffer: weights and constants */
+  retc_team *team;          /* CPU */
+  retc_launch *launches;    /* CPU: one a kernel of the plan */
+  int argument_room;        /* CPU: the most that a kernel has */
+  int64_t scratch_bytes;    /* CPU: the most that a kernel wants, per thread */
+  retc_hip_device *gpu;     /* where buffers lie and kernels run; NULL: in this process */
+  hipFunction_t *functions; /* GPU: one a kernel of the plan */
+  void **gpu_weights;       /* GPU: owned, what `fixed` is */
 };
+
+/* Whether the plan makes sense and `weights` has what it wants, else RETC_INTERNAL. */
+retc_status retc_program_check(const retc_plan *plan, const retc_weights *weights, retc_diagnostics *diagnostics);
+
+typedef struct retc_hip_run retc_hip_run;
 
 struct retc_run {
   const retc_program *program;
@@ -30,7 +39,7 @@ struct retc_run {
   int64_t end;      /* dimension E of steps */
   retc_dims dims;   /* of the last call */
   int last_entry;   /* that ran; -1: none */
-  void **addresses; /* one a plan buffer; an input's is the caller's memory, during a call */
+  void **addresses; /* one a plan buffer; an input's is the caller's memory (on a GPU: a copy's), during a call */
   void **states;    /* one a plan buffer; owned; NULL for those that are not states */
   void **slots;     /* owned */
   void *tokens;     /* owned; i64[B,T] of a step, without gaps */
@@ -38,6 +47,7 @@ struct retc_run {
   void *private_memory; /* owned; per thread the kernels' scratch, then room for the arguments of one call */
   int64_t private_bytes;  /* per thread */
   int64_t argument_offset;
+  retc_hip_run *gpu; /* owned; NULL: in this process */
 };
 
 #endif

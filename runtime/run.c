@@ -4,7 +4,9 @@
 
 #include "runtime/ids.h"
 #include "runtime/memory.h"
+#include "runtime/hip_run.h"
 #include "runtime/program.h"
+#include "runtime/program_memory.h"
 #include "runtime/program_types.h"
 
 static int64_t round_up(int64_t bytes) {
@@ -82,7 +84,8 @@ static retc_status alloc_states(retc_run *run, const retc_dims *dims, retc_diagn
     const retc_plan_buffer *buffer = &plan->buffers.items[i];
     if (buffer->kind != RETC_PLAN_STATE) continue;
     int64_t elements = retc_plan_buffer_elements(buffer, dims);
-    RETC_TRY(retc_memory_alloc(buffer->name, elements, retc_dtype_size(buffer->dtype), diagnostics, &run->states[i]));
+    RETC_TRY(retc_program_alloc(run->program, buffer->name, elements, retc_dtype_size(buffer->dtype), diagnostics,
+                                &run->states[i]));
   }
   return RETC_OK;
 }
@@ -92,7 +95,7 @@ static retc_status alloc_slots(retc_run *run, const retc_dims *dims, retc_diagno
   for (size_t slot = 0; slot < plan->slots.count; slot++) {
     const char *name;
     int64_t bytes = slot_bytes(plan, slot, dims, &name);
-    RETC_TRY(retc_memory_alloc(name, bytes, 1, diagnostics, &run->slots[slot]));
+    RETC_TRY(retc_program_alloc(run->program, name, bytes, 1, diagnostics, &run->slots[slot]));
   }
   return RETC_OK;
 }
@@ -115,7 +118,7 @@ static void find_addresses(retc_run *run) {
     const retc_plan_buffer *buffer = &plan->buffers.items[i];
     switch (buffer->kind) {
       case RETC_PLAN_WEIGHT:
-      case RETC_PLAN_CONSTANT: run->addresses[i] = run->program->weights->data[i]; break;
+      case RETC_PLAN_CONSTANT: run->addresses[i] = run->program->fixed[i]; break;
       case RETC_PLAN_STATE: run->addresses[i] = run->states[i]; break;
       case RETC_PLAN_SCRATCH:
       case RETC_PLAN_OUTPUT: run->addresses[i] = run->slots[buffer->slot]; break;
@@ -139,7 +142,8 @@ static retc_status alloc_run(retc_run *run, retc_diagnostics *diagnostics) {
   RETC_TRY(retc_memory_alloc("pads", dims.value[RETC_DIM_B], sizeof(int64_t), diagnostics, &run->pads));
   RETC_TRY(alloc_states(run, &dims, diagnostics));
   RETC_TRY(alloc_slots(run, &dims, diagnostics));
-  RETC_TRY(alloc_private(run, diagnostics));
+  if (run->program->gpu) RETC_TRY(retc_hip_run_create(run, diagnostics, &run->gpu));
+  else RETC_TRY(alloc_private(run, diagnostics));
   find_addresses(run);
   return RETC_OK;
 }
@@ -196,8 +200,9 @@ retc_status retc_run_create_for(retc_program *program, const retc_dims *most, re
 void retc_run_destroy(retc_run *run) {
   if (!run) return;
   const retc_plan *plan = run->program->plan;
-  for (size_t i = 0; run->states && i < plan->buffers.count; i++) free(run->states[i]);
-  for (size_t i = 0; run->slots && i < plan->slots.count; i++) free(run->slots[i]);
+  for (size_t i = 0; run->states && i < plan->buffers.count; i++) retc_program_free(run->program, run->states[i]);
+  for (size_t i = 0; run->slots && i < plan->slots.count; i++) retc_program_free(run->program, run->slots[i]);
+  retc_hip_run_destroy(run, run->gpu);
   free(run->states);
   free(run->slots);
   free(run->addresses);
@@ -207,13 +212,18 @@ void retc_run_destroy(retc_run *run) {
   free(run);
 }
 
+/* A GPU that cannot clear memory is broken: the next call says so. */
 void retc_run_reset(retc_run *run) {
   const retc_plan *plan = run->program->plan;
+  retc_diagnostics quiet;
+  retc_diagnostics_init(&quiet);
   for (size_t i = 0; i < plan->buffers.count; i++) {
     const retc_plan_buffer *buffer = &plan->buffers.items[i];
     if (!run->states[i]) continue;
-    memset(run->states[i], 0, (size_t)retc_plan_buffer_elements(buffer, &run->most) * retc_dtype_size(buffer->dtype));
+    const size_t size = (size_t)retc_plan_buffer_elements(buffer, &run->most) * retc_dtype_size(buffer->dtype);
+    (void)retc_program_clear(run->program, run->states[i], size, &quiet);
   }
+  retc_diagnostics_deinit(&quiet);
   memset(run->pads, 0, (size_t)retc_run_batch(run) * sizeof(int64_t));
   run->position = 0;
   run->end = RETC_NO_END;

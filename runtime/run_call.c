@@ -4,6 +4,8 @@
 #include <string.h>
 
 #include "runtime/ids.h"
+#include "runtime/hip_run.h"
+#include "runtime/program_memory.h"
 #include "runtime/program_types.h"
 
 static retc_status unknown(const char *what, const char *name, const char *const *names, size_t count,
@@ -146,15 +148,21 @@ static retc_status match_inputs(const retc_run *run, const retc_plan_entry *entr
   return RETC_OK;
 }
 
-static void bind_inputs(retc_run *run, const retc_dims *dims, const retc_run_input **given) {
+/* With run->dims. */
+static retc_status bind_inputs(retc_run *run, const retc_run_input **given, retc_diagnostics *diagnostics) {
   const retc_plan *plan = run->program->plan;
   for (size_t i = 0; i < plan->buffers.count; i++) {
     const retc_plan_buffer *buffer = &plan->buffers.items[i];
+    const size_t size = (size_t)retc_plan_buffer_elements(buffer, &run->dims) * retc_dtype_size(buffer->dtype);
     if (buffer->kind == RETC_PLAN_INPUT) run->addresses[i] = given[i] ? (void *)given[i]->data : NULL;
-    if (buffer->kind != RETC_PLAN_STATE || !given[i]) continue;
-    memcpy(run->states[i], given[i]->data,
-           (size_t)retc_plan_buffer_elements(buffer, dims) * retc_dtype_size(buffer->dtype));
+    if (buffer->kind == RETC_PLAN_INPUT && given[i] && run->gpu) {
+      RETC_TRY(retc_hip_run_input(run, i, given[i]->data, diagnostics, &run->addresses[i]));
+    }
+    if (buffer->kind == RETC_PLAN_STATE && given[i]) {
+      RETC_TRY(retc_program_write(run->program, run->states[i], given[i]->data, size, diagnostics));
+    }
   }
+  return RETC_OK;
 }
 
 /* ---- running ---- */
@@ -198,10 +206,13 @@ retc_status retc_run_call(retc_run *run, const char *entry_name, const retc_dims
   if (!given) return retc_fail(diagnostics, RETC_FAILED, "entry %s: out of memory", entry_name);
   retc_status status = match_inputs(run, entry, &bound, inputs, count, diagnostics, given);
   if (status == RETC_OK) {
-    bind_inputs(run, &bound, given);
     run->last_entry = index;
     run->dims = bound;
-    retc_team_run(run->program->team, walk_steps, run);
+    status = bind_inputs(run, given, diagnostics);
+  }
+  if (status == RETC_OK) {
+    if (run->gpu) status = retc_hip_run_entry(run, diagnostics);
+    else retc_team_run(run->program->team, walk_steps, run);
   }
   free(given);
   return status;
@@ -225,5 +236,5 @@ const void *retc_run_find_output(const retc_run *run, const char *name, retc_dty
   const retc_plan_buffer *found = &run->program->plan->buffers.items[buffer];
   if (out_dtype) *out_dtype = found->dtype;
   if (out_shape) *out_shape = bind_shape(&found->shape, run->last_entry < 0 ? &run->most : &run->dims);
-  return run->addresses[buffer];
+  return run->gpu ? retc_hip_run_output(run, buffer) : run->addresses[buffer];
 }

@@ -140,6 +140,8 @@ static int compile(const work *w, const char *macro, const char *const *defines,
   if (!arguments) return -1;
   for (size_t i = 0; i < ALWAYS; i++) arguments[count++] = (char *)always[i];
   for (size_t i = 0; i < CHECKS && emulator_get_settings()->checks; i++) arguments[count++] = (char *)checks[i];
+  const char *compiler = getenv("RETC_EMULATOR_COMPILER");
+  if (compiler && *compiler) arguments[0] = (char *)compiler;
   arguments[count++] = (char *)macro;
   for (size_t i = 0; i < define_count; i++) arguments[count++] = (char *)defines[i];
   arguments[count++] = (char *)w->source;

@@ -1,0 +1,282 @@
+#include "runtime/hip_run.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "runtime/memory.h"
+
+/* The extents of one step's launch in a call. */
+typedef struct extent {
+  dim3 grid, block;
+} extent;
+
+struct retc_hip_run {
+  void **inputs; /* one a plan buffer, on the device; NULL for those that are not inputs */
+  void **copies; /* one a plan buffer, in this process; NULL until they are wanted */
+  void **arguments; /* of one launch */
+  extent *extents;  /* of the steps of a call */
+  extent *last_extents; /* of the call before */
+  int last_entry;       /* of the call before; -1: none */
+  hipGraph_t graph;     /* of calls of graph_entry with graph_extents; NULL: none */
+  hipGraphExec_t executable;
+  hipGraphNode_t *nodes; /* one a step */
+  extent *graph_extents;
+  int graph_entry;
+  retc_dims graph_dims; /* that the nodes' arguments have */
+};
+
+static size_t most_steps(const retc_plan *plan) {
+  size_t most = 0;
+  for (size_t i = 0; i < plan->entries.count; i++) {
+    if (plan->entries.items[i].steps.count > most) most = plan->entries.items[i].steps.count;
+  }
+  return most;
+}
+
+static int most_arguments(const retc_plan *plan) {
+  int most = 0;
+  for (size_t i = 0; i < plan->kernels.count; i++) {
+    const retc_plan_kernel *kernel = &plan->kernels.items[i];
+    if (kernel->buffer_count + kernel->dim_count > most) most = kernel->buffer_count + kernel->dim_count;
+  }
+  return most;
+}
+
+static size_t bytes_of(const retc_plan_buffer *buffer, const retc_dims *dims) {
+  return (size_t)retc_plan_buffer_elements(buffer, dims) * retc_dtype_size(buffer->dtype);
+}
+
+static retc_status alloc_inputs(const retc_run *run, retc_hip_run *part, retc_diagnostics *diagnostics) {
+  const retc_plan *plan = run->program->plan;
+  for (size_t i = 0; i < plan->buffers.count; i++) {
+    const retc_plan_buffer *buffer = &plan->buffers.items[i];
+    if (buffer->kind != RETC_PLAN_INPUT) continue;
+    RETC_TRY(retc_hip_alloc(run->program->gpu, buffer->name, (int64_t)bytes_of(buffer, &run->most), diagnostics,
+                            &part->inputs[i]));
+  }
+  return RETC_OK;
+}
+
+retc_status retc_hip_run_create(const retc_run *run, retc_diagnostics *diagnostics, retc_hip_run **out_part) {
+  const retc_plan *plan = run->program->plan;
+  const size_t steps = most_steps(plan) + 1, buffers = plan->buffers.count + 1;
+  retc_hip_run *part = calloc(1, sizeof *part);
+  *out_part = part;
+  if (!part) return retc_fail(diagnostics, RETC_FAILED, "session: out of memory");
+  part->last_entry = part->graph_entry = -1;
+  part->inputs = calloc(buffers, sizeof *part->inputs);
+  part->copies = calloc(buffers, sizeof *part->copies);
+  part->arguments = calloc((size_t)most_arguments(plan) + 1, sizeof *part->arguments);
+  part->extents = calloc(steps, sizeof *part->extents);
+  part->last_extents = calloc(steps, sizeof *part->last_extents);
+  part->graph_extents = calloc(steps, sizeof *part->graph_extents);
+  part->nodes = calloc(steps, sizeof *part->nodes);
+  if (!part->inputs || !part->copies || !part->arguments || !part->extents || !part->last_extents ||
+      !part->graph_extents || !part->nodes) {
+    return retc_fail(diagnostics, RETC_FAILED, "session: out of memory");
+  }
+  return alloc_inputs(run, part, diagnostics);
+}
+
+static void drop_graph(const retc_run *run, retc_hip_run *part) {
+  const retc_hip_library *library = &run->program->gpu->library;
+  if (part->executable) library->hipGraphExecDestroy(part->executable);
+  if (part->graph) library->hipGraphDestroy(part->graph);
+  part->executable = NULL;
+  part->graph = NULL;
+  part->graph_entry = -1;
+}
+
+void retc_hip_run_destroy(const retc_run *run, retc_hip_run *part) {
+  if (!part) return;
+  const size_t buffers = run->program->plan->buffers.count;
+  drop_graph(run, part);
+  for (size_t i = 0; part->inputs && i < buffers; i++) retc_hip_free(run->program->gpu, part->inputs[i]);
+  for (size_t i = 0; part->copies && i < buffers; i++) free(part->copies[i]);
+  free(part->inputs);
+  free(part->copies);
+  free(part->arguments);
+  free(part->extents);
+  free(part->last_extents);
+  free(part->graph_extents);
+  free(part->nodes);
+  free(part);
+}
+
+retc_status retc_hip_run_input(retc_run *run, size_t buffer, const void *data, retc_diagnostics *diagnostics,
+                               void **out_memory) {
+  const retc_program *program = run->program;
+  *out_memory = run->gpu->inputs[buffer];
+  return retc_hip_write(program->gpu, *out_memory, data, bytes_of(&program->plan->buffers.items[buffer], &run->dims),
+                        diagnostics);
+}
+
+/* ---- launches ---- */
+
+static retc_status measure_axes(const retc_plan_kernel *kernel, const retc_plan_number *numbers, const int64_t *limits,
+                                const retc_dims *dims, const char *what, retc_diagnostics *diagnostics, dim3 *out_axes) {
+  int64_t values[3];
+  for (int axis = 0; axis < 3; axis++) {
+    values[axis] = numbers[axis].count ? retc_plan_number_value(&numbers[axis], dims) : 1;
+    if (values[axis] >= 0 && values[axis] <= limits[axis]) continue;
+    return retc_fail(diagnostics, RETC_FAILED, "hip: kernel '%s': %" PRId64 " %s along axis %d, expected at most %" PRId64,
+                     kernel->name, values[axis], what, axis, limits[axis]);
+  }
+  *out_axes = (dim3){(uint32_t)values[0], (uint32_t)values[1], (uint32_t)values[2]};
+  return RETC_OK;
+}
+
+static retc_status measure_steps(retc_run *run, const retc_plan_entry *entry, retc_diagnostics *diagnostics) {
+  static const int64_t most_blocks[3] = {INT32_MAX, 65535, 65535}, most_threads[3] = {1024, 1024, 1024};
+  for (size_t i = 0; i < entry->steps.count; i++) {
+    const retc_plan_kernel *kernel = &run->program->plan->kernels.items[entry->steps.items[i].kernel];
+    extent *e = &run->gpu->extents[i];
+    RETC_TRY(measure_axes(kernel, kernel->grid, most_blocks, &run->dims, "blocks", diagnostics, &e->grid));
+    RETC_TRY(measure_axes(kernel, kernel->block, most_threads, &run->dims, "threads", diagnostics, &e->block));
+  }
+  return RETC_OK;
+}
+
+static bool is_empty(const extent *e) { return !e->grid.x || !e->grid.y || !e->grid.z; }
+
+/* Pointers to what a launch takes: buffers, then dimensions. */
+static void **arguments_of(retc_run *run, const retc_plan_step *step) {
+  const retc_plan_kernel *kernel = &run->program->plan->kernels.items[step->kernel];
+  int count = 0;
+  for (int i = 0; i < kernel->buffer_count; i++) run->gpu->arguments[count++] = &run->addresses[step->buffers[i]];
+  for (int i = 0; i < kernel->dim_count; i++) run->gpu->arguments[count++] = &run->dims.value[kernel->dims[i]];
+  return run->gpu->arguments;
+}
+
+static retc_status check_step(const retc_run *run, const retc_plan_step *step, hipError_t error,
+                              retc_diagnostics *diagnostics) {
+  if (error == hipSuccess) return RETC_OK;
+  const retc_plan *plan = run->program->plan;
+  const retc_hip_library *library = &run->program->gpu->library;
+  return retc_fail(diagnostics, RETC_FAILED, "hip: kernel '%s' (region %s): %s (%s)",
+                   plan->kernels.items[step->kernel].name, step->region ? step->region : "?",
+                   library->hipGetErrorName(error), library->hipGetErrorString(error));
+}
+
+static retc_status launch_steps(retc_run *run, const retc_plan_entry *entry, retc_diagnostics *diagnostics) {
+  const retc_program *program = run->program;
+  for (size_t i = 0; i < entry->steps.count; i++) {
+    const retc_plan_step *step = &entry->steps.items[i];
+    const extent *e = &run->gpu->extents[i];
+    if (is_empty(e)) continue;
+    hipError_t error = program->gpu->library.hipModuleLaunchKernel(
+        program->functions[step->kernel], e->grid.x, e->grid.y, e->grid.z, e->block.x, e->block.y, e->block.z, 0,
+        program->gpu->stream, arguments_of(run, step), NULL);
+    RETC_TRY(check_step(run, step, error, diagnostics));
+  }
+  return RETC_OK;
+}
+
+/* ---- one graph for calls that differ in their position only ---- */
+
+static hipKernelNodeParams describe_node(retc_run *run, const retc_plan_step *step, const extent *e) {
+  return (hipKernelNodeParams){.blockDim = e->block, .gridDim = e->grid, .func = run->program->functions[step->kernel],
+                               .kernelParams = arguments_of(run, step)};
+}
+
+static retc_status build_graph(retc_run *run, const retc_plan_entry *entry, retc_diagnostics *diagnostics) {
+  retc_hip_run *part = run->gpu;
+  retc_hip_device *device = run->program->gpu;
+  const retc_hip_library *library = &device->library;
+  hipGraphNode_t before = NULL;
+  RETC_TRY(retc_hip_check(library, library->hipGraphCreate(&part->graph, 0), diagnostics, "making a graph"));
+  for (size_t i = 0; i < entry->steps.count; i++) {
+    const retc_plan_step *step = &entry->steps.items[i];
+    part->nodes[i] = NULL;
+    if (is_empty(&part->extents[i])) continue;
+    const hipKernelNodeParams node = describe_node(run, step, &part->extents[i]);
+    hipError_t error = library->hipGraphAddKernelNode(&part->nodes[i], part->graph, &before, before ? 1 : 0, &node);
+    RETC_TRY(check_step(run, step, error, diagnostics));
+    before = part->nodes[i];
+  }
+  RETC_TRY(retc_hip_check(library, library->hipGraphInstantiate(&part->executable, part->graph, NULL, NULL, 0),
+                          diagnostics, "preparing a graph"));
+  memcpy(part->graph_extents, part->extents, entry->steps.count * sizeof *part->extents);
+  part->graph_entry = run->last_entry;
+  part->graph_dims = run->dims;
+  return RETC_OK;
+}
+
+static bool has_changed(const retc_plan_kernel *kernel, const retc_dims *a, const retc_dims *b) {
+  for (int i = 0; i < kernel->dim_count; i++) {
+    if (a->value[kernel->dims[i]] != b->value[kernel->dims[i]]) return true;
+  }
+  return false;
+}
+
+static retc_status update_graph(retc_run *run, const retc_plan_entry *entry, retc_diagnostics *diagnostics) {
+  retc_hip_run *part = run->gpu;
+  const retc_plan *plan = run->program->plan;
+  for (size_t i = 0; i < entry->steps.count; i++) {
+    const retc_plan_step *step = &entry->steps.items[i];
+    if (!part->nodes[i] || !has_changed(&plan->kernels.items[step->kernel], &part->graph_dims, &run->dims)) continue;
+    const hipKernelNodeParams node = describe_node(run, step, &part->extents[i]);
+    RETC_TRY(check_step(run, step,
+                        run->program->gpu->library.hipGraphExecKernelNodeSetParams(part->executable, part->nodes[i],
+                                                                                   &node),
+                        diagnostics));
+  }
+  part->graph_dims = run->dims;
+  return RETC_OK;
+}
+
+/* The second call of a kind makes its graph: a prompt in pieces of many lengths would make one for nothing each. */
+static retc_status launch(retc_run *run, const retc_plan_entry *entry, retc_diagnostics *diagnostics) {
+  retc_hip_run *part = run->gpu;
+  retc_hip_device *device = run->program->gpu;
+  const size_t size = entry->steps.count * sizeof *part->extents;
+  RETC_TRY(measure_steps(run, entry, diagnostics));
+  const bool again = part->last_entry == run->last_entry && memcmp(part->extents, part->last_extents, size) == 0;
+  bool fits = part->graph_entry == run->last_entry && memcmp(part->extents, part->graph_extents, size) == 0;
+  part->last_entry = run->last_entry;
+  memcpy(part->last_extents, part->extents, size);
+  if (!device->library.has_graphs || (!fits && !again)) return launch_steps(run, entry, diagnostics);
+  if (fits) {
+    RETC_TRY(update_graph(run, entry, diagnostics));
+  } else {
+    drop_graph(run, part);
+    RETC_TRY(build_graph(run, entry, diagnostics));
+  }
+  return retc_hip_check(&device->library, device->library.hipGraphLaunch(part->executable, device->stream), diagnostics,
+                        "launching a graph");
+}
+
+/* ---- outputs ---- */
+
+static retc_status fetch(const retc_run *run, int buffer, const retc_dims *dims, retc_diagnostics *diagnostics) {
+  const retc_plan_buffer *found = &run->program->plan->buffers.items[buffer];
+  void **copy = &run->gpu->copies[buffer];
+  if (!*copy) {
+    RETC_TRY(retc_memory_alloc(found->name, retc_plan_buffer_elements(found, &run->most), retc_dtype_size(found->dtype),
+                               diagnostics, copy));
+  }
+  return retc_hip_read(run->program->gpu, *copy, run->addresses[buffer], bytes_of(found, dims), diagnostics);
+}
+
+retc_status retc_hip_run_entry(retc_run *run, retc_diagnostics *diagnostics) {
+  const retc_plan *plan = run->program->plan;
+  const retc_plan_entry *entry = &plan->entries.items[run->last_entry];
+  RETC_TRY(launch(run, entry, diagnostics));
+  RETC_TRY(retc_hip_wait(run->program->gpu, diagnostics));
+  for (size_t i = 0; i < entry->outputs.count; i++) {
+    const int buffer = entry->outputs.items[i].buffer;
+    if (plan->buffers.items[buffer].kind == RETC_PLAN_STATE) continue; /* fetched when asked for */
+    RETC_TRY(fetch(run, buffer, &run->dims, diagnostics));
+  }
+  return RETC_OK;
+}
+
+const void *retc_hip_run_output(const retc_run *run, int buffer) {
+  if (run->program->plan->buffers.items[buffer].kind != RETC_PLAN_STATE) return run->gpu->copies[buffer];
+  retc_diagnostics quiet;
+  retc_diagnostics_init(&quiet);
+  const retc_status status = fetch(run, buffer, run->last_entry < 0 ? &run->most : &run->dims, &quiet);
+  retc_diagnostics_deinit(&quiet);
+  return status == RETC_OK ? run->gpu->copies[buffer] : NULL;
+}
