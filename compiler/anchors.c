@@ -2,9 +2,12 @@
 
 #include <string.h>
 
+#define GPU_own(name) retc_gpu_##name##_schedule, retc_gpu_##name##_lower
+#define GPU_mapped(name) retc_anchor_##name##_schedule, retc_anchor_##name##_lower
 static const retc_anchor anchors[] = {
-#define RETC_ANCHOR(name, meaning) \
-  {#name, meaning, retc_anchor_##name##_matches, retc_anchor_##name##_schedule, retc_anchor_##name##_lower},
+#define RETC_ANCHOR(name, gpu, meaning) \
+  {#name, meaning, retc_anchor_##name##_matches, retc_anchor_##name##_schedule, retc_anchor_##name##_lower, \
+   GPU_##gpu(name)},
 #include "compiler/anchors.def"
 #undef RETC_ANCHOR
 };

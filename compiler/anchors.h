@@ -14,6 +14,10 @@ typedef struct retc_anchor {
                    retc_region *region);
   /* Writes the loops of a region. */
   retc_status (*lower)(retc_lowering *lowering);
+  /* The same for GPUs. */
+  void (*gpu_schedule)(const retc_graph *graph, const retc_node *node, const retc_target_profile *profile,
+                       retc_region *region);
+  retc_status (*gpu_lower)(retc_lowering *lowering);
 } retc_anchor;
 
 size_t retc_anchor_count(void);
@@ -22,13 +26,21 @@ const retc_anchor *retc_anchor_find(const char *name);
 /* The anchor node of a region, or none. */
 retc_value retc_anchor_node(const retc_graph *graph, retc_region_id region);
 
-#define RETC_ANCHOR(name, meaning) \
+#define RETC_ANCHOR_mapped(name)
+#define RETC_ANCHOR_own(name) \
+  void retc_gpu_##name##_schedule(const retc_graph *graph, const retc_node *node, const retc_target_profile *profile, \
+                                  retc_region *region); \
+  retc_status retc_gpu_##name##_lower(retc_lowering *lowering);
+#define RETC_ANCHOR(name, gpu, meaning) \
   bool retc_anchor_##name##_matches(const retc_graph *graph, const retc_node *node); \
   void retc_anchor_##name##_schedule(const retc_graph *graph, const retc_node *node, \
                                      const retc_target_profile *profile, retc_region *region); \
-  retc_status retc_anchor_##name##_lower(retc_lowering *lowering);
+  retc_status retc_anchor_##name##_lower(retc_lowering *lowering); \
+  RETC_ANCHOR_##gpu(name)
 #include "compiler/anchors.def"
 #undef RETC_ANCHOR
+#undef RETC_ANCHOR_own
+#undef RETC_ANCHOR_mapped
 
 /* Whether an axis of the node counts chunks. */
 bool retc_is_on_grid(const retc_node *node);

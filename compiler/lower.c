@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "compiler/anchors.h"
+#include "compiler/gpu.h"
 #include "compiler/grid.h"
 #include "compiler/in_place.h"
 #include "compiler/lower_plan.h"
@@ -38,6 +39,7 @@ bool retc_lower_is_panel(const retc_lowering *l, retc_value weight) { return l->
 static void find_panels(lower_state *s) {
   static const char anchor[] = "contract";
   const retc_compilation *compilation = s->cx->compilation;
+  if (compilation->profile.wave) return; /* lanes of a GPU read along the rows of a weight */
   for (size_t g = 0; g < compilation->graphs.count; g++) {
     const retc_graph *graph = compilation->graphs.items[g];
     for (size_t i = 1; i < graph->nodes.count; i++) {
@@ -271,6 +273,14 @@ static retc_status check_tiles(retc_lowering *l) {
   return RETC_OK;
 }
 
+static retc_status map_to_gpu(retc_lowering *l) {
+  retc_gpu_map(l->kernel);
+  const int64_t bytes = retc_kernel_launch(l->kernel).shared_bytes, most = l->cx->compilation->profile.shared_bytes;
+  if (bytes <= most) return RETC_OK;
+  return retc_lower_refuse(l, l->anchor, retc_arena_printf(l->arena, "its tiles take %lld bytes of shared memory, a block "
+                                                           "has at most %lld", (long long)bytes, (long long)most));
+}
+
 static retc_status make_kernel(lower_state *s, retc_lowering *l, const char *key, known_kernel *out_known) {
   retc_compilation *compilation = s->cx->compilation;
   const retc_region *region = retc_graph_region(l->graph, l->region);
@@ -281,9 +291,10 @@ static retc_status make_kernel(lower_state *s, retc_lowering *l, const char *key
   retc_writer_init(&l->writer, l->kernel);
   add_parameters(l);
   l->uses = count_uses(l);
-  RETC_TRY(retc_anchor_find(region->anchor)->lower(l));
+  RETC_TRY(retc_lower_is_gpu(l) ? retc_anchor_find(region->anchor)->gpu_lower(l) : retc_anchor_find(region->anchor)->lower(l));
   RETC_TRY(l->status);
   RETC_TRY(check_tiles(l));
+  if (retc_lower_is_gpu(l)) RETC_TRY(map_to_gpu(l));
   describe_kernel(l, region);
   retc_plan_kernel described = retc_plan_describe_kernel(s->plan.plan, l->kernel);
   *out_known = (known_kernel){key, (int)compilation->kernels.count - 1, l->operands.items + operand_count,

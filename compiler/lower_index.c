@@ -1,5 +1,5 @@
 /* Index arithmetic of lowering: views, broadcasting, rows and lanes. */
-#include "compiler/lower.h"
+#include "compiler/gpu.h"
 
 retc_expr retc_lower_element(retc_lowering *l, retc_index index) {
   return index.lane.index ? retc_add(l, index.base, index.lane) : index.base;
@@ -114,6 +114,9 @@ int64_t retc_lower_step(const retc_lowering *l, retc_value value) {
 retc_lanes retc_lower_lanes(retc_lowering *l, const char *name, retc_dim extent, int64_t step) {
   retc_expr zero = retc_int(l, 0), end = retc_dim_expr(l, extent);
   const bool named = retc_dim_is_named(extent);
+  if (retc_lower_is_gpu(l)) { /* a block has lanes for all, each with an index of its own */
+    return (retc_lanes){{zero, retc_write_for(&l->writer, name, RETC_LOOP_VECTOR, zero, end, 1), named ? 0 : extent}, 1};
+  }
   if (step == 1) {
     return (retc_lanes){retc_at(retc_write_for(&l->writer, name, RETC_LOOP_SERIAL, zero, end, 1)), 1};
   }

@@ -55,7 +55,11 @@ static retc_plan_number constant(retc_plan *plan, int64_t value) {
 /* Iterations of the loop. Bounds are the dimensions' alone: the verifier sees to it. */
 static retc_plan_number blocks(retc_plan *plan, const retc_kernel *kernel, const retc_statement *loop) {
   number_writer w = {.kernel = kernel};
-  const retc_expr_node *low = retc_kernel_expr(kernel, loop->low);
+  const retc_expr_node *low = retc_kernel_expr(kernel, loop->low), *high = retc_kernel_expr(kernel, loop->high);
+  if (low->op == RETC_KERNEL_OP_CONST && high->op == RETC_KERNEL_OP_CONST) {
+    int64_t length = high->integer > low->integer ? high->integer - low->integer : 0;
+    return constant(plan, (length + loop->step - 1) / loop->step);
+  }
   add_expr(&w, loop->high);
   if (low->op != RETC_KERNEL_OP_CONST || low->integer) {
     add_expr(&w, loop->low);

@@ -2,14 +2,15 @@
  * loops look like:
  *
  *   tiled   f32, when letters of the output stand in one operand only and its last letter in the other alone: a task is a
- *           block of rows times up to 64 columns. Blocks of both operands are packed into private tiles, DEPTH of the last
+ *           block of rows times up to 64 columns. Blocks of both operands are packed into private tiles, DEPTH (on a GPU GPU_DEPTH) of the last
  *           summed letter at a time, and multiplied as `rows` x 64 tiles; the last rows go one by one.
  *   plain   everything else: lanes along the output's last axis, the summed letters as loops inside.
  *
  * Operands are read as values, so that views of them cost nothing. */
 #include "compiler/anchors.h"
+#include "compiler/gpu.h"
 
-enum { DEPTH = 256, COLUMNS = 64, BLOCK = 48, ROWS_MIN = 4, LETTERS_MAX = 2 * RETC_RANK_MAX };
+enum { DEPTH = 256, GPU_DEPTH = 32, COLUMNS = 64, BLOCK = 48, ROWS_MIN = 4, LETTERS_MAX = 2 * RETC_RANK_MAX };
 
 bool retc_anchor_product_matches(const retc_graph *graph, const retc_node *node) {
   (void)graph;
@@ -106,6 +107,7 @@ static retc_expr read_operand(product *p, int side) {
 
 static int64_t result_step(const retc_lowering *l) {
   int64_t step = COLUMNS;
+  if (retc_lower_is_gpu(l)) return step;
   for (size_t r = 0; r < l->results.count; r++) {
     int64_t own = retc_lower_step(l, l->results.items[r]);
     if (own < step) step = own;
@@ -293,9 +295,9 @@ static retc_status lower_tiled(product *p, int64_t rows, int64_t block) {
   retc_writer *w = &l->writer;
   const retc_dim width = p->extents[p->column];
   tiles t = {.p = p, .row_side = 1 - p->column_side, .depth_letter = p->summed[p->summed_count - 1], .rows = rows,
-             .block = block, .depth = DEPTH, .columns = COLUMNS};
+             .block = block, .depth = retc_lower_is_gpu(l) ? GPU_DEPTH : DEPTH, .columns = COLUMNS};
   const retc_dim depth = p->extents[t.depth_letter];
-  if (!retc_dim_is_named(depth) && depth < DEPTH) t.depth = depth;
+  if (!retc_dim_is_named(depth) && depth < t.depth) t.depth = depth;
   if (!retc_dim_is_named(width) && width < COLUMNS) t.columns = width;
   retc_expr zero = retc_int(l, 0), all_rows = retc_write_let(w, "rows", count_letters(p, p->rows, p->row_count));
   retc_expr columns = retc_dim_expr(l, width), row_blocks = retc_write_let(w, "row_blocks", count_blocks(l, all_rows, block));

@@ -3,6 +3,7 @@
 #include <math.h>
 
 #include "compiler/anchors.h"
+#include "compiler/gpu.h"
 
 bool retc_anchor_reduce_matches(const retc_graph *graph, const retc_node *node) {
   (void)graph;
@@ -58,7 +59,7 @@ retc_expr retc_lower_tree(retc_lowering *l, retc_buffer_id partial, retc_kernel_
 static void write_partials(retc_lowering *l, retc_buffer_id partial, retc_dim extent, retc_index *at, int axis) {
   retc_writer *w = &l->writer;
   const retc_node *node = retc_lower_node(l, l->anchor);
-  bool lanes = retc_lower_step(l, node->inputs[0]) >= partial_count;
+  bool lanes = retc_lower_is_gpu(l) || retc_lower_step(l, node->inputs[0]) >= partial_count;
   retc_expr zero = retc_int(l, 0), end = retc_dim_expr(l, extent), slot;
   retc_expr x = retc_write_for(w, "x", RETC_LOOP_SERIAL, zero, end, lanes ? partial_count : 1);
   if (lanes) {

@@ -33,8 +33,9 @@ retc_status retc_schedule(const retc_pass_context *cx, const retc_graph *in, ret
     retc_value node = retc_anchor_node(*out_graph, (retc_region_id){r});
     const retc_anchor *anchor = retc_anchor_find(in->regions.items[r].anchor);
     if (!node.index || !anchor) continue; /* lower says what is wrong with it */
-    anchor->schedule(*out_graph, retc_graph_node(*out_graph, node), &cx->compilation->profile,
-                     retc_graph_region_mutable(*out_graph, (retc_region_id){r}));
+    const retc_target_profile *profile = &cx->compilation->profile;
+    retc_region *region = retc_graph_region_mutable(*out_graph, (retc_region_id){r});
+    (profile->wave ? anchor->gpu_schedule : anchor->schedule)(*out_graph, retc_graph_node(*out_graph, node), profile, region);
   }
   return RETC_OK;
 }

@@ -2,13 +2,31 @@
 
 #include "compiler/main/reproducer.h"
 
+retc_status retc_build_choose_target(const retc_build_target *target, const char *cpu, retc_diagnostics *diagnostics,
+                                     retc_hip_targets *out_hip, retc_target_profile *out_profile) {
+  static const char *const names[] = {"cpu", "hip"};
+  const retc_llvm_options llvm = {.cpu = cpu};
+  size_t chosen = 0;
+  *out_hip = (retc_hip_targets){.count = 0};
+  if (target->target) RETC_TRY(retc_arguments_choose("--target", target->target, names, 2, diagnostics, &chosen));
+  if (!chosen) {
+    if (!target->arch) return retc_llvm_profile(&llvm, diagnostics, out_profile);
+    return retc_fail(diagnostics, RETC_INVALID, "--arch names GPUs, it goes with --target hip");
+  }
+  if (cpu) return retc_fail(diagnostics, RETC_INVALID, "--cpu names a CPU, it does not go with --target hip");
+  RETC_TRY(retc_hip_targets_parse(target->arch, diagnostics, out_hip));
+  *out_profile = retc_hip_targets_profile(out_hip);
+  return RETC_OK;
+}
+
 retc_status retc_build_open(retc_build *build, const char *model, int64_t chunk_length, const char *cpu,
                             retc_diagnostics *diagnostics) {
-  const retc_llvm_options llvm = {.cpu = cpu};
   build->options =
       (retc_compile_options){.chunk_length = chunk_length, .cpu = cpu, .failed = retc_reproducer_write};
   RETC_TRY(retc_source_open(model, diagnostics, &build->source));
-  return retc_llvm_profile(&llvm, diagnostics, &build->options.profile);
+  RETC_TRY(retc_build_choose_target(&build->target, cpu, diagnostics, &build->hip, &build->options.profile));
+  build->is_hip = build->hip.count > 0;
+  return RETC_OK;
 }
 
 retc_status retc_build_init(retc_build *build, const char *model, int64_t chunk_length, const char *cpu,
@@ -29,6 +47,12 @@ static retc_status make_module(retc_build *build, retc_diagnostics *diagnostics)
 
 static retc_status print(retc_build *build, retc_build_product product, retc_diagnostics *diagnostics,
                          retc_text *out_text) {
+  const retc_compilation *compilation = build->compilation;
+  if (product == RETC_BUILD_HIP) {
+    if (build->only) return retc_hip_emit(&build->only, 1, NULL, diagnostics, out_text);
+    return retc_hip_emit((const retc_kernel *const *)compilation->kernels.items, compilation->kernels.count,
+                         compilation->plan, diagnostics, out_text);
+  }
   RETC_TRY(make_module(build, diagnostics));
   if (product == RETC_BUILD_LLVM) return retc_llvm_emit_ir(build->module, diagnostics, out_text);
   if (product == RETC_BUILD_ASSEMBLY) return retc_llvm_emit_assembly(build->module, diagnostics, out_text);
@@ -42,7 +66,7 @@ retc_status retc_build_print(retc_build *build, retc_build_product product, retc
     return RETC_OK;
   }
   retc_status status = print(build, product, diagnostics, out_text);
-  return retc_compile_report(&build->options, "llvm", build->compilation, status, diagnostics);
+  return retc_compile_report(&build->options, product == RETC_BUILD_HIP ? "hip" : "llvm", build->compilation, status, diagnostics);
 }
 
 void retc_build_deinit(retc_build *build) {

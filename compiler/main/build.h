@@ -2,11 +2,22 @@
 #ifndef RETC_MAIN_BUILD_H
 #define RETC_MAIN_BUILD_H
 
+#include "backends/hip/hip_backend.h"
+#include "backends/hip/hip_profile.h"
 #include "backends/llvm/llvm_backend.h"
 #include "compiler/compile.h"
 #include "compiler/main/commands.h"
 
+/* What code is made for, as the options say. */
+typedef struct retc_build_target {
+  const char *target; /* "cpu", "hip"; NULL: cpu */
+  const char *arch;   /* a list, NULL: all; only with hip */
+} retc_build_target;
+
 typedef struct retc_build {
+  retc_build_target target; /* to be set before the model is opened */
+  bool is_hip;
+  retc_hip_targets hip;
   retc_source *source;
   retc_compile_options options;
   retc_compilation *compilation;
@@ -22,11 +33,15 @@ retc_status retc_build_open(retc_build *build, const char *model, int64_t chunk_
 /* The same, and compiles it. */
 retc_status retc_build_init(retc_build *build, const char *model, int64_t chunk_length, const char *cpu,
                             const char *stop_after, retc_diagnostics *diagnostics);
+/* The profile that schedules are made for; out_hip: the GPUs, none for a CPU. */
+retc_status retc_build_choose_target(const retc_build_target *target, const char *cpu, retc_diagnostics *diagnostics,
+                                     retc_hip_targets *out_hip, retc_target_profile *out_profile);
 /* Code of the kernels. */
 typedef enum retc_build_product {
   RETC_BUILD_LLVM,     /* LLVM IR */
   RETC_BUILD_ASSEMBLY,
   RETC_BUILD_OBJECT,
+  RETC_BUILD_HIP,      /* HIP C++, of kernels for GPUs */
   RETC_BUILD_PLAN,     /* as JSON; needs a plan, and no code */
 } retc_build_product;
 retc_status retc_build_print(retc_build *build, retc_build_product product, retc_diagnostics *diagnostics,

@@ -1,7 +1,7 @@
 #include "compiler/main/dump.h"
 #include "compiler/main/output_files.h"
 
-enum { CODE_COUNT = 3 };
+enum { CODE_COUNT = 4 };
 
 typedef struct files {
   retc_output_file *items;
@@ -13,12 +13,17 @@ static retc_status make_code(retc_dump_stages *stages, files *all, retc_diagnost
   static const struct {
     const char *name;
     retc_build_product product;
-  } rows[CODE_COUNT] = {
-      {"plan.json", RETC_BUILD_PLAN}, {"code.ll", RETC_BUILD_LLVM}, {"code.s", RETC_BUILD_ASSEMBLY}};
-  for (int i = 0; i < CODE_COUNT; i++) {
+    bool hip, cpu;
+  } rows[CODE_COUNT] = {{"plan.json", RETC_BUILD_PLAN, true, true},
+                        {"code.ll", RETC_BUILD_LLVM, false, true},
+                        {"code.s", RETC_BUILD_ASSEMBLY, false, true},
+                        {"code.hip", RETC_BUILD_HIP, true, false}};
+  for (int i = 0, number = 1; i < CODE_COUNT; i++) {
+    if (!(stages->build.is_hip ? rows[i].hip : rows[i].cpu)) continue;
+    const size_t place = retc_pass_count() + (size_t)number++;
     if (rows[i].product == RETC_BUILD_PLAN && !stages->build.compilation->plan) continue;
     retc_output_file *file = &all->items[all->count++];
-    file->name = retc_arena_printf(&stages->arena, "%02zu-%s", retc_pass_count() + 1 + (size_t)i, rows[i].name);
+    file->name = retc_arena_printf(&stages->arena, "%02zu-%s", place, rows[i].name);
     RETC_TRY(retc_build_print(&stages->build, rows[i].product, diagnostics, &file->text));
   }
   return RETC_OK;

@@ -2,10 +2,10 @@
 
 #include "compiler/main/dump.h"
 
-enum { EMIT_LLVM, EMIT_ASM, EMIT_COUNT };
-static const char *const emits[EMIT_COUNT] = {[EMIT_LLVM] = "llvm", [EMIT_ASM] = "asm"};
+enum { EMIT_LLVM, EMIT_ASM, EMIT_HIP, EMIT_COUNT };
+static const char *const emits[EMIT_COUNT] = {[EMIT_LLVM] = "llvm", [EMIT_ASM] = "asm", [EMIT_HIP] = "hip"};
 static const retc_build_product products[EMIT_COUNT] = {
-    [EMIT_LLVM] = RETC_BUILD_LLVM, [EMIT_ASM] = RETC_BUILD_ASSEMBLY};
+    [EMIT_LLVM] = RETC_BUILD_LLVM, [EMIT_ASM] = RETC_BUILD_ASSEMBLY, [EMIT_HIP] = RETC_BUILD_HIP};
 
 /* The first pass after which there are kernels. */
 static size_t lower_pass(void) { return retc_pass_find("lower"); }
@@ -90,10 +90,15 @@ static retc_status dump_one(const char *model, const retc_dump_options *o, retc_
   if (o->emit) RETC_TRY(retc_arguments_choose("dump: --emit", o->emit, emits, EMIT_COUNT, diagnostics, &emit));
   const char *last = o->after;
   if (o->dot && !last) last = retc_pass_get_info(lower_pass() - 1)->name;
-  retc_build build = {0};
+  retc_build build = {.target = o->target};
+  if (o->emit && emit == EMIT_HIP && !o->target.target) build.target.target = "hip";
   retc_text text;
   retc_text_init(&text);
   retc_status status = retc_build_init(&build, model, o->chunk, o->cpu, last, diagnostics);
+  if (status == RETC_OK && o->emit && (emit == EMIT_HIP) != build.is_hip) {
+    status = retc_fail(diagnostics, RETC_INVALID, "dump: --emit %s does not go with --target %s", o->emit,
+                       build.is_hip ? "hip" : "cpu");
+  }
   if (status == RETC_OK) status = make_text(&build, o, emit, diagnostics, &text);
   if (status == RETC_OK) status = retc_output_write(text.data, text.length, diagnostics);
   retc_text_deinit(&text);
@@ -114,14 +119,17 @@ retc_status retc_dump_command(int count, char **words, retc_diagnostics *diagnos
   const retc_option table[] = {
       {"after", 0, "PASS", "stop after this pass, see retc ops (the last)", RETC_OPTION_TEXT, &chosen.after, 0, 0},
       {"only", 0, "KERNEL", "of kernels, LLVM IR and assembly only this kernel's", RETC_OPTION_TEXT, &chosen.only, 0, 0},
-      {"emit", 0, "llvm|asm", "LLVM IR or assembly instead", RETC_OPTION_TEXT, &chosen.emit, 0, 0},
-      {"all", 0, "DIR", "write every stage, the plan, LLVM IR and assembly as files 01-..., 02-...", RETC_OPTION_TEXT,
+      {"emit", 0, "llvm|asm|hip", "LLVM IR, assembly or HIP source instead", RETC_OPTION_TEXT, &chosen.emit, 0, 0},
+      {"all", 0, "DIR", "write every stage, the plan and the code as files 01-..., 02-...", RETC_OPTION_TEXT,
        &chosen.all, 0, 0},
       {"diff", 0, "PASS PASS", "what changed from after the first pass to after the second, by diff -u",
        RETC_OPTION_PAIR, chosen.diff, 0, 0},
       {"dot", 0, NULL, "the graphs (--after a pass; before kernels are made) in Graphviz's language", RETC_OPTION_FLAG,
        &chosen.dot, 0, 0},
       {"chunk", 0, "C", "tokens a chunk (the model's)", RETC_OPTION_INTEGER, &chosen.chunk, 1, RETC_CHUNK_MAX},
+      {"target", 0, "cpu|hip", "what the program is made for (cpu)", RETC_OPTION_TEXT, &chosen.target.target, 0, 0},
+      {"arch", 0, "LIST", "of --target hip: gfx90a, gfx942, gfx1100, gfx1201, by commas (all)", RETC_OPTION_TEXT,
+       &chosen.target.arch, 0, 0},
       {"cpu", 0, "NAME", "LLVM's name, znver4, x86-64-v3, ... (this machine's)", RETC_OPTION_TEXT, &chosen.cpu, 0, 0},
   };
   const retc_syntax syntax = {"dump",

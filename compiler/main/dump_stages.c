@@ -37,6 +37,7 @@ retc_status retc_dump_stages_init(retc_dump_stages *stages, const char *model, c
   *stages = (retc_dump_stages){.only = options->only};
   retc_arena_init(&stages->arena);
   retc_build *build = &stages->build;
+  build->target = options->target;
   RETC_TRY(retc_build_open(build, model, options->chunk, options->cpu, diagnostics));
   build->options.stop_after = last;
   build->options.observe = observe;

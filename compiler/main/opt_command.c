@@ -1,9 +1,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "backends/llvm/llvm_backend.h"
 #include "compiler/check.h"
-#include "compiler/main/commands.h"
+#include "compiler/main/build.h"
 #include "compiler/main/opt_replay.h"
 #include "compiler/main/program_arrays.h"
 #include "compiler/main/reproducer.h"
@@ -11,6 +10,7 @@
 typedef struct options {
   const char *pass, *from, *to, *cpu;
   const char *run, *out, *weights, *entry;
+  retc_build_target target;
   bool check;
 } options;
 
@@ -124,7 +124,7 @@ static retc_status print(const retc_compilation *compilation, retc_diagnostics *
 }
 
 static retc_status opt(const char *path, const options *o, retc_diagnostics *diagnostics) {
-  const retc_llvm_options llvm = {.cpu = o->cpu};
+  retc_hip_targets hip;
   retc_compile_options compile = {.cpu = o->cpu, .failed = retc_reproducer_write};
   size_t passes[PASSES_MAX], count = 0;
   retc_compilation *compilation = NULL;
@@ -132,7 +132,7 @@ static retc_status opt(const char *path, const options *o, retc_diagnostics *dia
   if (!o->run && (o->weights || o->entry)) {
     return retc_fail(diagnostics, RETC_INVALID, "opt: --%s goes with --run", o->weights ? "weights" : "entry");
   }
-  RETC_TRY(retc_llvm_profile(&llvm, diagnostics, &compile.profile));
+  RETC_TRY(retc_build_choose_target(&o->target, o->cpu, diagnostics, &hip, &compile.profile));
   RETC_TRY(retc_program_open(path, diagnostics, &compilation));
   retc_status status = choose_passes(o, compilation, diagnostics, passes, &count);
   bool asked = o->pass || o->from || o->to || o->check || o->run;
@@ -163,6 +163,9 @@ retc_status retc_opt_command(int count, char **words, retc_diagnostics *diagnost
       {"out", 0, "FILE", "... and write what comes out, new states included", RETC_OPTION_TEXT, &chosen.out, 0, 0},
       {"weights", 0, "PATH", "... with weights from this file or model directory", RETC_OPTION_TEXT, &chosen.weights, 0, 0},
       {"entry", 0, "NAME", "... of this entry (the first)", RETC_OPTION_TEXT, &chosen.entry, 0, 0},
+      {"target", 0, "cpu|hip", "what lower makes kernels for (cpu)", RETC_OPTION_TEXT, &chosen.target.target, 0, 0},
+      {"arch", 0, "LIST", "of --target hip: gfx90a, gfx942, gfx1100, gfx1201, by commas (all)", RETC_OPTION_TEXT,
+       &chosen.target.arch, 0, 0},
       {"cpu", 0, "NAME", "whose sizes schedule works with (this machine's)", RETC_OPTION_TEXT, &chosen.cpu, 0, 0},
   };
   const retc_syntax syntax = {"opt",

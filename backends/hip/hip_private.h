@@ -1,0 +1,34 @@
+/* What the files of this backend share. */
+#ifndef RETC_BACKENDS_HIP_PRIVATE_H
+#define RETC_BACKENDS_HIP_PRIVATE_H
+
+#include "backends/hip/hip_backend.h"
+
+extern const char retc_hip_prelude[];
+
+typedef struct hip_emitter {
+  const retc_kernel *kernel;
+  retc_launch launch;
+  retc_text *text;
+  bool *used_variables, *used_buffers; /* by what is written */
+  bool used_dims[RETC_DIM_COUNT];
+  const char *refused; /* the first thing that cannot be expressed */
+} hip_emitter;
+
+/* Types as the text names them. */
+const char *hip_value_type(retc_dtype dtype);
+const char *hip_memory_type(retc_dtype dtype);
+
+/* Names that C++ or HIP has a use for get an underscore. */
+void hip_print_name(hip_emitter *e, const char *name);
+void hip_print_expr(hip_emitter *e, retc_expr expr);
+/* The same where nothing stands before and behind it. */
+void hip_print_top(hip_emitter *e, retc_expr expr);
+/* buffer[...], as something to read or to assign to. */
+void hip_print_element(hip_emitter *e, retc_buffer_id buffer, const retc_expr *indices);
+/* The element of a view `row` and `column` (texts) away from its base, widened to f32. */
+void hip_print_view_element(hip_emitter *e, const retc_view *view, const char *row, const char *column);
+void hip_begin_widened(hip_emitter *e, retc_dtype dtype);
+void hip_end_widened(hip_emitter *e, retc_dtype dtype);
+
+#endif
