@@ -1,13 +1,15 @@
 /* The retention region: rotation, decay mask, chunk boundary, in-chunk and cross products and the state update in one
  * kernel. A task is one (b, h). It walks the chunks that the call touches; of each it rotates the new keys into a tile
- * (channels x rows, so that lanes are rows), computes the output rows in blocks, and, when the chunk is complete,
- * replaces the state.
+ * (channels x rows, so that lanes are rows), computes the output rows, and, when the chunk is complete, replaces the
+ * state.
  *
  *   score[i,j] = (q_i . k_j) g^(i-j)                          j <= i
- *   o_i        = fma(g^(i+1), S^T q_i, sum_j score[i,j] v_j)   j in order
- *   S          = g^C S + sum_j (g^(C-1-j) k_j) v_j^T           j in order
+ *   o_i        = g^(i+1) S^T q_i + sum_j score[i,j] v_j       one chain of fma that starts with the first term, j in order
+ *   S          = g^C S + sum_j (g^(C-1-j) k_j) v_j^T          j in order
  *
- * Rows that do not exist are not computed; whether a row comes alone or in a block, its operations are the same. */
+ * Rows come in blocks where the call has enough of them, else one by one; the last block ends with the last row, and
+ * computes some of the rows before it again. Rows that do not exist are not computed, and a row's operations are the same
+ * wherever it stands. */
 #include <string.h>
 
 #include "compiler/anchors.h"
@@ -26,14 +28,48 @@ bool retc_anchor_retention_matches(const retc_graph *graph, const retc_node *nod
   return matches;
 }
 
+enum { GROUP_ROWS = 64, SCORE_LANES = 32 };
+
+static int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
+static int64_t larger(int64_t a, int64_t b) { return a > b ? a : b; }
+static int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
+
+/* Half cycles that one step of depth takes for rows x vectors accumulators: two fma or two loads a cycle, and an
+ * accumulator is ready again after four. */
+static int64_t step_cost(int64_t rows, int64_t vectors) {
+  enum { LATENCY = 8 };
+  return larger(larger(rows * vectors, rows + vectors), LATENCY);
+}
+
+/* Of all rows of a chunk with all value columns: steps of depth, and what a tile takes to begin and to end. */
+static int64_t tile_cost(int64_t chunk, int64_t depth, int64_t all, int64_t rows, int64_t vectors) {
+  enum { TILE_OVERHEAD = 80 };
+  int64_t whole = all / vectors, rest = all % vectors;
+  int64_t cost = whole * (depth * step_cost(rows, vectors) + TILE_OVERHEAD);
+  if (rest) cost += depth * step_cost(rows, rest) + TILE_OVERHEAD;
+  return cost * ceil_div(chunk, rows);
+}
+
 void retc_anchor_retention_schedule(const retc_graph *graph, const retc_node *node, const retc_target_profile *profile,
                                     retc_region *region) {
-  (void)graph;
-  int64_t chunk = node->attributes.integer[0], padded = (chunk + 15) / 16 * 16;
-  int64_t lanes = profile->vector_bytes / 4, vectors = lanes ? 64 / lanes : 16;
-  retc_schedule_set(region, "rows", vectors * 7 <= profile->vector_registers ? 6 : 4);
-  retc_schedule_set(region, "columns", 64);
-  retc_schedule_set(region, "scores", padded % 64 == 0 ? 64 : padded % 32 == 0 ? 32 : 16);
+  const retc_shape *state = &retc_graph_node(graph, node->inputs[2])->type.shape;
+  int64_t chunk = node->attributes.integer[0], depth = state->dim[2];
+  int64_t lanes = larger(profile->vector_bytes / 4, 4), all = ceil_div(state->dim[3], lanes);
+  int64_t registers = larger(profile->vector_registers, 16), best = 0, rows = 4, vectors = 1;
+  for (int64_t r = 8; r >= 4; r -= 2) {
+    /* Accumulators, a row of values, and the one that all of it is multiplied by. */
+    for (int64_t v = 1; v <= smaller((registers - 1) / (r + 1), all); v++) {
+      int64_t cost = tile_cost(larger(chunk, r), depth, all, r, v);
+      if (best && cost >= best) continue;
+      best = cost;
+      rows = r;
+      vectors = v;
+    }
+  }
+  retc_schedule_set(region, "rows", rows);
+  retc_schedule_set(region, "columns", vectors * lanes);
+  retc_schedule_set(region, "wide", registers / 2 * lanes);
+  retc_schedule_set(region, "scores", chunk % SCORE_LANES > SCORE_LANES / 2 || !(chunk % SCORE_LANES) ? SCORE_LANES : 16);
 }
 
 typedef struct retention {
@@ -44,15 +80,18 @@ typedef struct retention {
   retc_value score_sum, state_peak;          /* results [B,T,H,1], or none */
   retc_retention found;
   retc_dim batch;
-  int64_t heads, repeat, chunk, padded;      /* padded: chunk rounded up to 16, the tile's row count */
-  int64_t block, columns, score_columns;     /* of the schedule: rows of a block, lanes of values and of scores */
+  int64_t heads, repeat, chunk, padded;      /* padded: chunk rounded up to score_columns */
+  int64_t block, columns, wide, score_columns; /* of the schedule: rows of a block, lanes of values and of scores */
+  int64_t group;                             /* rows whose queries and scores are kept at a time */
   retc_buffer_id decay, key_tile, state_buffer;
   retc_expr state_b, state_h;                /* where this task's state is in state_buffer */
   retc_expr b, h, g, first, end, start;      /* rows first..end of the chunk are this call's tokens start + row */
-  /* of the block of rows at hand */
-  retc_expr row;
+  /* of the rows at hand: their first one in the chunk and in the tiles, and how many */
+  retc_expr row, slot;
   int64_t rows;
+  retc_expr group_start, group_end;
   retc_buffer_id query_tile, score_tile;
+  retc_buffer_id value_tile; /* the chunk's values, or none: they are read where they are */
 } retention;
 
 /* ---- what the region consists of ---- */
@@ -92,17 +131,26 @@ static bool describe(retc_lowering *l, retention *r) {
   return true;
 }
 
+/* Rows of large tiles are a little apart, so that a column of them is spread over the cache. */
+enum { TILE_GAP = 16 };
+
+/* Scores of a group stay within this, however long the chunk. */
+enum { GROUP_ELEMENTS = 1 << 16, VALUE_ELEMENTS = 1 << 17 };
+
 static void size(retc_lowering *l, retention *r) {
   const retc_region *region = retc_graph_region(l->graph, l->region);
   r->l = l;
   r->heads = r->q.heads;
   r->repeat = r->q.heads / r->k.heads;
   r->chunk = r->k.chunk;
-  r->padded = (r->chunk + 15) / 16 * 16;
   r->block = retc_schedule_get(region, "rows", 4);
-  r->columns = retc_schedule_get(region, "columns", 64);
+  r->columns = retc_schedule_get(region, "columns", 32);
+  r->wide = retc_schedule_get(region, "wide", 64);
   r->score_columns = retc_schedule_get(region, "scores", 16);
-  r->decay = retc_rows_decay_table(l, r->log_decay, r->chunk);
+  r->padded = ceil_div(r->chunk, r->score_columns) * r->score_columns;
+  const int64_t blocks = smaller(GROUP_ROWS, GROUP_ELEMENTS / larger(r->padded, r->q.width)) / r->block;
+  r->group = larger(1, smaller(blocks, ceil_div(r->chunk, r->block))) * r->block;
+  r->decay = retc_rows_decay_table(l, r->log_decay, r->chunk, r->score_columns + r->block);
 }
 
 /* ---- pieces ---- */
@@ -110,13 +158,13 @@ static void size(retc_lowering *l, retention *r) {
 /* e^((chunk - x) log_decay) of this head. */
 static retc_expr decay(retention *r, retc_expr x) { return retc_load(r->l, r->decay, (retc_expr[]){r->h, x}); }
 
-/* Runs `body` over the value columns: whole blocks in a loop, then what is left. */
-static void for_columns(retention *r, void (*body)(retention *r, retc_expr column, int64_t width)) {
+/* Runs `body` over the value columns: blocks of `step` in a loop, then what is left. */
+static void for_columns(retention *r, int64_t step, void (*body)(retention *r, retc_expr column, int64_t width)) {
   retc_lowering *l = r->l;
-  int64_t whole = r->v.width / r->columns * r->columns;
+  int64_t whole = r->v.width / step * step;
   if (whole) {
     retc_expr zero = retc_int(l, 0);
-    body(r, retc_write_for(&l->writer, "column", RETC_LOOP_SERIAL, zero, retc_int(l, whole), r->columns), r->columns);
+    body(r, retc_write_for(&l->writer, "column", RETC_LOOP_SERIAL, zero, retc_int(l, whole), step), step);
     retc_write_end(&l->writer);
   }
   if (r->v.width > whole) body(r, retc_int(l, whole), r->v.width - whole);
@@ -142,16 +190,49 @@ static retc_view value_view(retention *r, bool pending, retc_expr from, retc_exp
   return retc_write_view(&l->writer, retc_lower_buffer(l, memory), base, 1, rank - 1);
 }
 
+/* to += a[.., from] * values[from], one row of values. */
+static void write_value_row(retention *r, retc_value computed, retc_view to, retc_buffer_id a, retc_expr a_row,
+                            int64_t rows, retc_expr from, retc_expr column, int64_t width) {
+  retc_lowering *l = r->l;
+  retc_view values = r->value_tile.index ? view(r, r->value_tile, from, column) : value_view(r, false, from, column);
+  retc_lower_note(l, computed);
+  retc_write_mma(&l->writer, to, view(r, a, a_row, from), values, rows, width, retc_int(l, 1));
+}
+
 /* to += a[.., 0..upto] * values[0..upto]: pending rows first, then this call's, in order. */
 static void write_value_product(retention *r, retc_value computed, retc_view to, retc_buffer_id a, retc_expr a_row,
                                 int64_t rows, retc_expr upto, retc_expr column, int64_t width) {
   retc_lowering *l = r->l;
   retc_expr zero = retc_int(l, 0);
   retc_lower_note(l, computed);
+  if (r->value_tile.index) {
+    retc_write_mma(&l->writer, to, view(r, a, a_row, zero), view(r, r->value_tile, zero, column), rows, width, upto);
+    return;
+  }
   retc_write_mma(&l->writer, to, view(r, a, a_row, zero), value_view(r, true, zero, column), rows, width, r->first);
   retc_lower_note(l, computed);
   retc_write_mma(&l->writer, to, view(r, a, a_row, r->first), value_view(r, false, r->first, column), rows, width,
                  retc_sub(l, upto, r->first));
+}
+
+static void copy_values(retention *r, bool pending, retc_expr from, retc_expr to) {
+  retc_lowering *l = r->l;
+  retc_writer *w = &l->writer;
+  retc_expr at[2] = {retc_write_for(w, "j", RETC_LOOP_SERIAL, from, to, 1), {0}};
+  at[1] = retc_write_for(w, "lane", RETC_LOOP_VECTOR, retc_int(l, 0), retc_int(l, r->v.width), 1);
+  retc_view values = value_view(r, pending, at[0], at[1]);
+  retc_write_store(w, r->value_tile, at, retc_load(l, values.buffer, values.base));
+  retc_write_end(w);
+  retc_write_end(w);
+}
+
+/* The chunk's values close together, where that is not too much: rows of many heads lie far apart. */
+static void write_values(retention *r) {
+  r->value_tile = (retc_buffer_id){0};
+  if (r->chunk * r->v.width > VALUE_ELEMENTS) return;
+  r->value_tile = alloc(r, "value", r->chunk, ceil_div(r->v.width, TILE_GAP) * TILE_GAP + TILE_GAP);
+  copy_values(r, true, retc_int(r->l, 0), r->first);
+  copy_values(r, false, r->first, r->end);
 }
 
 /* ---- the tile of keys ---- */
@@ -159,14 +240,20 @@ static void write_value_product(retention *r, retc_value computed, retc_view to,
 static void write_keys(retention *r) {
   retc_lowering *l = r->l;
   retc_writer *w = &l->writer;
-  retc_expr zero = retc_int(l, 0), at[2];
-  retc_write_comment(w, "keys: pending rows, this call's rows rotated, and nothing behind them");
+  retc_expr zero = retc_int(l, 0), lanes = retc_int(l, r->score_columns), at[2];
+  retc_write_comment(w, "keys: nothing behind the last row, pending rows, and this call's rows rotated");
+  retc_expr last = retc_mul(l, retc_div(l, r->end, lanes), lanes);
+  retc_expr from = retc_write_for(w, "from", RETC_LOOP_SERIAL, last, r->end, r->score_columns);
+  at[0] = retc_write_for(w, "x", RETC_LOOP_SERIAL, zero, retc_int(l, r->k.width), 1);
+  at[1] = retc_add(l, from, retc_write_for(w, "lane", RETC_LOOP_VECTOR, zero, lanes, 1));
+  retc_write_store(w, r->key_tile, at, retc_f32(l, 0));
+  for (int open = 0; open < 3; open++) retc_write_end(w);
   retc_expr j = retc_write_for(w, "j", RETC_LOOP_SERIAL, zero, r->first, 1);
   retc_expr x = retc_write_for(w, "x", RETC_LOOP_VECTOR, zero, retc_int(l, r->k.width), 1);
   at[0] = x;
   at[1] = j;
-  retc_index from[4] = {retc_at(r->b), retc_at(j), retc_at(r->g), {zero, x, r->k.width}};
-  retc_expr pending = retc_lower_value(l, r->k.pending, from);
+  retc_index row[4] = {retc_at(r->b), retc_at(j), retc_at(r->g), {zero, x, r->k.width}};
+  retc_expr pending = retc_lower_value(l, r->k.pending, row);
   retc_lower_note(l, r->k.value);
   retc_write_store(w, r->key_tile, at, pending);
   retc_write_end(w);
@@ -175,38 +262,45 @@ static void write_keys(retention *r) {
   at[1] = j;
   retc_rows_write(l, &r->k, r->b, retc_add(l, r->start, j), r->g, r->key_tile, at, 2, 0);
   retc_write_end(w);
-  at[0] = retc_write_for(w, "x", RETC_LOOP_SERIAL, zero, retc_int(l, r->k.width), 1);
-  at[1] = retc_write_for(w, "j", RETC_LOOP_VECTOR, r->end, retc_int(l, r->padded), 1);
-  retc_write_store(w, r->key_tile, at, retc_f32(l, 0));
-  retc_write_end(w);
-  retc_write_end(w);
 }
 
 /* ---- output rows ---- */
 
+/* A loop over the rows at hand that is written out: their accumulators stay in registers. */
+static retc_expr begin_rows(retention *r) {
+  return retc_write_for(&r->l->writer, "i", RETC_LOOP_UNROLL, retc_int(r->l, 0), retc_int(r->l, r->rows), 1);
+}
+
+static void zero_tile(retention *r, retc_buffer_id tile, int64_t width) {
+  retc_lowering *l = r->l;
+  retc_expr at[2] = {begin_rows(r), retc_write_for(&l->writer, "lane", RETC_LOOP_VECTOR, retc_int(l, 0), retc_int(l, width), 1)};
+  retc_write_store(&l->writer, tile, at, retc_f32(l, 0));
+  retc_write_end(&l->writer);
+  retc_write_end(&l->writer);
+}
+
 static void write_scores(retention *r) {
   retc_lowering *l = r->l;
   retc_writer *w = &l->writer;
-  retc_expr zero = retc_int(l, 0), width = retc_int(l, r->score_columns);
-  retc_expr last = retc_add(l, r->row, retc_int(l, r->rows)), at[2];
-  retc_expr blocks = retc_div(l, retc_add(l, last, retc_int(l, r->score_columns - 1)), width);
-  retc_expr needed = retc_write_let(w, "needed", retc_mul(l, blocks, width));
-  retc_lower_zero(l, r->score_tile, retc_int(l, r->rows), needed);
-  retc_expr j = retc_write_for(w, "j", RETC_LOOP_SERIAL, zero, needed, r->score_columns);
+  retc_expr zero = retc_int(l, 0), width = retc_int(l, r->score_columns), at[2];
+  retc_expr last = retc_add(l, r->row, retc_int(l, r->rows));
+  retc_write_comment(w, "scores with their decay g^(i - j); those of j > i are never read");
+  retc_expr from = retc_write_for(w, "from", RETC_LOOP_SERIAL, zero, last, r->score_columns);
+  retc_buffer_id sum = alloc(r, "products", r->rows, r->score_columns);
+  zero_tile(r, sum, r->score_columns);
   retc_lower_note(l, r->found.scores);
-  retc_write_mma(w, view(r, r->score_tile, zero, j), view(r, r->query_tile, zero, zero), view(r, r->key_tile, zero, j),
+  retc_write_mma(w, view(r, sum, zero, zero), view(r, r->query_tile, r->slot, zero), view(r, r->key_tile, zero, from),
                  r->rows, r->score_columns, retc_int(l, r->k.width));
-  retc_write_end(w);
-  retc_write_comment(w, "decay: g^(i - j), rows j <= i only");
-  at[0] = retc_write_for(w, "i", RETC_LOOP_SERIAL, zero, retc_int(l, r->rows), 1);
-  retc_expr i = retc_add(l, r->row, at[0]);
-  at[1] = retc_write_for(w, "j", RETC_LOOP_VECTOR, zero, retc_add(l, i, retc_int(l, 1)), 1);
-  retc_expr power = decay(r, retc_add(l, retc_sub(l, retc_int(l, r->chunk), i), at[1]));
+  retc_expr i = begin_rows(r);
+  retc_expr lane = retc_write_for(w, "lane", RETC_LOOP_VECTOR, zero, width, 1);
+  retc_expr ahead = retc_sub(l, retc_add(l, retc_int(l, r->chunk), from), retc_add(l, r->row, i));
+  retc_expr power = decay(r, retc_add(l, ahead, lane));
+  at[0] = retc_add(l, r->slot, i);
+  at[1] = retc_add(l, from, lane);
   retc_lower_note(l, r->found.mask);
   retc_lower_note(l, r->found.masked);
-  retc_write_store(w, r->score_tile, at, retc_mul(l, retc_load(l, r->score_tile, at), power));
-  retc_write_end(w);
-  retc_write_end(w);
+  retc_write_store(w, r->score_tile, at, retc_mul(l, retc_load(l, sum, (retc_expr[]){i, lane}), power));
+  for (int open = 0; open < 3; open++) retc_write_end(w);
 }
 
 static retc_expr absolute(retention *r, retc_expr a) { return retc_expr_unary(r->l->kernel, RETC_KERNEL_OP_ABS, a); }
@@ -227,7 +321,8 @@ static void write_score_sums(retention *r) {
   retc_buffer_id partial = retc_lower_partials(l, RETC_DTYPE_F32, 0);
   retc_expr j = retc_write_for(w, "j", RETC_LOOP_SERIAL, zero, end, RETC_PARTIALS);
   retc_expr lane = retc_write_for(w, "lane", RETC_LOOP_VECTOR, zero, retc_min(l, width, retc_sub(l, end, j)), 1);
-  retc_expr score = absolute(r, retc_load(l, r->score_tile, (retc_expr[]){i, retc_add(l, j, lane)}));
+  retc_expr at[2] = {retc_add(l, r->slot, i), retc_add(l, j, lane)};
+  retc_expr score = absolute(r, retc_load(l, r->score_tile, at));
   retc_write_store(w, partial, &lane, retc_add(l, retc_load(l, partial, &lane), score));
   retc_write_end(w);
   retc_write_end(w);
@@ -261,62 +356,127 @@ static void write_state_peak(retention *r) {
   retc_write_end(w);
 }
 
-static void write_outputs(retention *r, retc_expr column, int64_t width) {
+/* acc[i,..] = g^(row + i + 1) acc[i,..] */
+static void write_decayed(retention *r, retc_buffer_id acc, int64_t width) {
   retc_lowering *l = r->l;
   retc_writer *w = &l->writer;
-  retc_expr zero = retc_int(l, 0), one = retc_int(l, 1);
-  retc_buffer_id inner = alloc(r, "inner", r->rows, width), cross = alloc(r, "cross", r->rows, width);
-  retc_lower_zero(l, inner, retc_int(l, r->rows), retc_int(l, width));
-  retc_lower_zero(l, cross, retc_int(l, r->rows), retc_int(l, width));
-  write_value_product(r, r->found.inner, view(r, inner, zero, zero), r->score_tile, zero, r->rows, r->row, column, width);
-  retc_expr i = retc_write_for(w, "i", RETC_LOOP_SERIAL, zero, retc_int(l, r->rows), 1);
-  retc_lower_note(l, r->found.inner);
-  retc_write_mma(w, view(r, inner, i, zero), view(r, r->score_tile, i, r->row), value_view(r, false, r->row, column), 1,
-                 width, retc_add(l, i, one));
-  retc_write_end(w);
-  retc_expr state[4] = {r->state_b, r->state_h, zero, column};
-  retc_lower_note(l, r->found.cross);
-  retc_write_mma(w, view(r, cross, zero, zero), view(r, r->query_tile, zero, zero),
-                 retc_write_view(w, r->state_buffer, state, 2, 3), r->rows, width, retc_int(l, r->k.width));
-  i = retc_write_for(w, "i", RETC_LOOP_SERIAL, zero, retc_int(l, r->rows), 1);
-  retc_expr row = retc_add(l, r->row, i);
-  retc_expr power = retc_write_let(w, "power", decay(r, retc_sub(l, retc_int(l, r->chunk - 1), row)));
-  retc_expr at[2] = {i, retc_write_for(w, "lane", RETC_LOOP_VECTOR, zero, retc_int(l, width), 1)};
-  retc_index to[4] = {retc_at(r->b), retc_at(retc_add(l, r->start, row)), retc_at(r->h), {column, at[1], 0}};
+  retc_expr i = begin_rows(r);
+  retc_expr ahead = retc_sub(l, retc_int(l, r->chunk - 1), retc_add(l, r->row, i));
+  retc_expr power = retc_write_let(w, "power", decay(r, ahead));
+  retc_expr at[2] = {i, retc_write_for(w, "lane", RETC_LOOP_VECTOR, retc_int(l, 0), retc_int(l, width), 1)};
   retc_lower_note(l, r->found.crossed);
-  retc_lower_note(l, r->found.sum);
-  retc_lower_store(l, r->result, to, retc_fma(l, power, retc_load(l, cross, at), retc_load(l, inner, at)));
+  retc_write_store(w, acc, at, retc_mul(l, power, retc_load(l, acc, at)));
   retc_write_end(w);
   retc_write_end(w);
 }
 
-static void write_block(retention *r, retc_expr row, int64_t rows) {
+/* The rows at hand, `width` columns from `column` on; `state` is of these columns. */
+static void write_outputs(retention *r, retc_view state, retc_expr column, int64_t width) {
   retc_lowering *l = r->l;
   retc_writer *w = &l->writer;
-  r->row = row;
-  r->rows = rows;
-  r->query_tile = alloc(r, "query", rows, r->q.width);
-  r->score_tile = alloc(r, "score", rows, r->padded);
-  retc_expr at[2] = {retc_write_for(w, "i", RETC_LOOP_SERIAL, retc_int(l, 0), retc_int(l, rows), 1), {0}};
-  retc_expr t = retc_add(l, r->start, retc_add(l, row, at[0]));
+  retc_expr zero = retc_int(l, 0);
+  retc_buffer_id acc = alloc(r, "acc", r->rows, width);
+  zero_tile(r, acc, width);
+  retc_lower_note(l, r->found.cross);
+  retc_write_mma(w, view(r, acc, zero, zero), view(r, r->query_tile, r->slot, zero), state, r->rows, width,
+                 retc_int(l, r->k.width));
+  write_decayed(r, acc, width);
+  write_value_product(r, r->found.inner, view(r, acc, zero, zero), r->score_tile, r->slot, r->rows, r->row, column, width);
+  for (int64_t x = 0; x < r->rows; x++) {
+    write_value_row(r, r->found.inner, view(r, acc, retc_int(l, x), zero), r->score_tile, retc_add(l, r->slot, retc_int(l, x)),
+                    r->rows - x, retc_add(l, r->row, retc_int(l, x)), column, width);
+  }
+  retc_expr i = begin_rows(r);
+  retc_expr at[2] = {i, retc_write_for(w, "lane", RETC_LOOP_VECTOR, zero, retc_int(l, width), 1)};
+  retc_expr t = retc_add(l, r->start, retc_add(l, r->row, i));
+  retc_index to[4] = {retc_at(r->b), retc_at(t), retc_at(r->h), {column, at[1], 0}};
+  retc_lower_note(l, r->found.sum);
+  retc_lower_store(l, r->result, to, retc_load(l, acc, at));
+  retc_write_end(w);
+  retc_write_end(w);
+}
+
+static retc_view state_view(retention *r, retc_expr column) {
+  const retc_expr at[4] = {r->state_b, r->state_h, retc_int(r->l, 0), column};
+  return retc_write_view(&r->l->writer, r->state_buffer, at, 2, 3);
+}
+
+/* Queries and scores of the rows at hand, into the tiles from `slot` on. */
+static void write_row_scores(retention *r) {
+  retc_lowering *l = r->l;
+  retc_writer *w = &l->writer;
+  retc_expr i = retc_write_for(w, "i", RETC_LOOP_SERIAL, retc_int(l, 0), retc_int(l, r->rows), 1);
+  retc_expr at[2] = {retc_add(l, r->slot, i), {0}}, t = retc_add(l, r->start, retc_add(l, r->row, i));
   retc_rows_write(l, &r->q, r->b, t, r->h, r->query_tile, at, 2, 1);
   retc_write_end(w);
   write_scores(r);
   if (r->score_sum.index) write_score_sums(r);
-  for_columns(r, write_outputs);
+}
+
+static void alloc_row_tiles(retention *r, int64_t rows) {
+  r->query_tile = alloc(r, "query", rows, r->q.width);
+  r->score_tile = alloc(r, "score", rows, r->padded);
+}
+
+static void write_single_columns(retention *r, retc_expr column, int64_t width) {
+  write_outputs(r, state_view(r, column), column, width);
+}
+
+static void write_single_rows(retention *r) {
+  retc_lowering *l = r->l;
+  r->rows = 1;
+  r->slot = retc_int(l, 0);
+  r->value_tile = (retc_buffer_id){0};
+  r->row = retc_write_for(&l->writer, "row", RETC_LOOP_SERIAL, r->first, r->end, 1);
+  alloc_row_tiles(r, 1);
+  write_row_scores(r);
+  for_columns(r, r->wide, write_single_columns);
+  retc_write_end(&l->writer);
+}
+
+/* ---- groups of blocks ---- */
+
+/* A loop over the blocks of a group: from r->group_start on in steps of a block, with `row` and `slot` of each. */
+static void begin_blocks(retention *r) {
+  retc_lowering *l = r->l;
+  retc_writer *w = &l->writer;
+  retc_expr place = retc_write_for(w, "block", RETC_LOOP_SERIAL, r->group_start, r->group_end, r->block);
+  r->row = retc_write_let(w, "row", retc_min(l, place, retc_sub(l, r->end, retc_int(l, r->block))));
+  r->slot = retc_write_let(w, "slot", retc_sub(l, place, r->group_start));
+}
+
+static void write_group_columns(retention *r, retc_expr column, int64_t width) {
+  begin_blocks(r);
+  write_outputs(r, state_view(r, column), column, width);
+  retc_write_end(&r->l->writer);
+}
+
+static void write_groups(retention *r) {
+  retc_lowering *l = r->l;
+  retc_writer *w = &l->writer;
+  r->rows = r->block;
+  write_values(r);
+  r->group_start = retc_write_for(w, "group", RETC_LOOP_SERIAL, r->first, r->end, r->group);
+  r->group_end = retc_write_let(w, "group_end", retc_min(l, r->end, retc_add(l, r->group_start, retc_int(l, r->group))));
+  alloc_row_tiles(r, r->group);
+  begin_blocks(r);
+  write_row_scores(r);
+  retc_write_end(w);
+  for_columns(r, r->columns, write_group_columns);
+  retc_write_end(w);
 }
 
 static void write_rows(retention *r) {
   retc_lowering *l = r->l;
   retc_writer *w = &l->writer;
-  retc_expr block = retc_int(l, r->block), rest = r->first;
-  if (r->chunk >= r->block) {
-    retc_expr count = retc_div(l, retc_sub(l, r->end, r->first), block);
-    rest = retc_write_let(w, "rest", retc_add(l, r->first, retc_mul(l, count, block)));
-    write_block(r, retc_write_for(w, "row", RETC_LOOP_SERIAL, r->first, rest, r->block), r->block);
-    retc_write_end(w);
+  if (r->chunk < r->block) {
+    write_single_rows(r);
+    return;
   }
-  write_block(r, retc_write_for(w, "row", RETC_LOOP_SERIAL, rest, r->end, 1), 1);
+  retc_write_if(w, retc_less_equal(l, retc_int(l, r->block), retc_sub(l, r->end, r->first)));
+  write_groups(r);
+  retc_write_else(w);
+  write_single_rows(r);
   retc_write_end(w);
 }
 
@@ -327,14 +487,14 @@ static void write_state_rows(retention *r, retc_expr channel, int64_t rows, retc
   retc_writer *w = &l->writer;
   retc_expr zero = retc_int(l, 0);
   retc_buffer_id sum = alloc(r, "sum", rows, width);
-  retc_expr power = retc_write_let(w, "power", decay(r, zero));
+  r->rows = rows;
   for (int after = 0; after < 2; after++) {
-    retc_expr i = retc_write_for(w, "i", RETC_LOOP_SERIAL, zero, retc_int(l, rows), 1);
+    retc_expr i = begin_rows(r);
     retc_expr lane = retc_write_for(w, "lane", RETC_LOOP_VECTOR, zero, retc_int(l, width), 1);
     retc_expr at[2] = {i, lane}, state[4] = {r->state_b, r->state_h, retc_add(l, channel, i), retc_add(l, column, lane)};
     retc_lower_note(l, l->anchor);
     if (after) retc_write_store(w, r->state_buffer, state, retc_load(l, sum, at));
-    else retc_write_store(w, sum, at, retc_mul(l, power, retc_load(l, r->state_buffer, state)));
+    else retc_write_store(w, sum, at, retc_mul(l, decay(r, zero), retc_load(l, r->state_buffer, state)));
     retc_write_end(w);
     retc_write_end(w);
     if (after) continue;
@@ -369,7 +529,8 @@ static void write_state(retention *r) {
   retc_write_store(w, r->key_tile, at, retc_mul(l, power, retc_load(l, r->key_tile, at)));
   retc_write_end(w);
   retc_write_end(w);
-  for_columns(r, write_state_columns);
+  write_values(r);
+  for_columns(r, r->columns, write_state_columns);
   retc_write_end(w);
 }
 
@@ -417,7 +578,7 @@ retc_status retc_anchor_retention_lower(retc_lowering *l) {
   retc_expr position = retc_lower_value(l, r.position, NULL);
   retc_expr pending = retc_write_let(w, "pending", retc_mod(l, position, chunk));
   write_state_place(&r);
-  r.key_tile = alloc(&r, "key", r.k.width, r.padded);
+  r.key_tile = alloc(&r, "key", r.k.width, r.padded + TILE_GAP);
   retc_expr n = retc_write_for(w, "n", RETC_LOOP_SERIAL, zero, retc_dim_expr(l, RETC_NAMED(N)), 1);
   r.first = retc_write_let(w, "first", retc_select(l, retc_equal(l, n, zero), pending, zero));
   r.start = retc_write_let(w, "start", retc_sub(l, retc_mul(l, n, chunk), pending));

@@ -91,17 +91,17 @@ enum { PLANTED_POWER = 1 };
 enum { PLANTED_POWER = 0 };
 #endif
 
-retc_buffer_id retc_rows_decay_table(retc_lowering *l, retc_value log_decay, int64_t chunk) {
+retc_buffer_id retc_rows_decay_table(retc_lowering *l, retc_value log_decay, int64_t chunk, int64_t margin) {
   const retc_node *node = retc_lower_node(l, log_decay);
-  int64_t heads = node->type.shape.dim[0];
-  double *table = RETC_NEW_ARRAY(l->arena, double, heads * (chunk + 1));
+  const int64_t heads = node->type.shape.dim[0], count = chunk + 1 + margin;
+  double *table = RETC_NEW_ARRAY(l->arena, double, heads * count);
   for (int64_t h = 0; h < heads; h++) {
     double rate = retc_constant_at(node, (size_t)h);
-    for (int64_t x = 0; x <= chunk; x++) {
-      table[h * (chunk + 1) + x] = x == chunk ? 1 : exp((double)(chunk - x + (x ? PLANTED_POWER : 0)) * rate);
+    for (int64_t x = 0; x < count; x++) {
+      table[h * count + x] = x >= chunk ? 1 : exp((double)(chunk - x + (x ? PLANTED_POWER : 0)) * rate);
     }
   }
-  retc_shape shape = {.rank = 2, .dim = {heads, chunk + 1}};
+  retc_shape shape = {.rank = 2, .dim = {heads, count}};
   return retc_lower_constant(l, "decay", RETC_DTYPE_F32, &shape, table);
 }
 

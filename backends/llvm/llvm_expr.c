@@ -203,9 +203,31 @@ static LLVMValueRef gather(retc_llvm_emitter *e, retc_buffer_id buffer, LLVMValu
   return widen(e, dtype, all, lanes);
 }
 
+/* With the CPU's instruction for it: distances are constant and fit into 32 bits. */
+static bool scatter_vector(retc_llvm_emitter *e, retc_buffer_id buffer, LLVMValueRef element, LLVMValueRef step,
+                           LLVMValueRef all, unsigned lanes) {
+  const retc_dtype dtype = retc_kernel_buffer(e->kernel, buffer)->dtype;
+  if (!step || !LLVMIsAConstantInt(step) || dtype != RETC_DTYPE_F32 || e->profile.vector_bytes < 64 || lanes < 8) return false;
+  const int64_t distance = LLVMConstIntGetSExtValue(step);
+  if (distance <= 0 || distance > INT32_MAX / 64) return false;
+  LLVMTypeRef i32 = LLVMInt32TypeInContext(e->context), element_type = memory_type(e, dtype, 1);
+  LLVMValueRef offsets[64];
+  for (unsigned lane = 0; lane < lanes; lane++) offsets[lane] = LLVMConstInt(i32, (unsigned long long)distance * lane, false);
+  LLVMValueRef places = LLVMConstVector(offsets, lanes);
+  LLVMValueRef addresses =
+    LLVMBuildInBoundsGEP2(e->builder, element_type, retc_llvm_address(e, buffer, element), &places, 1, "");
+  LLVMTypeRef types[2] = {LLVMTypeOf(all), LLVMTypeOf(addresses)};
+  LLVMTypeRef truth = LLVMInt1TypeInContext(e->context);
+  LLVMValueRef every = retc_llvm_splat(e, LLVMConstInt(truth, 1, false), lanes);
+  LLVMValueRef arguments[4] = {all, addresses, LLVMConstInt(i32, retc_dtype_size(dtype), false), every};
+  call_overloaded(e, "llvm.masked.scatter", types, 2, arguments, 4);
+  return true;
+}
+
 static void scatter(retc_llvm_emitter *e, retc_buffer_id buffer, LLVMValueRef element, LLVMValueRef step,
                     LLVMValueRef value, unsigned lanes) {
   LLVMValueRef all = narrow(e, retc_kernel_buffer(e->kernel, buffer)->dtype, value, lanes);
+  if (scatter_vector(e, buffer, element, step, all, lanes)) return;
   for (unsigned lane = 0; lane < lanes; lane++) {
     LLVMValueRef one = LLVMBuildExtractElement(e->builder, all, lane_number(e, lane), "");
     store_memory(e, buffer, lane_element(e, element, step, lane), one);

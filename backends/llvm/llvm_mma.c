@@ -1,7 +1,8 @@
 #include "backends/llvm/llvm_private.h"
 
-/* Rows ahead at which b is asked for, when it is streamed: what a plain read loop needs to reach full bandwidth. */
-enum { PREFETCH_ROWS = 16, PREFETCH_BELOW = 4, CACHE_LINE = 64 };
+/* Rows ahead at which b is asked for: when it is streamed from memory, what a plain read loop needs to reach full
+ * bandwidth; when there are many rows of a, and b comes from the second-level cache, a few. */
+enum { PREFETCH_ROWS = 16, PREFETCH_ROWS_NEAR = 4, PREFETCH_BELOW = 4, CACHE_LINE = 64 };
 enum { SPARE_REGISTERS = 4, TILE_MAX = 64, VECTORS_MAX = 1 << 14 };
 
 /* A matrix in memory: element (r, c) is number first + r row + c column. */
@@ -16,6 +17,7 @@ typedef struct tile {
   int64_t column;
   int count;                /* of vectors side by side */
   unsigned lanes[TILE_MAX]; /* of each */
+  bool strided;             /* in b, see is_strided */
 } tile;
 
 static matrix open_view(retc_llvm_emitter *e, const retc_view *view) {
@@ -52,14 +54,19 @@ static void store_tile(retc_llvm_emitter *e, const matrix *c, const tile *t, LLV
                                values[row * t->count + part], t->lanes[part]);
 }
 
+/* Whether the rows of b lie further apart than the columns that are read: the CPU's own prefetching does not see it. */
+static bool is_strided(const matrix *b, int64_t columns) {
+  return !LLVMIsAConstantInt(b->row) || LLVMConstIntGetSExtValue(b->row) > columns;
+}
+
 /* Reading ahead of the end is harmless: a prefetch does not fault. */
 static void prefetch(retc_llvm_emitter *e, const matrix *b, const tile *t, LLVMValueRef x) {
   const retc_buffer *buffer = retc_kernel_buffer(e->kernel, b->buffer);
-  if (buffer->scope != RETC_SCOPE_GLOBAL || t->rows >= PREFETCH_BELOW) return;
+  if (buffer->scope != RETC_SCOPE_GLOBAL || (t->rows >= PREFETCH_BELOW && !t->strided)) return;
   LLVMTypeRef byte = LLVMInt8TypeInContext(e->context), i32 = LLVMInt32TypeInContext(e->context);
   LLVMValueRef read = LLVMConstInt(i32, 0, false), keep = LLVMConstInt(i32, 3, false);
   LLVMValueRef data = LLVMConstInt(i32, 1, false);
-  LLVMValueRef later = LLVMBuildAdd(e->builder, x, retc_llvm_integer(e, PREFETCH_ROWS), "");
+  LLVMValueRef later = LLVMBuildAdd(e->builder, x, retc_llvm_integer(e, t->rows < PREFETCH_BELOW ? PREFETCH_ROWS : PREFETCH_ROWS_NEAR), "");
   int64_t size = (int64_t)retc_dtype_size(buffer->dtype), columns = 0;
   for (int part = 0; part < t->count; part++) columns += t->lanes[part];
   for (int64_t column = 0; column < columns; column += CACHE_LINE / size) {
@@ -130,7 +137,8 @@ void retc_llvm_emit_mma(retc_llvm_emitter *e, const retc_statement *s) {
   int64_t count = quotient_up(vectors, quotient_up(vectors, budget / rows));
   for (int64_t column = 0; column < s->columns; column += count * lanes) {
     for (int64_t row = 0; row < s->rows; row += rows) {
-      tile t = {.row = row, .rows = smaller(rows, s->rows - row), .column = column};
+      tile t = {.row = row, .rows = smaller(rows, s->rows - row), .column = column,
+                .strided = is_strided(&b, s->columns)};
       for (int64_t at = column; at < smaller(s->columns, column + count * lanes); at += lanes)
         t.lanes[t.count++] = (unsigned)smaller(lanes, s->columns - at);
       emit_tile(e, &c, &a, &b, &t, depth);
