@@ -57,6 +57,13 @@ typedef struct retc_run_input {
  * dimension that is too large, a number that is no row of the table it is looked up in. */
 retc_status retc_run_call(retc_run *run, const char *entry, const retc_dims *dims, const retc_run_input *inputs,
                           size_t count, retc_diagnostics *diagnostics);
+/* When a thread began a step of an entry and when it was done, in seconds of CLOCK_MONOTONIC. */
+typedef struct retc_run_span {
+  double begin, end;
+} retc_run_span;
+/* From now on every call writes spans[thread * steps of the entry + step], borrowed; NULL: none any more. */
+void retc_run_set_spans(retc_run *run, retc_run_span *spans);
+int retc_run_threads(const retc_run *run);
 /* An output of the last entry run, or a state; NULL when there is none of that name. out_dtype and out_shape (all
  * constant) may be NULL. Lent until the next call. */
 const void *retc_run_find_output(const retc_run *run, const char *name, retc_dtype *out_dtype, retc_shape *out_shape);
@@ -64,6 +71,9 @@ const void *retc_run_find_output(const retc_run *run, const char *name, retc_dty
 /* Sessions: entries "step" and "state" of a program that reads tokens i64[B,T] (and pads i64[B]) at position P. */
 
 int64_t retc_run_position(const retc_run *run);
+/* Goes on from another position with the states as they are: as after other tokens, which only a benchmark wants. A
+ * multiple of the chunk length. */
+void retc_run_set_position(retc_run *run, int64_t position);
 int64_t retc_run_batch(const retc_run *run);
 int64_t retc_run_max_tokens(const retc_run *run);
 int64_t retc_run_max_logits(const retc_run *run);

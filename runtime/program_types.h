@@ -45,6 +45,7 @@ struct retc_run {
   void *tokens;     /* owned; i64[B,T] of a step, without gaps */
   void *pads;       /* owned; i64[B] */
   void *private_memory; /* owned; per thread the kernels' scratch, then room for the arguments of one call */
+  retc_run_span *spans; /* of the caller; NULL: not wanted */
   int64_t private_bytes;  /* per thread */
   int64_t argument_offset;
   retc_hip_run *gpu; /* owned; NULL: in this process */

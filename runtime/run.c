@@ -234,7 +234,13 @@ void retc_run_set_padding(retc_run *run, const int64_t *counts) {
   memcpy(run->pads, counts, (size_t)retc_run_batch(run) * sizeof *counts);
 }
 
+void retc_run_set_spans(retc_run *run, retc_run_span *spans) { run->spans = spans; }
+
+int retc_run_threads(const retc_run *run) { return retc_team_size(run->program->team); }
+
 void retc_run_set_end(retc_run *run, int64_t position) { run->end = position; }
+
+void retc_run_set_position(retc_run *run, int64_t position) { run->position = position; }
 
 int64_t retc_run_position(const retc_run *run) { return run->position; }
 

@@ -2,6 +2,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "runtime/ids.h"
 #include "runtime/hip_run.h"
@@ -184,12 +185,26 @@ static void call_kernel(retc_run *run, const retc_plan_step *step, int64_t threa
   ffi_call(&launch->cif, launch->function, NULL, arguments);
 }
 
+static double now(void) {
+  struct timespec time;
+  clock_gettime(CLOCK_MONOTONIC, &time);
+  return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
+}
+
+static void call_timed(retc_run *run, const retc_plan_step *step, int64_t thread, retc_run_span *span) {
+  span->begin = now();
+  call_kernel(run, step, thread);
+  span->end = now();
+}
+
 static void walk_steps(void *user, retc_team *team, int thread) {
   retc_run *run = user;
   const retc_plan_entry *entry = &run->program->plan->entries.items[run->last_entry];
   for (size_t i = 0; i < entry->steps.count; i++) {
     if (i) retc_team_barrier(team);
-    call_kernel(run, &entry->steps.items[i], thread);
+    const retc_plan_step *step = &entry->steps.items[i];
+    if (run->spans) call_timed(run, step, thread, &run->spans[(size_t)thread * entry->steps.count + i]);
+    else call_kernel(run, step, thread);
   }
 }
 

@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "backends/llvm/llvm_backend.h"
 #include "compiler/driver/runner.h"
@@ -12,6 +13,12 @@ typedef struct jit_runner {
   const retc_engine *engine;
   retc_run *run;
 } jit_runner;
+
+static double now(void) {
+  struct timespec time;
+  clock_gettime(CLOCK_MONOTONIC, &time);
+  return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
+}
 
 static retc_run *run_of(const retc_runner *runner) {
   return ((const jit_runner *)runner)->run;
@@ -95,21 +102,32 @@ retc_status retc_code_load(const retc_compilation *compilation, const retc_llvm_
   return status;
 }
 
-/* Kernels, plan and weights, the same for the engines that have them. */
+/* Kernels and plan, the same for the engines that have them. */
 static retc_status compile_kernels(retc_engine *engine, const retc_llvm_options *llvm, retc_compile_options compile,
                                    retc_diagnostics *diagnostics) {
   RETC_TRY(retc_llvm_profile(llvm, diagnostics, &compile.profile));
-  RETC_TRY(retc_compile(&engine->source->network, &compile, diagnostics, &engine->compilation));
-  return retc_weights_load(engine->compilation->plan, engine->source->checkpoint, diagnostics, &engine->weights);
+  return retc_compile(&engine->source->network, &compile, diagnostics, &engine->compilation);
+}
+
+static retc_status load_weights(retc_engine *engine, retc_diagnostics *diagnostics) {
+  double start = now();
+  retc_status status =
+      retc_weights_load(engine->compilation->plan, engine->source->checkpoint, diagnostics, &engine->weights);
+  engine->load_seconds = now() - start;
+  return status;
 }
 
 static retc_status prepare_jit(retc_engine *engine, const retc_engine_options *options,
                                const retc_compile_options *compile, retc_diagnostics *diagnostics) {
   engine->verbs = &jit_verbs;
   const retc_llvm_options llvm = {.cpu = options->cpu};
+  double start = now();
   RETC_TRY(compile_kernels(engine, &llvm, *compile, diagnostics));
   retc_status status = retc_code_load(engine->compilation, &llvm, diagnostics, &engine->executable);
   RETC_TRY(retc_compile_report(compile, "llvm", engine->compilation, status, diagnostics));
+  engine->compile_seconds = now() - start;
+  if (options->code_only) return RETC_OK;
+  RETC_TRY(load_weights(engine, diagnostics));
   RETC_TRY(retc_team_create(options->threads, diagnostics, &engine->team));
   return retc_program_create(engine->compilation->plan, &engine->weights, engine->executable, engine->team,
                              diagnostics, &engine->program);
@@ -119,7 +137,8 @@ static retc_status prepare_kernel(retc_engine *engine, const retc_engine_options
                                   const retc_compile_options *compile, retc_diagnostics *diagnostics) {
   engine->verbs = &retc_kernel_runner_verbs;
   const retc_llvm_options llvm = {.cpu = options->cpu};
-  return compile_kernels(engine, &llvm, *compile, diagnostics);
+  RETC_TRY(compile_kernels(engine, &llvm, *compile, diagnostics));
+  return load_weights(engine, diagnostics);
 }
 
 static retc_status prepare_graph(retc_engine *engine, const retc_compile_options *compile,
@@ -158,7 +177,7 @@ static int64_t default_chunk_length(const retc_network *network, retc_form form)
 retc_status retc_engine_create(const retc_source *source, const retc_engine_options *options,
                                retc_diagnostics *diagnostics, retc_engine **out_engine) {
   RETC_TRY(retc_source_want_model(source, diagnostics));
-  if (!source->checkpoint) {
+  if (!source->checkpoint && !options->code_only) {
     return retc_fail(diagnostics, RETC_INVALID,
                      "%s: has no weights, expected a directory with config.json and *.safetensors", source->path);
   }
@@ -194,6 +213,15 @@ void retc_engine_destroy(retc_engine *engine) {
   free(engine);
 }
 
+void retc_engine_seconds(const retc_engine *engine, double *out_compile, double *out_load) {
+  *out_compile = engine->compile_seconds;
+  *out_load = engine->load_seconds;
+}
+
+const retc_compilation *retc_engine_compilation(const retc_engine *engine) {
+  return engine->compilation;
+}
+
 const retc_network *retc_engine_network(const retc_engine *engine) {
   return &engine->source->network;
 }
@@ -227,6 +255,10 @@ retc_status retc_runner_create(retc_engine *engine, const retc_run_options *opti
   RETC_TRY(engine->verbs->create(engine, options, diagnostics, out_runner));
   (*out_runner)->verbs = engine->verbs;
   return RETC_OK;
+}
+
+retc_run *retc_runner_run(retc_runner *runner) {
+  return runner->verbs == &jit_verbs ? run_of(runner) : NULL;
 }
 
 void retc_runner_destroy(retc_runner *runner) {

@@ -24,6 +24,7 @@ typedef struct retc_engine_options {
   int64_t chunk_length; /* 0: the network's default for the form; the parallel form needs one */
   int threads;          /* 0: as many as the process may use */
   const char *cpu;      /* LLVM's name; NULL: this machine's */
+  bool code_only;       /* of compiled kernels: no weights, no threads, so that there can be no runner */
   /* As in retc_compile_options, of code generation too. */
   void (*failed)(void *user, const retc_failure *failure, retc_diagnostics *diagnostics);
   void *user;
@@ -39,6 +40,9 @@ enum { RETC_SESSION_MAX_TOKENS = 512, RETC_SESSION_MAX_LOGITS = 64 };
 retc_status retc_engine_create(const retc_source *source, const retc_engine_options *options,
                                retc_diagnostics *diagnostics, retc_engine **out_engine);
 void retc_engine_destroy(retc_engine *engine);
+/* Seconds that creating the engine took: passes and code generation; reading and packing weights. */
+void retc_engine_seconds(const retc_engine *engine, double *out_compile, double *out_load);
+const retc_compilation *retc_engine_compilation(const retc_engine *engine);
 const retc_network *retc_engine_network(const retc_engine *engine);
 int64_t retc_engine_chunk_length(const retc_engine *engine);
 
@@ -64,6 +68,8 @@ void retc_runner_set_padding(retc_runner *runner, const int64_t *counts);
  * that the runner was created with. */
 retc_status retc_runner_fill(retc_runner *runner, const retc_run_options *options, int64_t chunk_length,
                              retc_diagnostics *diagnostics);
+/* The session of compiled kernels that is behind it; NULL of other engines. */
+retc_run *retc_runner_run(retc_runner *runner);
 /* NULL when there is none of that name. Lent until the next call on this runner. */
 const float *retc_runner_output(const retc_runner *runner, const char *name);
 /* The same before rounding, of the graph engine; NULL of the others. */

@@ -36,6 +36,7 @@ struct retc_engine {
   const retc_source *source;
   int64_t chunk_length;
   retc_compilation *compilation;
+  double compile_seconds, load_seconds;
   retc_weights weights; /* jit, kernel */
   /* jit */
   retc_executable *executable;

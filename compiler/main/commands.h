@@ -12,6 +12,7 @@
 retc_status retc_run_command(int count, char **words, retc_diagnostics *diagnostics);
 retc_status retc_eval_command(int count, char **words, retc_diagnostics *diagnostics);
 retc_status retc_verify_command(int count, char **words, retc_diagnostics *diagnostics);
+retc_status retc_bench_command(int count, char **words, retc_diagnostics *diagnostics);
 retc_status retc_explain_command(int count, char **words, retc_diagnostics *diagnostics);
 retc_status retc_dump_command(int count, char **words, retc_diagnostics *diagnostics);
 retc_status retc_opt_command(int count, char **words, retc_diagnostics *diagnostics);

@@ -13,6 +13,7 @@ static const command commands[] = {
     {"run", "generate text, token by token", retc_run_command},
     {"eval", "logits and states of given tokens, or nats per token of a text", retc_eval_command},
     {"verify", "do the forms agree, compiled and interpreted, and by how much", retc_verify_command},
+    {"bench", "how near to the limits of this machine a model runs", retc_bench_command},
     {"explain", "how a model description was read: choices, parameters, memory", retc_explain_command},
     {"dump", "print the program after any pass, LLVM IR or assembly", retc_dump_command},
     {"opt", "run passes on program text, check them, interpret it", retc_opt_command},
