@@ -3,8 +3,16 @@
 
 #include "compiler/compile.h"
 #include "compiler/pass.h"
+#include "compiler/plan_verify.h"
 #include "compiler/replay.h"
 #include "ir/lexer.h"
+
+/* A step of an entry: kernels come later than the steps that name them. */
+typedef struct call {
+  size_t entry, step, offset;
+  const char *kernel;
+  int count;
+} call;
 
 typedef struct parser {
   retc_lexer lexer;
@@ -12,6 +20,8 @@ typedef struct parser {
   size_t line; /* of those that are neither graph nor kernel */
   bool chunk_given;
   const char *after; /* where the text names the pass it has been through; NULL: nowhere */
+  RETC_VEC(call) calls;
+  RETC_VEC(size_t) entry_offsets;
 } parser;
 
 #define fail(p, ...) retc_lexer_fail(&(p)->lexer, __VA_ARGS__)
@@ -207,19 +217,9 @@ static retc_status read_buffer(parser *p, const char *comment) {
   return RETC_OK;
 }
 
-/* ---- entries: their steps name kernels that come later ---- */
+/* ---- entries ---- */
 
-typedef struct call {
-  size_t entry, step, offset;
-  const char *kernel;
-  int count;
-} call;
-
-typedef struct call_list {
-  RETC_VEC(call) list;
-} call_list;
-
-static retc_status read_step(parser *p, retc_plan_entry *entry, call_list *calls) {
+static retc_status read_step(parser *p, retc_plan_entry *entry) {
   enum { BUFFERS_MAX = 256 };
   retc_lexer *lexer = &p->lexer;
   retc_plan *plan = p->compilation->plan;
@@ -242,7 +242,7 @@ static retc_status read_step(parser *p, retc_plan_entry *entry, call_list *calls
   memcpy(copy, buffers, sizeof *copy * (size_t)c.count);
   retc_plan_step step = {-1, copy, region ? retc_arena_strdup(&plan->arena, region) : NULL};
   RETC_VEC_PUSH(&plan->arena, entry->steps, step);
-  RETC_VEC_PUSH(&lexer->arena, calls->list, c);
+  RETC_VEC_PUSH(&lexer->arena, p->calls, c);
   return RETC_OK;
 }
 
@@ -262,11 +262,12 @@ static retc_status read_output(parser *p, retc_plan_entry *entry) {
   return RETC_OK;
 }
 
-static retc_status read_entry(parser *p, const char *comment, call_list *calls) {
+static retc_status read_entry(parser *p, const char *comment) {
   retc_lexer *lexer = &p->lexer;
   retc_plan *plan = p->compilation->plan;
   retc_plan_entry entry = {0};
   const char *start = retc_lexer_place(lexer);
+  RETC_VEC_PUSH(&lexer->arena, p->entry_offsets, (size_t)(start - lexer->text));
   RETC_TRY(retc_lexer_read_word(lexer, "the name of an entry", &entry.name));
   if (retc_plan_find_entry(plan, entry.name) >= 0) return fail(p, start, "entry %s is defined twice", entry.name);
   entry.name = retc_arena_strdup(&plan->arena, entry.name);
@@ -285,7 +286,7 @@ static retc_status read_entry(parser *p, const char *comment, call_list *calls) 
     } else if (entry.outputs.count) {
       return fail(p, lexer->at, "expected \"output\" or '}'");
     } else {
-      RETC_TRY(read_step(p, &entry, calls));
+      RETC_TRY(read_step(p, &entry));
     }
     end_line(p, comment);
   }
@@ -385,7 +386,6 @@ static bool comes(parser *p, const char *word) {
 static retc_status read_kernels(parser *p) {
   retc_compilation *compilation = p->compilation;
   retc_plan *plan = retc_plan_create();
-  call_list calls = {{0}};
   if (!plan) return retc_fail(p->lexer.diagnostics, RETC_FAILED, "program: out of memory");
   compilation->plan = plan;
   for (;;) {
@@ -393,7 +393,7 @@ static retc_status read_kernels(parser *p) {
     if (!plan->entries.count && retc_lexer_accept_word(&p->lexer, "buffer")) {
       RETC_TRY(read_buffer(p, comment));
     } else if (retc_lexer_accept_word(&p->lexer, "entry")) {
-      RETC_TRY(read_entry(p, comment, &calls));
+      RETC_TRY(read_entry(p, comment));
     } else {
       p->lexer.comment = comment; /* it belongs to what comes instead */
       break;
@@ -401,7 +401,7 @@ static retc_status read_kernels(parser *p) {
   }
   while (comes(p, "kernel")) RETC_TRY(read_kernel(p));
   describe_kernels(compilation);
-  for (size_t i = 0; i < calls.list.count; i++) RETC_TRY(resolve(p, &calls.list.items[i]));
+  for (size_t i = 0; i < p->calls.count; i++) RETC_TRY(resolve(p, &p->calls.items[i]));
   plan->vocabulary_size = compilation->facts.vocabulary_size;
   plan->chunk_length = compilation->facts.chunk_length;
   plan->bos_token = compilation->facts.bos_token;
@@ -455,21 +455,42 @@ static const char *goes_on_with(const parser *p) {
   return compilation->plan->entries.count ? "\"entry\", \"kernel\"" : "\"buffer\", \"entry\", \"kernel\"";
 }
 
-/* What is wrong with a text is its writer's error. */
-static retc_status verify(parser *p) {
-  retc_diagnostics found;
-  retc_diagnostics_init(&found);
-  retc_status status = retc_compilation_verify(p->compilation, &found);
-  const char *message = retc_diagnostics_text(&found);
-  int length = (int)strlen(message);
-  while (length && message[length - 1] == '\n') length--;
-  bool has_place = status == RETC_INVALID; /* a kernel knows its lines */
-  if (status != RETC_OK) {
-    status = retc_fail(p->lexer.diagnostics, RETC_INVALID, "%s%s%.*s", has_place ? "" : p->lexer.file_name,
-                       has_place ? "" : ": ", length, message);
+/* The step, or the entry, of the text. */
+static const char *find_place(const parser *p, const retc_plan_place *place) {
+  for (size_t i = 0; i < p->calls.count && place->step >= 0; i++) {
+    const call *c = &p->calls.items[i];
+    if (c->entry == (size_t)place->entry && c->step == (size_t)place->step) return p->lexer.text + c->offset;
   }
+  return p->lexer.text + p->entry_offsets.items[place->entry];
+}
+
+static retc_status verify_plan(parser *p) {
+  const retc_compilation *compilation = p->compilation;
+  retc_diagnostics found;
+  retc_plan_place place = {0, -1};
+  retc_diagnostics_init(&found);
+  retc_status status = retc_plan_verify(compilation->plan, (const retc_kernel *const *)compilation->kernels.items,
+                                        compilation->kernels.count, &found, &place);
+  const char *message = retc_diagnostics_text(&found);
+  if (status != RETC_OK) status = fail(p, find_place(p, &place), "%.*s", (int)strcspn(message, "\n"), message);
   retc_diagnostics_deinit(&found);
   return status;
+}
+
+/* What is wrong with a text is its writer's error. The parser has seen to what graphs promise, kernels know their lines. */
+static retc_status verify(parser *p) {
+  const retc_compilation *compilation = p->compilation;
+  retc_diagnostics *diagnostics = p->lexer.diagnostics;
+  for (size_t i = 0; i < compilation->kernels.count; i++) {
+    RETC_TRY(retc_kernel_verify(compilation->kernels.items[i], diagnostics));
+  }
+  if (compilation->plan) return verify_plan(p);
+  for (size_t i = 0; i < compilation->graphs.count; i++) {
+    if (retc_graph_verify(compilation->graphs.items[i], diagnostics) == RETC_OK) continue;
+    return retc_fail(diagnostics, RETC_INVALID, "%s: graph %s is wrong", p->lexer.file_name,
+                     compilation->graphs.items[i]->name);
+  }
+  return RETC_OK;
 }
 
 static retc_status parse(parser *p) {

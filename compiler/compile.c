@@ -51,8 +51,9 @@ retc_status retc_compilation_verify(const retc_compilation *compilation, retc_di
     RETC_TRY(retc_kernel_verify(compilation->kernels.items[i], diagnostics));
   }
   if (!compilation->plan) return RETC_OK;
+  retc_plan_place unused;
   return retc_plan_verify(compilation->plan, (const retc_kernel *const *)compilation->kernels.items,
-                          compilation->kernels.count, diagnostics);
+                          compilation->kernels.count, diagnostics, &unused);
 }
 
 static retc_status verify(const retc_compilation *compilation, const pass_row *row, retc_diagnostics *diagnostics) {

@@ -15,6 +15,7 @@ typedef struct checker {
   const retc_kernel *const *kernels;
   size_t kernel_count;
   retc_diagnostics *diagnostics;
+  retc_plan_place *place; /* of what is found */
   const retc_plan_entry *entry;
   int step;         /* -1: the entry as a whole */
   lifetime *lives;  /* of each buffer, in this entry */
@@ -28,10 +29,11 @@ static retc_status fail(const checker *c, const char *format, ...) {
   va_start(arguments, format);
   vsnprintf(problem, sizeof problem, format, arguments);
   va_end(arguments);
+  *c->place = (retc_plan_place){(int)(c->entry - c->plan->entries.items), c->step};
   if (c->step < 0) return retc_fail(c->diagnostics, RETC_INTERNAL, "plan: entry %s: %s", c->entry->name, problem);
   const char *region = c->entry->steps.items[c->step].region;
-  return retc_fail(c->diagnostics, RETC_INTERNAL, "plan: entry %s, step %d, region %s: %s", c->entry->name, c->step,
-                   region ? region : "?", problem);
+  return retc_fail(c->diagnostics, RETC_INTERNAL, "plan: entry %s, step %d%s%s: %s", c->entry->name, c->step,
+                   region ? ", region " : "", region ? region : "", problem);
 }
 
 static const retc_plan_buffer *buffer_at(const checker *c, int index) { return &c->plan->buffers.items[index]; }
@@ -219,10 +221,11 @@ static retc_status check_entry(checker *c) {
 }
 
 retc_status retc_plan_verify(const retc_plan *plan, const retc_kernel *const *kernels, size_t count,
-                             retc_diagnostics *diagnostics) {
+                             retc_diagnostics *diagnostics, retc_plan_place *out_place) {
   retc_arena arena;
   retc_arena_init(&arena);
-  checker c = {.plan = plan, .kernels = kernels, .kernel_count = count, .diagnostics = diagnostics};
+  checker c = {.plan = plan, .kernels = kernels, .kernel_count = count, .diagnostics = diagnostics,
+               .place = out_place};
   c.lives = RETC_NEW_ARRAY(&arena, lifetime, plan->buffers.count + 1);
   retc_status status = RETC_OK;
   for (size_t i = 0; i < plan->entries.count && status == RETC_OK; i++) {

@@ -5,7 +5,12 @@
 #include "ir/kernel.h"
 #include "runtime/plan.h"
 
-/* RETC_INTERNAL, naming entry, step and buffer, unless
+/* Where a plan is wrong. */
+typedef struct retc_plan_place {
+  int entry, step; /* step -1: the entry as a whole */
+} retc_plan_place;
+
+/* RETC_INTERNAL and the place, naming entry, step and buffer, unless
  *   - every step has a kernel, which is as the plan describes it, and buffers, each of the dtype and shape (packed
  *     weights: of the panels) of the kernel's parameter
  *   - weights, constants and inputs are not written
@@ -17,6 +22,6 @@
  *     the end (only where buffers have slots, after the pass `memory`)
  * A buffer that a kernel may both read and write counts as written first; retc_kernel_eval sees whether it is. */
 retc_status retc_plan_verify(const retc_plan *plan, const retc_kernel *const *kernels, size_t count,
-                             retc_diagnostics *diagnostics);
+                             retc_diagnostics *diagnostics, retc_plan_place *out_place);
 
 #endif

@@ -83,8 +83,10 @@ static const char *read_comment(retc_lexer *lexer) {
   return comment;
 }
 
+/* Lines are kept apart by '\n', empty ones too; remarks by ' '. */
 static const char *join(retc_lexer *lexer, const char *first, const char *second, char between) {
   if (!first || !second) return first ? first : second;
+  if (between == ' ' && (!*first || !*second)) return *first ? first : second;
   return retc_arena_printf(&lexer->arena, "%s%c%s", first, between, second);
 }
 

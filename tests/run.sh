@@ -1,7 +1,7 @@
 # Builds and runs the tests: sh tests/run.sh [--all | --bless]
 #   (nothing)  the fast set
 #   --all      the slow ones too
-#   --bless    rewrites what tests/bad and tests/golden expect; read the difference before keeping it
+#   --bless    rewrites what tests/bad, tests/golden and docs expect; read the difference before keeping it
 # The last line is "N passed, M failed", with ", K skipped" when there are any. Status 0 when nothing failed.
 set -eu
 source=$(cd "$(dirname "$0")/.." && pwd)
@@ -26,6 +26,7 @@ if [ -n "$bless" ]; then
   for file in "$source"/tests/golden/*/*.test "$source"/tests/golden/*/*/*.test; do
     sh "$source/tests/golden.sh" --bless "$file" || status=1
   done
+  for name in ir reading-dumps; do sh "$source/tests/docs.sh" --bless "$source/docs/$name.md" || status=1; done
   exit $status
 fi
 

@@ -69,6 +69,28 @@ static table kernel_table(retc_arena *arena) {
   return t;
 }
 
+static table dtype_table(retc_arena *arena) {
+  static const char *const cells[] = {
+#define RETC_DTYPE(NAME, text, file_name, bytes, meaning) text, file_name, #bytes, meaning,
+#include "base/dtypes.def"
+#undef RETC_DTYPE
+  };
+  table t = {"Element types", "Of values and buffers.", 4, {"name", "in safetensors", "bytes", "meaning"}, {0}};
+  for (size_t i = 0; i < sizeof cells / sizeof cells[0]; i++) RETC_VEC_PUSH(arena, t.cells, cells[i]);
+  return t;
+}
+
+static table dim_table(retc_arena *arena) {
+  static const char *const cells[] = {
+#define RETC_DIM(NAME, text, meaning) text, meaning,
+#include "base/dims.def"
+#undef RETC_DIM
+  };
+  table t = {"Dimensions", "What is known only when a program is called.", 2, {"name", "meaning"}, {0}};
+  for (size_t i = 0; i < sizeof cells / sizeof cells[0]; i++) RETC_VEC_PUSH(arena, t.cells, cells[i]);
+  return t;
+}
+
 static table pass_table(retc_arena *arena) {
   table t = {"Passes", "In the order in which they run.", 3, {"name", "level", "what holds afterwards"}, {0}};
   for (size_t i = 0; i < retc_pass_count(); i++) {
@@ -123,7 +145,7 @@ retc_status retc_ops_command(int count, char **words, retc_diagnostics *diagnost
   const retc_option options[] = {
       {"markdown", 0, NULL, "as Markdown tables", RETC_OPTION_FLAG, &markdown, 0, 0},
   };
-  const retc_syntax syntax = {"ops", "Lists the graph operations, the kernel operations and the passes.", NULL, options,
+  const retc_syntax syntax = {"ops", "Lists the operations of graphs and kernels, element types, dimensions and passes.", NULL, options,
                               sizeof options / sizeof options[0]};
   const char *none;
   RETC_TRY(retc_command_begin(&syntax, count, words, diagnostics, &none, &help));
@@ -132,7 +154,8 @@ retc_status retc_ops_command(int count, char **words, retc_diagnostics *diagnost
   retc_arena_init(&arena);
   retc_text text;
   retc_text_init(&text);
-  const table tables[] = {graph_table(&arena), kernel_table(&arena), pass_table(&arena)};
+  const table tables[] = {graph_table(&arena), kernel_table(&arena), dtype_table(&arena), dim_table(&arena),
+                          pass_table(&arena)};
   for (size_t i = 0; i < sizeof tables / sizeof tables[0]; i++) {
     if (i) retc_text_add(&text, "\n");
     (markdown ? print_markdown : print_plain)(&tables[i], &text);

@@ -96,6 +96,14 @@ static void test_control_characters(void **state) {
   expect_kept(text, sizeof text - 1);
 }
 
+/* Several remarks on the lines of one thing become one. */
+static void test_empty_remarks(void **state) {
+  (void)state;
+  static const char *const texts[] = {"kernel f(x: #\nwrite f32[8]) {#\n}\n", "kernel f() #\n{#  \n#\n}\n",
+                                      "kernel f(x: # a\nwrite f32[8]) {#\n}\n", "kernel f() #\n{#   a\n}#\n"};
+  for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) expect_kept(texts[i], strlen(texts[i]));
+}
+
 /* `count` times `part` between `head` and `tail`, with `between` in the middle. */
 static void repeat(retc_text *text, const char *head, const char *part, int count, const char *between,
                    const char *closing, const char *tail) {
@@ -161,8 +169,8 @@ static void test_any_bytes(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_round_trip), cmocka_unit_test(test_control_characters), cmocka_unit_test(test_depth),
-      cmocka_unit_test(test_any_bytes),
+      cmocka_unit_test(test_round_trip), cmocka_unit_test(test_control_characters),
+      cmocka_unit_test(test_empty_remarks), cmocka_unit_test(test_depth), cmocka_unit_test(test_any_bytes),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

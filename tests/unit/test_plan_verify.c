@@ -11,7 +11,8 @@
 #include "tests/unit/plan_bench.h"
 
 static retc_status verify(plan_bench *b) {
-  return retc_plan_verify(b->plan, (const retc_kernel *const *)b->kernels, KERNEL_COUNT, &b->diagnostics);
+  return retc_plan_verify(b->plan, (const retc_kernel *const *)b->kernels, KERNEL_COUNT, &b->diagnostics,
+                          &(retc_plan_place){0, 0});
 }
 
 static void passes(plan_bench *b) {
