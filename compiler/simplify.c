@@ -46,7 +46,7 @@ static void add_outputs(retc_rewrite *rw) {
   }
 }
 
-retc_status retc_simplify(const retc_pass_context *cx, const retc_graph *in, retc_graph **out_graph) {
+static retc_status rewrite(const retc_pass_context *cx, const retc_graph *in, retc_graph **out_graph) {
   retc_rewrite rw;
   retc_rewrite_init(&rw, in, cx->diagnostics);
   bool *needed = RETC_NEW_ARRAY(&rw.builder.graph->arena, bool, in->nodes.count);
@@ -58,4 +58,28 @@ retc_status retc_simplify(const retc_pass_context *cx, const retc_graph *in, ret
   }
   add_outputs(&rw);
   return retc_rewrite_finish(&rw, out_graph);
+}
+
+static bool all_needed(const retc_graph *graph) {
+  retc_arena arena;
+  retc_arena_init(&arena);
+  bool *needed = RETC_NEW_ARRAY(&arena, bool, graph->nodes.count), all = true;
+  mark(graph, needed);
+  for (size_t i = 1; i < graph->nodes.count; i++) all = all && needed[i];
+  retc_arena_deinit(&arena);
+  return all;
+}
+
+/* What is folded away leaves behind what only it needed: that goes the next time. */
+retc_status retc_simplify(const retc_pass_context *cx, const retc_graph *in, retc_graph **out_graph) {
+  retc_graph *graph;
+  RETC_TRY(rewrite(cx, in, &graph));
+  while (!all_needed(graph)) {
+    retc_graph *before = graph;
+    retc_status status = rewrite(cx, before, &graph);
+    retc_graph_destroy(before);
+    RETC_TRY(status);
+  }
+  *out_graph = graph;
+  return RETC_OK;
 }
