@@ -21,6 +21,7 @@ bool retc_anchor_contract_matches(const retc_graph *graph, const retc_node *node
   retc_contraction spec;
   if (!retc_contraction_parse(node->attributes.word, &spec)) return false;
   int last = retc_graph_node(graph, node->inputs[0])->type.shape.rank - 1;
+  if (last < 1) return false; /* one vector has no rows to make blocks of */
   for (int i = 0; i < spec.letter_count; i++) {
     const struct retc_letter *letter = &spec.letters[i];
     bool row = letter->a >= 0 && letter->a == letter->out && letter->b < 0;

@@ -20,8 +20,11 @@ cmp "$work/one" "$work/interpreted" || fail "interpreted kernels give other bits
 run --inputs "$inputs" --out "$work/again" >"$work/stdout"
 cmp "$work/one" "$work/again"
 [ ! -s "$work/stdout" ] || fail "something was written to stdout"
-"$RETC" run "$work/kernels" --entry "$entry" --inputs "$inputs" --out "$work/lowered"
-cmp "$work/one" "$work/lowered" || fail "text of kernels compiles to other bits"
+for pass in expand simplify fuse schedule lower math memory; do
+  "$RETC" opt "$program" --to $pass >"$work/stage"
+  "$RETC" run "$work/stage" --entry "$entry" --inputs "$inputs" --out "$work/staged"
+  cmp "$work/one" "$work/staged" || fail "the program as text after $pass compiles to other bits"
+done
 "$RETC" opt "$program" --entry "$entry" --run "$inputs" --out "$work/graph"
 
 arrays=$(sed -n 's/^ *%\([a-z0-9]*\) = input kind=\(input\|weight\) .*/\1/p' "$program" | sort -u)

@@ -1,6 +1,5 @@
 #include "compiler/main/program_arrays.h"
 
-#include <stdio.h>
 #include <string.h>
 
 retc_status retc_program_arrays_open(const char *path, retc_diagnostics *diagnostics, retc_checkpoint **out_file) {
@@ -43,7 +42,7 @@ static bool is_known(const known_names *known, const char *name) {
 }
 
 retc_status retc_program_arrays_check(const retc_checkpoint *file, const retc_compilation *compilation,
-                                      retc_diagnostics *diagnostics) {
+                                      retc_diagnostics *diagnostics, retc_text *out_remark) {
   known_names known = {.list = {0}};
   const char *first = NULL;
   size_t others = 0;
@@ -63,9 +62,9 @@ retc_status retc_program_arrays_check(const retc_checkpoint *file, const retc_co
     else others++;
   }
   if (status == RETC_OK && first) {
-    fprintf(stderr, "retc: %s: tensor '%s'", retc_checkpoint_path(file), first);
-    if (others) fprintf(stderr, " and %zu others are no inputs of the program, and not used\n", others);
-    else fprintf(stderr, " is no input of the program, and not used\n");
+    retc_text_printf(out_remark, "retc: %s: tensor '%s'", retc_checkpoint_path(file), first);
+    if (others) retc_text_printf(out_remark, " and %zu others are no inputs of the program, and not used\n", others);
+    else retc_text_add(out_remark, " is no input of the program, and not used\n");
   }
   retc_arena_deinit(&known.arena);
   return status;

@@ -8,10 +8,10 @@
 retc_status retc_program_arrays_open(const char *path, retc_diagnostics *diagnostics, retc_checkpoint **out_file);
 /* Adds the tensors of a second one, where `path` is not NULL; names that `file` has are its own. */
 retc_status retc_program_arrays_add(retc_checkpoint *file, const char *path, retc_diagnostics *diagnostics);
-/* Tensors that no entry names: RETC_INVALID when one seems to be a misspelt input, which the file has not; for others a
- * line on stderr, that they are not used. */
+/* Tensors that no entry names: RETC_INVALID when one seems to be a misspelt input, which the file has not; otherwise a
+ * line for people that they are not used is added to the text. */
 retc_status retc_program_arrays_check(const retc_checkpoint *file, const retc_compilation *compilation,
-                                      retc_diagnostics *diagnostics);
+                                      retc_diagnostics *diagnostics, retc_text *out_remark);
 
 /* NULL: the file has none. `input_ids`, as files of tokens call them, are `tokens`. */
 const retc_stored_tensor *retc_program_arrays_find(const retc_checkpoint *file, const char *name);

@@ -1,5 +1,6 @@
 #include "compiler/main/run_program.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "backends/llvm/llvm_backend.h"
@@ -17,6 +18,7 @@ typedef struct call {
   size_t entry;
   retc_checkpoint *file; /* all arrays, weights too */
   retc_arrays arrays;    /* those that are no weights */
+  retc_text remark;      /* for when all went well */
   retc_dims dims;
 } call;
 
@@ -34,7 +36,7 @@ static retc_status open_program(call *c) {
 static retc_status open_arrays(call *c) {
   const char *model = c->source->checkpoint ? c->source->path : NULL;
   RETC_TRY(retc_program_arrays_open(c->options->inputs, c->diagnostics, &c->file));
-  RETC_TRY(retc_program_arrays_check(c->file, c->compilation, c->diagnostics));
+  RETC_TRY(retc_program_arrays_check(c->file, c->compilation, c->diagnostics, &c->remark));
   return retc_program_arrays_add(c->file, c->options->weights ? c->options->weights : model, c->diagnostics);
 }
 
@@ -176,6 +178,7 @@ retc_status retc_run_program(const retc_source *source, const retc_run_program_o
                              retc_diagnostics *diagnostics) {
   call c = {.source = source, .options = options, .diagnostics = diagnostics};
   retc_arrays_init(&c.arrays);
+  retc_text_init(&c.remark);
   retc_status status = open_program(&c);
   if (status == RETC_OK) status = open_arrays(&c);
   if (status == RETC_OK) {
@@ -186,6 +189,8 @@ retc_status retc_run_program(const retc_source *source, const retc_run_program_o
   if (status == RETC_OK) status = compile(&c);
   if (status == RETC_OK) status = check_dims(&c);
   if (status == RETC_OK) status = run_compiled(&c);
+  if (status == RETC_OK && c.remark.length) fputs(c.remark.data, stderr);
+  retc_text_deinit(&c.remark);
   retc_arrays_deinit(&c.arrays);
   retc_checkpoint_destroy(c.file);
   retc_compilation_destroy(c.compilation);
