@@ -14,7 +14,7 @@ numbers() { "$TOOLS/arrays" print "$1" "$2" | sed "s/^/$2 /"; }
 run --inputs "$inputs" --out "$work/one" --threads 1
 run --inputs "$inputs" --out "$work/three" --threads 3
 cmp "$work/one" "$work/three" || fail "three threads give other bits than one"
-"$RETC" opt "$program" --to memory >"$work/kernels"
+"$RETC" opt "$program" --to memory --check >"$work/kernels" 2>"$work/checked" || fail "$(cat "$work/checked")"
 "$RETC" opt "$work/kernels" --entry "$entry" --run "$inputs" --out "$work/interpreted"
 cmp "$work/one" "$work/interpreted" || fail "interpreted kernels give other bits than compiled ones"
 run --inputs "$inputs" --out "$work/again" >"$work/stdout"
