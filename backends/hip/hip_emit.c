@@ -145,6 +145,25 @@ static void emit_lanes(hip_emitter *e, const retc_statement *s, int depth) {
   end_block(e, &s->body, depth);
 }
 
+static bool has_loop(const retc_block *block) {
+  for (size_t i = 0; i < block->statements.count; i++) {
+    const retc_statement *s = block->statements.items[i];
+    if (s->kind == RETC_STATEMENT_FOR && s->loop != RETC_LOOP_UNROLL) return true;
+    if (has_loop(&s->body) || has_loop(&s->other)) return true;
+  }
+  return false;
+}
+
+/* Compilers write loops of constant length out whole, whose loads then take all the registers there are. */
+static void print_unrolling(hip_emitter *e, const retc_statement *s, int depth) {
+  int64_t low, high;
+  const bool constant = is_constant(e, s->low, &low) & is_constant(e, s->high, &high);
+  const bool outer = has_barrier(&s->body) || has_loop(&s->body);
+  if (!outer && (!constant || high - low <= 4 * s->step)) return;
+  indent(e, depth);
+  retc_text_add(e->text, outer ? "#pragma unroll 1\n" : "#pragma unroll 4\n");
+}
+
 static void emit_for(hip_emitter *e, const retc_statement *s, int depth) {
   switch (s->loop) {
     case RETC_LOOP_GRID: emit_grid(e, s, depth); return;
@@ -154,7 +173,8 @@ static void emit_for(hip_emitter *e, const retc_statement *s, int depth) {
       indent(e, depth);
       retc_text_add(e->text, "#pragma unroll\n");
       break;
-    default: break;
+    default:
+      print_unrolling(e, s, depth);
   }
   indent(e, depth);
   print_for(e, s, "", s->step);

@@ -1,0 +1,453 @@
+/* The retention region on a GPU: rotation, decay mask, chunk boundary, in-chunk and cross products and the state update
+ * in one kernel. A block has one (b, h) and COLUMNS value channels, so it has its columns of the state to itself; it walks
+ * the chunks that the call touches, ROWS rows at a time. With c a column and p a part, a lane is lane = COLUMNS p + c.
+ *
+ *   score[i,j] = (q_i . k_j) g^(i-j)                          j <= i; channels in PARTS parts, a chain of fma each
+ *   o_i        = fma(g^(i+1), S^T q_i, sum_j score[i,j] v_j)   S^T q_i in the same parts; rows j in parts by j / 16 mod 4
+ *   S          = g^C S + sum_j (g^(C-1-j) k_j) v_j^T           j in order
+ *
+ * Parts are added in order. The operations of a row are the same whichever rows it comes with, and in whichever call. */
+#include "compiler/anchors.h"
+#include "compiler/gpu.h"
+#include "compiler/lower_rows.h"
+#include "compiler/retention_pattern.h"
+
+enum { COLUMNS = 64, PARTS = 4, LANES = COLUMNS * PARTS, ROWS = 8, KEYS = 64, KEYS_OF_PART = KEYS / PARTS, CHANNELS = 8 };
+/* The tile of queries, ROWS rows of it, has to fit shared memory beside the others. */
+enum { WIDTH_MOST = 768 };
+
+void retc_gpu_retention_schedule(const retc_graph *graph, const retc_node *node, const retc_target_profile *profile,
+                                 retc_region *region) {
+  retc_anchor_retention_schedule(graph, node, profile, region); /* of regions that are mapped */
+}
+
+typedef struct retention {
+  retc_lowering *l;
+  retc_rows q, k, v;
+  retc_retention found;
+  int64_t part;                       /* channels of one */
+  retc_buffer_id decay, state, query_tile, part_tile, score_tile, key_tile, sum_tile;
+  retc_buffer_id score, inner, cross; /* of a lane, one a row */
+  retc_expr b, h, g, lane, own_part, column, exists; /* exists: the lane has a column of the values */
+  retc_expr first, start, end;        /* of the chunk at hand: rows first..end are this call's tokens start + row */
+  retc_expr row;                      /* the first of the rows at hand */
+} retention;
+
+/* ---- short forms ---- */
+
+static retc_expr let(retention *r, const char *name, retc_expr value) { return retc_write_let(&r->l->writer, name, value); }
+static retc_expr integer(retention *r, int64_t value) { return retc_int(r->l, value); }
+static void end(retention *r, int count) {
+  while (count--) retc_write_end(&r->l->writer);
+}
+static retc_expr loop(retention *r, const char *name, retc_loop_kind kind, retc_expr low, retc_expr high, int64_t step) {
+  return retc_write_for(&r->l->writer, name, kind, low, high, step);
+}
+static retc_expr unroll(retention *r, const char *name, int64_t count) {
+  return loop(r, name, RETC_LOOP_UNROLL, integer(r, 0), integer(r, count), 1);
+}
+static void begin_if(retention *r, retc_expr condition) { retc_write_if(&r->l->writer, condition); }
+static void barrier(retention *r) { retc_write_barrier(&r->l->writer); }
+static retc_expr both(retention *r, retc_expr a, retc_expr b) {
+  return retc_expr_binary(r->l->kernel, RETC_KERNEL_OP_AND, a, b);
+}
+static retc_expr at1(retention *r, retc_buffer_id buffer, retc_expr a) { return retc_load(r->l, buffer, &a); }
+static void put1(retention *r, retc_buffer_id buffer, retc_expr a, retc_expr value) {
+  retc_write_store(&r->l->writer, buffer, &a, value);
+}
+static retc_buffer_id shared(retention *r, const char *name, int rank, int64_t a, int64_t b, int64_t c) {
+  return retc_write_alloc(&r->l->writer, name, RETC_SCOPE_SHARED, RETC_DTYPE_F32, rank, (int64_t[]){a, b, c});
+}
+static retc_buffer_id private(retention *r, const char *name, int64_t count) {
+  return retc_write_alloc(&r->l->writer, name, RETC_SCOPE_PRIVATE, RETC_DTYPE_F32, 1, &count);
+}
+
+/* e^((chunk - x) log_decay) of this head. */
+static retc_expr decay(retention *r, retc_expr x) { return retc_load(r->l, r->decay, (retc_expr[]){r->h, x}); }
+
+/* A loop in which the lanes share `count` things out; the number of the lane's one. Two blocks to end. */
+static retc_expr share_out(retention *r, const char *name, int64_t count) {
+  retc_lowering *l = r->l;
+  retc_expr turn = loop(r, "turn", RETC_LOOP_SERIAL, integer(r, 0), integer(r, (count + LANES - 1) / LANES), 1);
+  retc_expr e = let(r, name, retc_add(l, retc_mul(l, turn, integer(r, LANES)), r->lane));
+  begin_if(r, retc_less(l, e, integer(r, count)));
+  return e;
+}
+
+static void clear(retention *r, retc_buffer_id buffer, int64_t count) {
+  put1(r, buffer, unroll(r, "r", count), retc_f32(r->l, 0));
+  end(r, 1);
+}
+
+/* Channel x of row t of this call. */
+static retc_expr read_row(retention *r, const retc_rows *rows, retc_expr t, retc_expr head, retc_expr x) {
+  retc_index at[4] = {retc_at(r->b), retc_at(t), retc_at(head), retc_at(x)};
+  retc_expr value = retc_lower_value(r->l, rows->cosine.index ? rows->rotated : rows->operand, at);
+  retc_lower_note(r->l, rows->value);
+  return value;
+}
+
+/* Channel x of pending row j. */
+static retc_expr read_pending(retention *r, const retc_rows *rows, retc_expr j, retc_expr x) {
+  retc_index at[4] = {retc_at(r->b), retc_at(j), retc_at(r->g), retc_at(x)};
+  retc_expr value = retc_lower_value(r->l, rows->pending, at);
+  retc_lower_note(r->l, rows->value);
+  return value;
+}
+
+/* ---- queries ---- */
+
+/* query_tile[i,p,x]: channel part p + x of row `row` + i; zero where there is none. */
+static void write_queries(retention *r) {
+  retc_lowering *l = r->l;
+  retc_expr e = share_out(r, "e", ROWS * PARTS * r->part), width = integer(r, r->part);
+  retc_expr i = let(r, "i", retc_div(l, e, integer(r, PARTS * r->part)));
+  retc_expr channel = let(r, "channel", retc_mod(l, e, integer(r, PARTS * r->part)));
+  retc_expr to[3] = {i, retc_div(l, channel, width), retc_mod(l, channel, width)}, row = retc_add(l, r->row, i);
+  begin_if(r, both(r, retc_less(l, row, r->end), retc_less(l, channel, integer(r, r->q.width))));
+  retc_expr value = read_row(r, &r->q, let(r, "t", retc_add(l, r->start, row)), r->h, channel);
+  retc_write_store(&l->writer, r->query_tile, to, value);
+  retc_write_else(&l->writer);
+  retc_write_store(&l->writer, r->query_tile, to, retc_f32(l, 0));
+  end(r, 3);
+}
+
+/* Calls of `body` for the channels of the lane's part: the channel and its number in the part. */
+static void for_channels(retention *r, retc_expr part, void (*body)(retention *r, retc_expr x, retc_expr channel, retc_expr j),
+                         retc_expr j) {
+  retc_lowering *l = r->l;
+  retc_expr begin = let(r, "begin", retc_mul(l, part, integer(r, r->part))), count = integer(r, r->part);
+  if (r->k.width % PARTS) count = retc_min(l, count, retc_sub(l, integer(r, r->k.width), begin));
+  retc_expr x = loop(r, "x", RETC_LOOP_SERIAL, integer(r, 0), count, 1);
+  body(r, x, let(r, "channel", retc_add(l, begin, x)), j);
+  end(r, 1);
+}
+
+/* sums[i] = fma(query[i], value, sums[i]) for all rows. */
+static void add_products(retention *r, retc_buffer_id sums, retc_expr part, retc_expr x, retc_expr value) {
+  retc_expr i = unroll(r, "i", ROWS);
+  retc_expr query = retc_load(r->l, r->query_tile, (retc_expr[]){i, part, x});
+  put1(r, sums, i, retc_fma(r->l, query, value, at1(r, sums, i)));
+  end(r, 1);
+}
+
+/* ---- scores ---- */
+
+/* For scores a lane has key lane / PARTS and part lane mod PARTS, so that neighbours read neighbouring memory. */
+static retc_expr score_part(retention *r) { return retc_mod(r->l, r->lane, integer(r, PARTS)); }
+
+static void score_pending(retention *r, retc_expr x, retc_expr channel, retc_expr j) {
+  retc_expr key = let(r, "key", read_pending(r, &r->k, j, channel));
+  retc_lower_note(r->l, r->found.scores);
+  add_products(r, r->score, score_part(r), x, key);
+}
+
+static void score_new(retention *r, retc_expr x, retc_expr channel, retc_expr j) {
+  retc_expr key = let(r, "key", read_row(r, &r->k, retc_add(r->l, r->start, j), r->g, channel));
+  retc_lower_note(r->l, r->found.scores);
+  add_products(r, r->score, score_part(r), x, key);
+}
+
+/* score_tile[i,j] of the keys from `base` on: with the decay, zero where a key is not seen. */
+static void write_scores(retention *r, retc_expr base) {
+  retc_lowering *l = r->l;
+  retc_writer *w = &l->writer;
+  retc_expr own = retc_div(l, r->lane, integer(r, PARTS)), j = let(r, "j", retc_add(l, base, own));
+  clear(r, r->score, ROWS);
+  if (r->k.pending.index) {
+    begin_if(r, retc_less(l, j, r->first));
+    for_channels(r, score_part(r), score_pending, j);
+    end(r, 1);
+  }
+  begin_if(r, both(r, retc_less_equal(l, r->first, j), retc_less(l, j, r->end)));
+  for_channels(r, score_part(r), score_new, j);
+  end(r, 1);
+  retc_expr i = unroll(r, "i", ROWS);
+  retc_write_store(w, r->part_tile, (retc_expr[]){i, own, score_part(r)}, at1(r, r->score, i));
+  end(r, 1);
+  barrier(r);
+  retc_write_comment(w, "decay: g^(i - j), rows j <= i only");
+  retc_expr e = share_out(r, "e", ROWS * KEYS), sum = {0};
+  i = let(r, "i", retc_div(l, e, integer(r, KEYS)));
+  retc_expr key = let(r, "key_of_tile", retc_mod(l, e, integer(r, KEYS)));
+  retc_expr distance = let(r, "distance", retc_sub(l, retc_add(l, r->row, i), retc_add(l, base, key))), to[2] = {i, key};
+  for (int p = 0; p < PARTS; p++) {
+    retc_expr part = retc_load(l, r->part_tile, (retc_expr[]){i, key, integer(r, p)});
+    sum = p ? retc_add(l, sum, part) : part;
+  }
+  retc_expr seen = both(r, retc_less_equal(l, integer(r, 0), distance), retc_less(l, retc_add(l, r->row, i), r->end));
+  begin_if(r, seen);
+  retc_lower_note(l, r->found.masked);
+  retc_write_store(w, r->score_tile, to, retc_mul(l, sum, decay(r, retc_sub(l, integer(r, r->k.chunk), distance))));
+  retc_write_else(w);
+  retc_write_store(w, r->score_tile, to, retc_f32(l, 0));
+  end(r, 3);
+}
+
+/* ---- outputs ---- */
+
+/* inner[i] += score[i,j] v_j for key j of the tile at `base`, j <= i. */
+static void add_value(retention *r, retc_expr base, retc_expr key, retc_expr value) {
+  retc_lowering *l = r->l;
+  value = let(r, "value", value);
+  retc_expr i = unroll(r, "i", ROWS), sum = at1(r, r->inner, i);
+  retc_expr more = retc_fma(l, retc_load(l, r->score_tile, (retc_expr[]){i, key}), value, sum);
+  retc_expr seen = retc_less_equal(l, retc_add(l, base, key), retc_add(l, r->row, i));
+  retc_lower_note(l, r->found.inner);
+  put1(r, r->inner, i, retc_select(l, seen, more, sum));
+  end(r, 1);
+}
+
+static void write_inner(retention *r, retc_expr base) {
+  retc_lowering *l = r->l;
+  begin_if(r, r->exists);
+  retc_expr from = let(r, "from", retc_mul(l, r->own_part, integer(r, KEYS_OF_PART)));
+  retc_expr x = loop(r, "x", RETC_LOOP_SERIAL, integer(r, 0), integer(r, KEYS_OF_PART), 1);
+  retc_expr key = let(r, "key_of_tile", retc_add(l, from, x)), j = let(r, "j", retc_add(l, base, key));
+  if (r->v.pending.index) {
+    begin_if(r, retc_less(l, j, r->first));
+    add_value(r, base, key, read_pending(r, &r->v, j, r->column));
+    end(r, 1);
+  }
+  begin_if(r, both(r, retc_less_equal(l, r->first, j), retc_less(l, j, r->end)));
+  add_value(r, base, key, read_row(r, &r->v, retc_add(l, r->start, j), r->g, r->column));
+  end(r, 3);
+}
+
+static void cross_channel(retention *r, retc_expr x, retc_expr channel, retc_expr j) {
+  (void)j;
+  retc_expr state = retc_load(r->l, r->state, (retc_expr[]){r->b, r->h, channel, r->column});
+  retc_lower_note(r->l, r->found.cross);
+  add_products(r, r->cross, r->own_part, x, let(r, "state", state));
+}
+
+/* Sum of the parts of row i, column c, of sum_tile. */
+static retc_expr total(retention *r, retc_expr i, retc_expr c) {
+  retc_expr sum = {0};
+  for (int p = 0; p < PARTS; p++) {
+    retc_expr part = retc_load(r->l, r->sum_tile, (retc_expr[]){i, integer(r, p), c});
+    sum = p ? retc_add(r->l, sum, part) : part;
+  }
+  return sum;
+}
+
+/* The lane's parts to sum_tile. */
+static void hand_in(retention *r, retc_buffer_id sums) {
+  retc_expr i = unroll(r, "i", ROWS), c = retc_mod(r->l, r->lane, integer(r, COLUMNS));
+  retc_write_store(&r->l->writer, r->sum_tile, (retc_expr[]){i, r->own_part, c}, at1(r, sums, i));
+  end(r, 1);
+  barrier(r);
+}
+
+/* Totals of the rows own_part, own_part + PARTS, ... stay with the lane, in `sums`. */
+static void take_totals(retention *r, retc_buffer_id sums) {
+  retc_lowering *l = r->l;
+  hand_in(r, sums);
+  retc_expr turn = unroll(r, "turn", ROWS / PARTS), c = retc_mod(l, r->lane, integer(r, COLUMNS));
+  retc_expr i = let(r, "i", retc_add(l, retc_mul(l, turn, integer(r, PARTS)), r->own_part));
+  put1(r, sums, turn, total(r, i, c));
+  end(r, 1);
+  barrier(r);
+}
+
+static void write_outputs(retention *r) {
+  retc_lowering *l = r->l;
+  take_totals(r, r->inner);
+  take_totals(r, r->cross);
+  retc_expr turn = unroll(r, "turn", ROWS / PARTS);
+  retc_expr i = let(r, "i", retc_add(l, retc_mul(l, turn, integer(r, PARTS)), r->own_part));
+  retc_expr row = let(r, "row", retc_add(l, r->row, i));
+  begin_if(r, both(r, r->exists, retc_less(l, row, r->end)));
+  retc_expr power = let(r, "power", decay(r, retc_sub(l, integer(r, r->k.chunk - 1), row)));
+  retc_index to[4] = {retc_at(r->b), retc_at(retc_add(l, r->start, row)), retc_at(r->h), retc_at(r->column)};
+  retc_lower_note(l, r->found.crossed);
+  retc_lower_note(l, r->found.sum);
+  retc_lower_store(l, r->found.output, to, retc_fma(l, power, at1(r, r->cross, turn), at1(r, r->inner, turn)));
+  end(r, 2);
+}
+
+static void write_rows(retention *r) {
+  retc_lowering *l = r->l;
+  retc_writer *w = &l->writer;
+  r->row = loop(r, "row", RETC_LOOP_SERIAL, r->first, r->end, ROWS);
+  write_queries(r);
+  clear(r, r->inner, ROWS);
+  clear(r, r->cross, ROWS);
+  barrier(r);
+  begin_if(r, r->exists);
+  retc_write_comment(w, "cross part: the state at the start of the chunk");
+  for_channels(r, r->own_part, cross_channel, (retc_expr){0});
+  end(r, 1);
+  retc_expr last = retc_min(l, r->end, retc_add(l, r->row, integer(r, ROWS)));
+  retc_write_comment(w, "in-chunk part");
+  retc_expr base = loop(r, "base", RETC_LOOP_SERIAL, integer(r, 0), let(r, "last", last), KEYS);
+  write_scores(r, base);
+  barrier(r);
+  write_inner(r, base);
+  barrier(r);
+  end(r, 1);
+  write_outputs(r);
+  end(r, 1);
+}
+
+/* ---- the state at the end of a chunk ---- */
+
+/* key_tile[x,p,y]: channel part p + begin + y of key base + x, with the decay up to the end of the chunk. */
+static void write_keys(retention *r, retc_expr base, retc_expr begin) {
+  retc_lowering *l = r->l;
+  retc_expr e = share_out(r, "e", KEYS_OF_PART * PARTS * CHANNELS), channels = integer(r, CHANNELS);
+  retc_expr x = let(r, "x", retc_div(l, e, integer(r, PARTS * CHANNELS)));
+  retc_expr p = let(r, "p", retc_mod(l, retc_div(l, e, channels), integer(r, PARTS))), y = let(r, "y", retc_mod(l, e, channels));
+  retc_expr own = let(r, "own", retc_add(l, begin, y)), to[3] = {x, p, y}, j = let(r, "j", retc_add(l, base, x));
+  retc_expr channel = let(r, "channel", retc_add(l, retc_mul(l, p, integer(r, r->part)), own));
+  retc_expr power = let(r, "power", decay(r, retc_add(l, retc_min(l, j, integer(r, r->k.chunk - 1)), integer(r, 1))));
+  retc_expr is_there = both(r, retc_less(l, j, r->end), retc_less(l, own, integer(r, r->part)));
+  begin_if(r, both(r, is_there, retc_less(l, channel, integer(r, r->k.width))));
+  if (r->k.pending.index) {
+    begin_if(r, retc_less(l, j, r->first));
+    retc_expr before = read_pending(r, &r->k, j, channel);
+    retc_lower_note(l, r->found.decayed);
+    retc_write_store(&l->writer, r->key_tile, to, retc_mul(l, power, before));
+    retc_write_else(&l->writer);
+  }
+  retc_expr key = read_row(r, &r->k, retc_add(l, r->start, j), r->g, channel);
+  retc_lower_note(l, r->found.decayed);
+  retc_write_store(&l->writer, r->key_tile, to, retc_mul(l, power, key));
+  if (r->k.pending.index) end(r, 1);
+  retc_write_else(&l->writer);
+  retc_write_store(&l->writer, r->key_tile, to, retc_f32(l, 0));
+  end(r, 3);
+}
+
+static void add_update(retention *r, retc_expr x, retc_expr value) {
+  value = let(r, "value", value);
+  retc_expr y = unroll(r, "y", CHANNELS), key = retc_load(r->l, r->key_tile, (retc_expr[]){x, r->own_part, y});
+  retc_lower_note(r->l, r->found.update);
+  put1(r, r->score, y, retc_fma(r->l, key, value, at1(r, r->score, y)));
+  end(r, 1);
+}
+
+/* Channels begin .. begin + CHANNELS of every part: read (or written) where they exist. */
+static void move_state(retention *r, retc_expr begin, bool store) {
+  retc_lowering *l = r->l;
+  retc_expr y = unroll(r, "y", CHANNELS), own = let(r, "own", retc_add(l, begin, y));
+  retc_expr channel = let(r, "channel", retc_add(l, retc_mul(l, r->own_part, integer(r, r->part)), own));
+  retc_expr there = both(r, retc_less(l, own, integer(r, r->part)), retc_less(l, channel, integer(r, r->k.width)));
+  begin_if(r, both(r, r->exists, there));
+  retc_expr at[4] = {r->b, r->h, channel, r->column};
+  retc_lower_note(l, l->anchor);
+  if (store) retc_write_store(&l->writer, r->state, at, at1(r, r->score, y));
+  else put1(r, r->score, y, retc_mul(l, decay(r, integer(r, 0)), retc_load(l, r->state, at)));
+  end(r, 2);
+}
+
+static void write_state(retention *r) {
+  retc_lowering *l = r->l;
+  retc_expr chunk = integer(r, r->k.chunk);
+  retc_write_comment(&l->writer, "chunk boundary: a complete chunk enters the state");
+  begin_if(r, retc_equal(l, r->end, chunk));
+  barrier(r);
+  retc_expr begin = loop(r, "begin", RETC_LOOP_SERIAL, integer(r, 0), integer(r, r->part), CHANNELS);
+  clear(r, r->score, CHANNELS);
+  move_state(r, begin, false);
+  retc_expr base = loop(r, "base", RETC_LOOP_SERIAL, integer(r, 0), chunk, KEYS_OF_PART);
+  write_keys(r, base, begin);
+  barrier(r);
+  begin_if(r, r->exists);
+  retc_expr count = retc_min(l, integer(r, KEYS_OF_PART), retc_sub(l, chunk, base));
+  retc_expr x = loop(r, "x", RETC_LOOP_SERIAL, integer(r, 0), count, 1), j = let(r, "j", retc_add(l, base, x));
+  if (r->v.pending.index) {
+    begin_if(r, retc_less(l, j, r->first));
+    add_update(r, x, read_pending(r, &r->v, j, r->column));
+    retc_write_else(&l->writer);
+  }
+  add_update(r, x, read_row(r, &r->v, retc_add(l, r->start, j), r->g, r->column));
+  end(r, r->v.pending.index ? 3 : 2);
+  barrier(r);
+  end(r, 1);
+  move_state(r, begin, true);
+  end(r, 2);
+}
+
+/* ---- the whole ---- */
+
+/* Everything that the pattern names is computed here, by this region alone, and nothing more than rows and state. */
+static bool is_plain(const retc_lowering *l, const retc_retention *found) {
+  for (int i = 0; i < found->member_count; i++) {
+    if (!retc_lower_is_inside(l, found->members[i])) return false;
+  }
+  for (int i = 0; i < found->source_count; i++) {
+    if (!retc_lower_is_inside(l, found->sources[i])) return false;
+  }
+  for (size_t i = 0; i < l->results.count; i++) {
+    const uint32_t result = l->results.items[i].index;
+    if (result != found->output.index && result != found->end.index) return false;
+  }
+  return found->end.index && found->output.index;
+}
+
+static bool describe(retc_lowering *l, retention *r) {
+  const retc_uses uses = retc_graph_uses(l->graph, l->arena);
+  if (!retc_retention_find(l->graph, &uses, l->anchor, &r->found) || !is_plain(l, &r->found)) return false;
+  if (!retc_rows_describe(l, r->found.q_rows, &r->q) || !retc_rows_describe(l, r->found.k_rows, &r->k)) return false;
+  r->l = l;
+  return retc_rows_describe(l, r->found.v_rows, &r->v) && r->k.width <= WIDTH_MOST;
+}
+
+/* A state that is replaced lies where it is; any other is copied to where the new one is wanted. */
+static void write_state_place(retention *r) {
+  retc_lowering *l = r->l;
+  r->state = retc_lower_buffer(l, r->found.end);
+  if (r->state.index == retc_lower_buffer(l, r->found.start).index) return;
+  l->kernel->buffers.items[r->state.index].access |= RETC_ACCESS_READ;
+  begin_if(r, r->exists);
+  retc_expr x = loop(r, "x", RETC_LOOP_SERIAL, r->own_part, integer(r, r->k.width), PARTS);
+  retc_index from[4] = {retc_at(r->b), retc_at(r->h), retc_at(x), retc_at(r->column)};
+  retc_expr to[4] = {r->b, r->h, x, r->column};
+  retc_write_store(&l->writer, r->state, to, retc_lower_value(l, r->found.start, from));
+  end(r, 2);
+  barrier(r);
+}
+
+static void begin_block(retention *r) {
+  retc_lowering *l = r->l;
+  retc_expr zero = integer(r, 0), heads = integer(r, r->q.heads);
+  const retc_dim batch = retc_lower_node(l, r->found.output)->type.shape.dim[0];
+  r->part = (r->k.width + PARTS - 1) / PARTS;
+  r->decay = retc_rows_decay_table(l, r->found.log_decay, r->k.chunk, 0);
+  retc_expr task = loop(r, "task", RETC_LOOP_GRID, zero, retc_mul(l, retc_dim_expr(l, batch), heads), 1);
+  retc_expr first_column = loop(r, "first_column", RETC_LOOP_GRID, zero, integer(r, r->v.width), COLUMNS);
+  r->query_tile = shared(r, "query", 3, ROWS, PARTS, r->part + 1);
+  r->part_tile = shared(r, "score_part", 3, ROWS, KEYS, PARTS);
+  r->score_tile = shared(r, "score", 2, ROWS, KEYS, 0);
+  r->sum_tile = shared(r, "sum_part", 3, ROWS, PARTS, COLUMNS);
+  r->key_tile = shared(r, "key", 3, KEYS_OF_PART, PARTS, CHANNELS);
+  r->lane = loop(r, "lane", RETC_LOOP_LANE, zero, integer(r, LANES), 1);
+  r->b = let(r, "b", retc_div(l, task, heads));
+  r->h = let(r, "h", retc_mod(l, task, heads));
+  r->g = let(r, "g", retc_div(l, r->h, integer(r, r->q.heads / r->k.heads)));
+  r->own_part = let(r, "part", retc_div(l, r->lane, integer(r, COLUMNS)));
+  r->column = let(r, "column", retc_add(l, first_column, retc_mod(l, r->lane, integer(r, COLUMNS))));
+  r->exists = retc_less(l, r->column, integer(r, r->v.width));
+  r->score = private(r, "lane_score", ROWS > CHANNELS ? ROWS : CHANNELS);
+  r->inner = private(r, "inner", ROWS);
+  r->cross = private(r, "cross", ROWS);
+}
+
+retc_status retc_gpu_retention_lower(retc_lowering *l) {
+  retention r = {0};
+  if (!describe(l, &r)) return retc_anchor_retention_lower(l);
+  begin_block(&r);
+  retc_expr zero = retc_int(l, 0), chunk = retc_int(l, r.k.chunk);
+  retc_expr position = retc_lower_value(l, r.found.position, NULL);
+  retc_expr pending = let(&r, "pending", retc_mod(l, position, chunk));
+  write_state_place(&r);
+  retc_expr n = loop(&r, "n", RETC_LOOP_SERIAL, zero, retc_dim_expr(l, RETC_NAMED(N)), 1);
+  r.first = let(&r, "first", retc_select(l, retc_equal(l, n, zero), pending, zero));
+  r.start = let(&r, "start", retc_sub(l, retc_mul(l, n, chunk), pending));
+  r.end = let(&r, "end", retc_min(l, chunk, retc_sub(l, retc_dim_expr(l, RETC_NAMED(T)), r.start)));
+  write_rows(&r);
+  write_state(&r);
+  end(&r, 4);
+  return l->status;
+}
