@@ -16,6 +16,7 @@ backends/llvm/: base/ ir/ runtime/ backends/ <llvm-c/
 compiler/: base/ ir/ runtime/ compiler/ !compiler/driver/ !compiler/main/ backends/target.h <jansson.h>
 compiler/driver/: base/ ir/ runtime/ compiler/ backends/ retc.h
 compiler/main/: base/ ir/ runtime/ compiler/ backends/ retc.h <jansson.h>
+compiler/main/html/layout_graphviz.c: base/ ir/ runtime/ compiler/ <graphviz/
 examples/: retc.h
 RULES
 }
@@ -46,8 +47,9 @@ check() {
           sub(/^[^"<]*/, "", name)
           if (name ~ /^</) {
             sub(/>.*/, ">", name)
-            if (name !~ /^<(llvm-c\/|jansson|ffi|hip|sentencepiece)/) continue
+            if (name !~ /^<(llvm-c\/|jansson|ffi|hip|sentencepiece|graphviz)/) continue
             if (name ~ /^<llvm-c\//) name = "<llvm-c/"
+            if (name ~ /^<graphviz\//) name = "<graphviz/"
           } else {
             name = substr(name, 2)
             sub(/".*/, "", name)
@@ -90,6 +92,7 @@ must_refuse backends/llvm/a.c '"compiler/pass.h"'
 must_refuse compiler/a.c '"compiler/driver/engine.h"'
 must_refuse compiler/a.c '"backends/llvm/llvm_backend.h"'
 must_refuse compiler/main/a.c '<llvm-c/Core.h>'
+must_refuse compiler/main/html.c '<graphviz/gvc.h>'
 must_refuse runtime/tokenizer.c '<sentencepiece_processor.h>'
 must_refuse runtime/a.cc '<sentencepiece_processor.h>'
 must_refuse examples/a.c '"base/status.h"'

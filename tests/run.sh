@@ -14,7 +14,7 @@ case ${1-} in
   *) echo "usage: sh tests/run.sh [--all | --bless]" >&2; exit 2 ;;
 esac
 
-sh "$source/tests/setup.sh" libcmocka-dev sentencepiece clang-19 libclang-rt-19-dev lld-19 hipcc libamdhip64-dev rocm-device-libs
+sh "$source/tests/setup.sh" libcmocka-dev chromium sentencepiece clang-19 libclang-rt-19-dev lld-19 hipcc libamdhip64-dev rocm-device-libs
 sh "$source/tests/build.sh" release -DCMAKE_BUILD_TYPE=Release -DRETC_TESTS=OFF
 sh "$source/tests/build.sh" sanitize -DCMAKE_BUILD_TYPE=RelWithDebInfo -DRETC_SANITIZE=ON -DRETC_TESTS=ON \
   -DRETC_FAST_PROGRAM="$source/build/release/retc"

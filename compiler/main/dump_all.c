@@ -43,7 +43,7 @@ static retc_status write_all(retc_dump_stages *stages, const char *directory, re
 }
 
 retc_status retc_dump_all(const char *model, const retc_dump_options *options, retc_diagnostics *diagnostics) {
-  retc_dump_stages stages;
+  retc_dump_stages stages = {0};
   RETC_TRY(retc_output_check_directory(options->all, diagnostics));
   retc_status status = retc_dump_stages_init(&stages, model, options, NULL, diagnostics);
   if (status == RETC_OK) status = write_all(&stages, options->all, diagnostics);

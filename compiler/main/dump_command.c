@@ -28,6 +28,7 @@ static retc_status check_ways(const retc_dump_options *o, retc_diagnostics *diag
     const char *name, *why_not_after;
   } ways[] = {{o->emit, "emit", "prints the finished code"},
               {o->all, "all", "writes every stage"},
+              {o->html, "html", "shows every stage"},
               {o->diff[0], "diff", "names its two passes itself"},
               {o->dot, "dot", NULL}};
   const char *chosen = NULL;
@@ -59,6 +60,7 @@ static retc_status check_passes(const retc_dump_options *o, retc_diagnostics *di
   }
   if (!o->only) return RETC_OK;
   if (o->dot) return retc_fail(diagnostics, RETC_INVALID, "dump: --only picks a kernel, and --dot draws graphs");
+  if (o->html) return retc_fail(diagnostics, RETC_INVALID, "dump: --only picks a kernel, and --html shows all of them");
   const char *first = o->diff[0] ? o->diff[0] : o->after;
   if (first && retc_pass_find(first) < lower_pass()) {
     return retc_fail(diagnostics, RETC_INVALID,
@@ -111,6 +113,7 @@ static retc_status dump(const char *model, const retc_dump_options *o, retc_diag
   RETC_TRY(check_passes(o, diagnostics));
   if (o->all) return retc_dump_all(model, o, diagnostics);
   if (o->diff[0]) return retc_dump_diff(model, o, diagnostics);
+  if (o->html) return retc_dump_html(model, o, diagnostics);
   return dump_one(model, o, diagnostics);
 }
 
@@ -122,6 +125,8 @@ retc_status retc_dump_command(int count, char **words, retc_diagnostics *diagnos
       {"emit", 0, "llvm|asm|hip", "LLVM IR, assembly or HIP source instead", RETC_OPTION_TEXT, &chosen.emit, 0, 0},
       {"all", 0, "DIR", "write every stage, the plan and the code as files 01-..., 02-...", RETC_OPTION_TEXT,
        &chosen.all, 0, 0},
+      {"html", 0, "FILE", "write one page that shows every stage: graphs, kernels, code, costs, memory", RETC_OPTION_TEXT,
+       &chosen.html, 0, 0},
       {"diff", 0, "PASS PASS", "what changed from after the first pass to after the second, by diff -u",
        RETC_OPTION_PAIR, chosen.diff, 0, 0},
       {"dot", 0, NULL, "the graphs (--after a pass; before kernels are made) in Graphviz's language", RETC_OPTION_FLAG,

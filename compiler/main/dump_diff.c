@@ -142,7 +142,7 @@ static retc_status compare(retc_dump_stages *stages, const retc_dump_stage *cons
 }
 
 retc_status retc_dump_diff(const char *model, const retc_dump_options *options, retc_diagnostics *diagnostics) {
-  retc_dump_stages stages;
+  retc_dump_stages stages = {0};
   const retc_dump_stage *sides[2] = {NULL, NULL};
   retc_status status = retc_dump_stages_init(&stages, model, options, options->diff[1], diagnostics);
   for (int i = 0; i < 2 && status == RETC_OK; i++) {

@@ -2,8 +2,8 @@
 
 #include "compiler/main/dump.h"
 
-static void add_stage(retc_dump_stages *stages, size_t pass, const retc_compilation *compilation) {
-  retc_dump_stage stage = {.pass = pass, .lowered = retc_compilation_is_lowered(compilation)};
+static void add_stage(retc_dump_stages *stages, retc_dump_stage stage, const retc_compilation *compilation) {
+  stage.lowered = retc_compilation_is_lowered(compilation);
   if (!stage.lowered || !stages->only) {
     retc_compilation_print(compilation, &stage.text);
   } else {
@@ -12,12 +12,13 @@ static void add_stage(retc_dump_stages *stages, size_t pass, const retc_compilat
       retc_compilation_print_kernel(compilation, i, &stage.text);
     }
   }
+  const bool drawn = stages->draw && !stage.lowered && stage.changed && stages->drawn == RETC_OK;
+  if (drawn) stages->drawn = stages->draw(stages->user, compilation, stages->diagnostics, &stage.pictures);
   RETC_VEC_PUSH(&stages->arena, stages->list, stage);
 }
 
 static void observe(void *user, size_t pass, const retc_compilation *compilation, bool changed, double seconds) {
-  (void)changed, (void)seconds;
-  add_stage(user, pass, compilation);
+  add_stage(user, (retc_dump_stage){.pass = pass, .run = true, .changed = changed, .seconds = seconds}, compilation);
 }
 
 /* Program text is a stage before any pass is run. */
@@ -27,14 +28,15 @@ static retc_status add_text(retc_dump_stages *stages, retc_diagnostics *diagnost
   if (!source->is_text) return RETC_OK;
   RETC_TRY(retc_compilation_parse((const char *)source->text.data, source->text.size, source->path, diagnostics,
                                   &compilation));
-  add_stage(stages, compilation->passes_done - 1, compilation);
+  add_stage(stages, (retc_dump_stage){.pass = compilation->passes_done - 1, .changed = true}, compilation);
   retc_compilation_destroy(compilation);
   return RETC_OK;
 }
 
 retc_status retc_dump_stages_init(retc_dump_stages *stages, const char *model, const retc_dump_options *options,
                                   const char *last, retc_diagnostics *diagnostics) {
-  *stages = (retc_dump_stages){.only = options->only};
+  stages->only = options->only;
+  stages->diagnostics = diagnostics;
   retc_arena_init(&stages->arena);
   retc_build *build = &stages->build;
   build->target = options->target;
@@ -44,12 +46,16 @@ retc_status retc_dump_stages_init(retc_dump_stages *stages, const char *model, c
   build->options.user = stages;
   RETC_TRY(add_text(stages, diagnostics));
   RETC_TRY(retc_source_compile(build->source, &build->options, diagnostics, &build->compilation));
+  RETC_TRY(stages->drawn);
   size_t kernel;
   return options->only ? retc_dump_find_kernel(build, options->only, diagnostics, &kernel) : RETC_OK;
 }
 
 void retc_dump_stages_deinit(retc_dump_stages *stages) {
-  for (size_t i = 0; i < stages->list.count; i++) retc_text_deinit(&stages->list.items[i].text);
+  for (size_t i = 0; i < stages->list.count; i++) {
+    retc_text_deinit(&stages->list.items[i].text);
+    retc_text_deinit(&stages->list.items[i].pictures);
+  }
   retc_build_deinit(&stages->build);
   retc_arena_deinit(&stages->arena);
 }
