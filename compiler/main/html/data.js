@@ -49,10 +49,16 @@ function keyOfBuffer(name) {
   for (const entry of entryNames) if (name.startsWith(entry + ".")) return keyOf(name.slice(entry.length + 1), entry);
   return baseName(name);
 }
-const kernelNames = plan ? plan.kernels.map(word) : [];
+const kernelNames = plan ? plan.kernels.map(word) : kernelsInText();
+function kernelsInText() { /* of kernels without a plan */
+  const text = data.stages[data.stages.length - 1].text;
+  const lines = typeof text === "number" ? data.stages[text].text : text;
+  return lines.map((n) => /^kernel (\w+)\(/.exec(data.lines[Math.floor(n / 64)])).filter((found) => found).map((found) => found[1]);
+}
 const kernelNumber = new Map(kernelNames.map((name, i) => [name, i]));
 /* The entry whose values a kernel's text names: that of its first launch. */
 const kernelEntry = kernelNames.map((name, kernel) => {
+  if (!plan) return "";
   const first = plan.entries.findIndex((entry) => entry.steps.some((step) => step[0] === kernel));
   return first < 0 ? "" : entryNames[first];
 });

@@ -16,6 +16,7 @@ typedef struct drawer {
   size_t *box;     /* of each node + 1; 0: none */
   int *frame;      /* of each region + 1 */
   int layer_frame; /* -1: none */
+  size_t *longest; /* of each node: characters of its name, in whichever layer */
   retc_text *text;
 } drawer;
 
@@ -47,6 +48,14 @@ static const char *type_text(const drawer *d, const retc_node *node) {
 static size_t shown_length(const char *name) {
   const size_t length = strlen(name);
   return length < NAME_MAX ? length : NAME_MAX;
+}
+
+static void measure_names(drawer *d) {
+  for (uint32_t i = 1; i < d->graph->nodes.count; i++) {
+    const size_t length = shown_length(d->graph->nodes.items[i].name);
+    size_t *longest = &d->longest[d->layers.repeats[i]];
+    if (length > *longest) *longest = length;
+  }
 }
 
 /* ---- frames ---- */
@@ -92,12 +101,12 @@ static int frame_of(const drawer *d, uint32_t i) {
 static void add_box(drawer *d, uint32_t i) {
   const retc_node *node = &d->graph->nodes.items[i];
   size_t widest = strlen(operation_text(d, node)), lines = 2;
-  const size_t second = shown_length(node->name) + 2 + strlen(type_text(d, node));
+  const size_t second = d->longest[i] + 2 + strlen(type_text(d, node));
   if (second > widest) widest = second;
   for (int k = 0; k < node->input_count; k++) {
     const retc_node *input = retc_graph_node(d->graph, node->inputs[k]);
     if (!is_leaf(input)) continue;
-    const size_t length = shown_length(input->name) + 2;
+    const size_t length = d->longest[node->inputs[k].index] + 2;
     if (length > widest) widest = length;
     lines++;
   }
@@ -153,8 +162,9 @@ static void print_chips(const drawer *d, uint32_t i) {
   }
   for (size_t k = 0; k < d->graph->outputs.count; k++) {
     if (d->graph->outputs.items[k].value.index != i) continue;
-    const size_t name = intern(d, d->graph->outputs.items[k].name);
-    retc_text_printf(d->text, "%s[%zu,%zu,%zu,0]", separator, intern(d, "output"), name, intern(d, ""));
+    const char *name = d->graph->outputs.items[k].name; /* of a state that it replaces, perhaps: then layers have their own */
+    retc_text_printf(d->text, "%s[%zu,%zu,%zu,%u]", separator, intern(d, "output"), intern(d, name), intern(d, ""),
+                     (unsigned)retc_graph_find_input(d->graph, name).index);
     separator = ",";
   }
   retc_text_add(d->text, "]");
@@ -246,6 +256,7 @@ static void print_layers(const drawer *d) {
 
 static retc_status draw(drawer *d, retc_diagnostics *diagnostics) {
   retc_html_layers_find(d->graph, d->arena, &d->layers);
+  measure_names(d);
   add_frames(d);
   for (uint32_t i = 1; i < d->graph->nodes.count; i++) {
     if (is_drawn(d, i)) add_box(d, i);
@@ -271,6 +282,7 @@ retc_status retc_html_print_graph(const retc_graph *graph, retc_html_strings *st
   retc_arena_init(&arena);
   drawer d = {.graph = graph, .strings = strings, .arena = &arena, .picture = {.arena = &arena}, .text = out_text};
   d.box = RETC_NEW_ARRAY(&arena, size_t, graph->nodes.count + 1);
+  d.longest = RETC_NEW_ARRAY(&arena, size_t, graph->nodes.count + 1);
   d.frame = RETC_NEW_ARRAY(&arena, int, graph->regions.count + 1);
   retc_status status = draw(&d, diagnostics);
   retc_arena_deinit(&arena);

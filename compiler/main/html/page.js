@@ -74,7 +74,7 @@ function describeSelection() {
       where.length ? `in ${where.map((view) => view.title).join(", ")}` : "in no stage");
   } else if (selected.statement) {
     byId("status").replaceChildren(element("b", {}, kernelNames[selected.kernel]), ` statement ${selected.statement} — `,
-      `in ${where.map((view) => `${view.title} (${hitsOf.get(view).size} lines)`).join(", ")}`);
+      `in ${where.map((view) => `${view.title} (${hitsOf.get(view).size} line${hitsOf.get(view).size > 1 ? "s" : ""})`).join(", ")}`);
   } else say("Click a value to follow it through all stages, down to the code; click a line of a kernel to see its instructions.");
 }
 
@@ -156,13 +156,15 @@ function start() {
     applyTheme();
     writeHash();
   });
-  byId("model").textContent = word(data.model);
+  const path = word(data.model).split("/").filter((step) => step);
+  byId("model").textContent = path.slice(/^(config|.*index)\.json$/.test(path[path.length - 1]) ? -2 : -1).join("/") || word(data.model);
+  byId("model").title = word(data.model);
   const facts = [plan ? `${plan.kernels.length} kernels` : "", layers.count > 1 ? `${layers.count} equal layers` : "", word(data.machine)];
   byId("facts").textContent = facts.filter((fact) => fact).join(" · ");
   window.addEventListener("hashchange", () => { readHash(); applyTheme(); render(true); });
   readHash();
   applyTheme();
-  render(selected.value !== null || selected.statement > 0);
+  render(selected.value !== null || selected.statement > 0 || state.kernel >= 0);
   document.documentElement.dataset.ready = "yes";
 }
 start();

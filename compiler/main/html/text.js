@@ -84,8 +84,13 @@ function layersOfLines(view, part) {
     }
     found[i - part.from] = layer === undefined ? -1 : layer;
   }
-  for (let i = part.to - 1; i-- > part.from;) {
-    if (/^region /.test(data.lines[Math.floor(view.raw[i] / 64)])) found[i - part.from] = found[i - part.from + 1];
+  /* what a region has no other layer for, constants, is of the region's layer */
+  for (let i = part.from; i < part.to; i++) {
+    if (!/^region /.test(data.lines[Math.floor(view.raw[i] / 64)])) continue;
+    let end = i;
+    while (end + 1 < part.to && data.lines[Math.floor(view.raw[end] / 64)] !== "}") end++;
+    const own = found.slice(i - part.from, end - part.from + 1).find((layer) => layer >= 0);
+    if (own !== undefined) found.fill(own, i - part.from, end - part.from + 1);
   }
   return found;
 }
@@ -154,7 +159,7 @@ function renderText(view, jump) {
     let count = 0;
     for (const i of hits) if (i >= part.from && i < part.to) count++;
     const key = view.id + "/" + part.title;
-    const byDefault = view.kind === "graph" && part.head >= 0 || (parts.length < 3) || part === parts.find((other) => other.kernel >= 0);
+    const byDefault = view.id === "memory" ? part.kernel < 0 : view.kind === "graph" && part.head >= 0 || (parts.length < 3) || part === parts.find((other) => other.kernel >= 0);
     const open = count > 0 || state.kernel === part.kernel && part.kernel >= 0 || (state.open.has(key) ? state.open.get(key) : byDefault);
     const pre = element("pre", {});
     const details = element("details", { class: "part", "data-part": part.title, ontoggle: () => {
