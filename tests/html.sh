@@ -68,6 +68,12 @@ case $part in
       has "$stage: instructions" 5 '^<code class="row hit linked"'
       lacks "$stage: locations" '!dbg|!DILocation|\.loc\b|\.cfi_'
     done
+    "$FAST" dump "$model" --html "$work/hip.html" --target hip || fail "no page of HIP"
+    alone "$work/hip.html"
+    look "$work/hip.html" "stage=hip&value=$second"
+    has "hip: statements" 1 "^<span class=\"name on\" data-name=\"step/$first\""
+    has "hip: costs" 10 '^<button type="button" class="mono" data-kernel='
+
     look "$page" "stage=assembly&statement=contract_2:13"
     has "instructions of a statement" 1 '^<code class="row statement linked"[^>]*data-statement="13" data-kernel="2"'
 
@@ -92,7 +98,7 @@ PROGRAM
     [ "$(grep -c '</script' "$work/page.html")" = 2 ] || fail "a name ends a script"
     look "$work/page.html" "stage=import&value=%3C/script%3E%3Cscript%3Edocument.title='broken'%3C/script%3E"
     has "its title" 1 '^<title>&lt;b id=broken&gt;&amp;\.graph'
-    lacks "elements made of names" '^<img|^<[a-z]+ [^>]*(id="?broken|onerror=)|^<svg onload'
+    lacks "elements made of names" '^<img|^<[a-z]+ id="?broken|^<[a-z]+ [^"]*onerror=|^<svg onload'
     has "the name as text" 1 '^<span class="name on"[^>]*>%"&lt;/script&gt;&lt;script&gt;document.title'
     ;;
   layers)

@@ -77,9 +77,10 @@ function makeViews() {
     };
   });
   for (const view of views) if (!view.raw) view.raw = views[view.same].raw;
-  for (const [id, title, code] of [["llvm", "LLVM IR", data.llvm], ["assembly", "assembly", data.assembly]]) {
-    views.push({ id, title, holds: "the code of the kernels, " + (id === "llvm" ? "optimised" : "for this machine"),
-      kind: id, seconds: null, changed: true, raw: code.text, at: code.at, graphs: [] });
+  for (const [id, title, code, holds] of [["llvm", "LLVM IR", data.llvm, "the code of the kernels, optimised"],
+    ["assembly", "assembly", data.assembly, "the code of the kernels, for the machine"], ["hip", "HIP", data.hip, "the source that is compiled for GPUs"]]) {
+    if (code) views.push({ id, title, holds,
+      kind: id, seconds: null, changed: true, raw: code.text, at: id === "hip" ? null : code.at, code: true, graphs: [] });
   }
   return views;
 }
@@ -95,7 +96,7 @@ function partsOf(view) {
   const text = (i) => data.lines[Math.floor(view.raw[i] / 64)];
   const open = (i, title, kernel, graph) => {
     let from = i; /* comments in front belong to it */
-    while (from > 0 && /^[#;]/.test(text(from - 1))) from--;
+    while (from > 0 && /^([#;]|\/\/)/.test(text(from - 1))) from--;
     starts.push({ from, title, kernel, head: i, graph: graph || (kernel >= 0 ? kernelEntry[kernel] : "") });
   };
   for (let i = 0; i < count; i++) {
@@ -105,10 +106,11 @@ function partsOf(view) {
     if (view.kind === "graph" && (found = /^graph (.*) \{/.exec(line))) open(i, "graph " + found[1], -1, unquote(found[1]));
     else if (view.kind === "kernel" && (found = /^kernel (\w+)\(/.exec(line))) open(i, "kernel " + found[1], kernelNumber.get(found[1]));
     else if (view.kind === "llvm" && (found = /^define .*@(\w+)\(/.exec(line))) open(i, found[1], kernelNumber.get(found[1]));
+    else if (view.kind === "hip" && (found = /^extern "C" __global__ void (?:__launch_bounds__\([^)]*\) )?(\w+)\(/.exec(line))) open(i, found[1], kernelNumber.get(found[1]));
     else if (view.kind === "assembly" && (found = /^\t\.type\t(\w+),@function/.exec(line))) open(i, found[1], kernelNumber.get(found[1]));
   }
   if (!starts.length || starts[0].from > 0) {
-    const title = { kernel: "plan: buffers and launches", graph: "program", llvm: "module", assembly: "head" }[view.kind];
+    const title = { kernel: "plan: buffers and launches", graph: "program", llvm: "module", assembly: "head", hip: "prelude" }[view.kind];
     starts.unshift({ from: 0, title, kernel: -1, head: -1, graph: "" });
   }
   starts.forEach((part, i) => { part.to = i + 1 < starts.length ? starts[i + 1].from : count; });
@@ -146,6 +148,8 @@ function namesIn(view, part, i) {
 
 /* A line in pieces; those that are names say so. */
 function tokensOf(line, inPlan, graph) {
+  const comment = line.search(/ {2}\/\/ %/); /* HIP says in comments which values it computes */
+  if (comment > 0) return [{ text: line.slice(0, comment) }, ...tokensOf(line.slice(comment), inPlan, graph)];
   return inPlan ? planTokens(line) : splitBy(line, namePattern, (found) => keyOf(unquote(found[1]), graph));
 }
 function splitBy(line, pattern, keyIn) {

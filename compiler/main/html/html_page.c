@@ -43,8 +43,22 @@ static void print_stage(page *p, size_t index) {
   retc_text_add(&p->data, "}");
 }
 
+static retc_status print_hip(page *p, retc_diagnostics *diagnostics) {
+  retc_text text;
+  retc_text_init(&text);
+  retc_status status = retc_build_print(&p->stages.build, RETC_BUILD_HIP, diagnostics, &text);
+  if (status == RETC_OK) {
+    retc_text_add(&p->data, ",\"hip\":{\"text\":");
+    retc_html_print_lines(&p->strings, text.data, text.length, &p->data);
+    retc_text_add(&p->data, "}");
+  }
+  retc_text_deinit(&text);
+  return status;
+}
+
 static retc_status print_code(page *p, retc_diagnostics *diagnostics) {
   retc_text text;
+  if (p->stages.build.is_hip) return print_hip(p, diagnostics);
   retc_text_init(&text);
   p->stages.build.locations = true;
   retc_status status = retc_build_print(&p->stages.build, RETC_BUILD_LLVM, diagnostics, &text);

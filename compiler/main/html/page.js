@@ -49,7 +49,7 @@ function renderStrip() {
   strip.replaceChildren();
   views.forEach((view, i) => {
     const hits = hitsOf.get(view), on = view === state.view;
-    const note = view.seconds === null ? (view.at ? `${partsOf(view).filter((part) => part.kernel >= 0).length} kernels` : "as read")
+    const note = view.seconds === null ? (view.code ? `${partsOf(view).filter((part) => part.kernel >= 0).length} kernels` : "as read")
       : duration(view.seconds) + (view.changed ? "" : " (unchanged)");
     const tab = element("button", { type: "button", role: "tab", "aria-selected": String(on), tabindex: on ? "0" : "-1", "data-stage": view.id,
       title: view.holds, onclick: () => show(view, true) }, element("b", {}, view.title), element("small", {}, note),

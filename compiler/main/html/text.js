@@ -108,7 +108,7 @@ function rowOf(view, part, i) {
     "data-statement": linked ? statement : null, "data-kernel": linked ? part.kernel : null });
   row.append(element("span", { class: "no" }, String(i + 1)), " ".repeat(view.raw[i] & 63));
   const wanted = selected.value === null ? null : namesFor(part.kernel, selected.value);
-  const remark = view.at ? -1 : line.search(/(^|  )# /);
+  const remark = view.at ? -1 : line.search(/(^|  )(#|\/\/) /);
   let at = 0;
   for (const token of view.at ? [{ text: line }] : tokensOf(line, view.kind === "kernel" && part.kernel < 0, part.graph)) {
     if (token.key === undefined) {
