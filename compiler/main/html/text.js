@@ -69,7 +69,7 @@ function longestCommon(old, now) {
 /* ---- layers: lines of those that are not shown fold up ---- */
 function layersOfLines(view, part) {
   const found = new Array(part.to - part.from).fill(-1);
-  if (layers.count < 2 || view.at || (view.kind === "kernel" && part.kernel >= 0)) return found;
+  if (layers.count < 2 || !(view.kind === "graph" || (view.kind === "kernel" && part.kernel < 0))) return found;
   for (let i = part.from; i < part.to; i++) {
     const line = data.lines[Math.floor(view.raw[i] / 64)];
     const names = namesIn(view, part, i);
