@@ -1,5 +1,6 @@
 # The page of dump --html, opened in Chromium: sh tests/html.sh PART
 #   page     of the example model: stages, regions, values followed from the model down to the code
+#   programs that are no RetNet, for both targets; a kernel without a plan
 #   names    of a program whose names try to break out of the page
 #   layers   of 24 layers: folded, and one below the other; its size
 . "$(dirname "$0")/common.sh"
@@ -68,12 +69,6 @@ case $part in
       has "$stage: instructions" 5 '^<code class="row hit linked"'
       lacks "$stage: locations" '!dbg|!DILocation|\.loc\b|\.cfi_'
     done
-    "$FAST" dump "$model" --html "$work/hip.html" --target hip || fail "no page of HIP"
-    alone "$work/hip.html"
-    look "$work/hip.html" "stage=hip&value=$second"
-    has "hip: statements" 1 "^<span class=\"name on\" data-name=\"step/$first\""
-    has "hip: costs" 10 '^<button type="button" class="mono" data-kernel='
-
     look "$page" "stage=assembly&statement=contract_2:13"
     has "instructions of a statement" 1 '^<code class="row statement linked"[^>]*data-statement="13" data-kernel="2"'
 
@@ -81,6 +76,28 @@ case $part in
     has "dark" 1 '^<html [^>]*data-theme="dark"'
     has "buffers in slots" 20 '^<g class="slot'
     has "the value in its slot" 1 "^<g class=\"slot on\"[^>]*data-name=\"step/$first\""
+    ;;
+  programs)
+    for program in "$source"/examples/programs/*.graph; do
+      for target in cpu hip; do
+        page=$work/page.html
+        "$FAST" dump "$program" --html "$page" --target $target || fail "$program: no page of $target"
+        alone "$page"
+      done
+    done
+    program=$source/examples/programs/mlp.graph
+    "$FAST" dump "$program" --html "$work/page.html" --target hip
+    look "$work/page.html" "stage=hip&value=product1"
+    has "HIP: the product's statement" 1 '^<span class="name on" data-name="product1"'
+    has "costs" 2 '^<button type="button" class="mono" data-kernel='
+    "$FAST" dump "$program" --html "$work/page.html"
+    look "$work/page.html" "stage=memory&value=hidden"
+    has "its buffer" 1 '^<g class="slot on"'
+    kernel=$("$FAST" dump "$program" | sed -n 's/^kernel \([a-z0-9_]*\)(.*/\1/p' | sed -n 1p)
+    "$FAST" dump "$program" --only "$kernel" >"$work/one.kernel"
+    "$FAST" dump "$work/one.kernel" --html "$work/page.html"
+    look "$work/page.html" "stage=llvm&statement=$kernel:1"
+    has "a kernel without a plan: its code" 1 '^<code class="row( statement)? linked"'
     ;;
   names)
     # A weight, an origin, a region and a graph that would be HTML if anybody let them.
