@@ -103,9 +103,11 @@ retc_status retc_code_load(const retc_compilation *compilation, const retc_llvm_
 }
 
 /* Kernels and plan, the same for the engines that have them. */
-static retc_status compile_kernels(retc_engine *engine, const retc_llvm_options *llvm, retc_compile_options compile,
+static retc_status compile_kernels(retc_engine *engine, const retc_engine_options *options,
+                                   const retc_llvm_options *llvm, retc_compile_options compile,
                                    retc_diagnostics *diagnostics) {
-  RETC_TRY(retc_llvm_profile(llvm, diagnostics, &compile.profile));
+  if (options->gpu) RETC_TRY(retc_gpu_profile(engine->gpu, options->archs, diagnostics, &compile.profile));
+  else RETC_TRY(retc_llvm_profile(llvm, diagnostics, &compile.profile));
   return retc_compile(&engine->source->network, &compile, diagnostics, &engine->compilation);
 }
 
@@ -122,7 +124,7 @@ static retc_status prepare_jit(retc_engine *engine, const retc_engine_options *o
   engine->verbs = &jit_verbs;
   const retc_llvm_options llvm = {.cpu = options->cpu};
   double start = now();
-  RETC_TRY(compile_kernels(engine, &llvm, *compile, diagnostics));
+  RETC_TRY(compile_kernels(engine, options, &llvm, *compile, diagnostics));
   retc_status status = retc_code_load(engine->compilation, &llvm, diagnostics, &engine->executable);
   RETC_TRY(retc_compile_report(compile, "llvm", engine->compilation, status, diagnostics));
   engine->compile_seconds = now() - start;
@@ -133,11 +135,30 @@ static retc_status prepare_jit(retc_engine *engine, const retc_engine_options *o
                              diagnostics, &engine->program);
 }
 
+/* The weights are on the device afterwards, and no more here. */
+static retc_status prepare_gpu(retc_engine *engine, const retc_engine_options *options,
+                               const retc_compile_options *compile, retc_diagnostics *diagnostics) {
+  engine->verbs = &jit_verbs;
+  const retc_llvm_options none = {0};
+  RETC_TRY(retc_gpu_open(diagnostics, &engine->gpu));
+  double start = now();
+  RETC_TRY(compile_kernels(engine, options, &none, *compile, diagnostics));
+  retc_status status = retc_gpu_load(engine->gpu, engine->compilation, engine->source->path, diagnostics);
+  RETC_TRY(retc_compile_report(compile, "hip", engine->compilation, status, diagnostics));
+  engine->compile_seconds = now() - start;
+  if (options->code_only) return RETC_OK;
+  RETC_TRY(load_weights(engine, diagnostics));
+  RETC_TRY(retc_gpu_make_program(engine->gpu, engine->compilation->plan, &engine->weights, diagnostics,
+                                 &engine->program));
+  retc_weights_deinit(&engine->weights);
+  return RETC_OK;
+}
+
 static retc_status prepare_kernel(retc_engine *engine, const retc_engine_options *options,
                                   const retc_compile_options *compile, retc_diagnostics *diagnostics) {
   engine->verbs = &retc_kernel_runner_verbs;
   const retc_llvm_options llvm = {.cpu = options->cpu};
-  RETC_TRY(compile_kernels(engine, &llvm, *compile, diagnostics));
+  RETC_TRY(compile_kernels(engine, options, &llvm, *compile, diagnostics));
   return load_weights(engine, diagnostics);
 }
 
@@ -152,7 +173,9 @@ static retc_status prepare_graph(retc_engine *engine, const retc_compile_options
 static retc_status prepare(retc_engine *engine, const retc_engine_options *options,
                            const retc_compile_options *compile, retc_diagnostics *diagnostics) {
   switch (options->kind) {
-    case RETC_ENGINE_JIT: return prepare_jit(engine, options, compile, diagnostics);
+    case RETC_ENGINE_JIT:
+      return options->gpu ? prepare_gpu(engine, options, compile, diagnostics)
+                          : prepare_jit(engine, options, compile, diagnostics);
     case RETC_ENGINE_KERNEL: return prepare_kernel(engine, options, compile, diagnostics);
     case RETC_ENGINE_GRAPH: return prepare_graph(engine, compile, diagnostics);
     default: return retc_fail(diagnostics, RETC_INTERNAL, "there is no engine number %d", (int)options->kind);
@@ -202,6 +225,7 @@ retc_status retc_engine_create(const retc_source *source, const retc_engine_opti
 void retc_engine_destroy(retc_engine *engine) {
   if (!engine) return;
   if (engine->program) retc_program_destroy(engine->program);
+  retc_gpu_close(engine->gpu);
   if (engine->team) retc_team_destroy(engine->team);
   retc_weights_deinit(&engine->weights);
   if (engine->executable) engine->executable->destroy(engine->executable);

@@ -4,6 +4,7 @@
 
 #include "backends/llvm/llvm_backend.h"
 #include "compiler/driver/engine.h"
+#include "compiler/driver/gpu_engine.h"
 #include "ir/graph_eval.h"
 
 /* One kind of engine. `create` returns an object that begins with a retc_runner; the others get it back. */
@@ -42,6 +43,7 @@ struct retc_engine {
   retc_executable *executable;
   retc_team *team;
   retc_program *program;
+  retc_gpu *gpu; /* where the program runs; NULL: here */
   /* graph */
   retc_arena arena;
   RETC_VEC(retc_graph_weight) graph_weights;

@@ -5,6 +5,7 @@
 
 #include "compiler/main/eval.h"
 #include "compiler/main/reproducer.h"
+#include "compiler/main/target.h"
 
 typedef struct form_info {
   const char *name;
@@ -25,6 +26,8 @@ typedef struct options {
   int64_t chunk, threads, random_weights;
   retc_form chosen_form;
   retc_engine_kind chosen_engine;
+  retc_build_target target;
+  bool gpu;
   bool loss;
 } options;
 
@@ -42,6 +45,7 @@ static retc_status check_options(options *o, retc_diagnostics *diagnostics) {
     RETC_TRY(retc_arguments_choose("eval: --engine", o->engine, engines, RETC_ENGINE_COUNT, diagnostics, &engine));
   }
   o->chosen_engine = (retc_engine_kind)engine;
+  RETC_TRY(retc_target_check(&o->target, diagnostics, &o->gpu));
   if ((o->text != NULL) == (o->tokens != NULL)) {
     return retc_fail(diagnostics, RETC_INVALID, "eval: expected either --tokens FILE or --text FILE");
   }
@@ -82,6 +86,7 @@ static retc_status parse(int count, char **words, retc_diagnostics *diagnostics,
       {"text", 0, "FILE", "print nats per token of a text instead", RETC_OPTION_TEXT, &o->text, 0, 0},
       {"chunk", 0, "C", "tokens a chunk (the model's)", RETC_OPTION_INTEGER, &o->chunk, 1, RETC_CHUNK_MAX},
       {"threads", 0, "N", "that run kernels (all)", RETC_OPTION_INTEGER, &o->threads, 1, RETC_THREADS_MAX},
+      RETC_TARGET_OPTIONS(&o->target),
       {"engine", 0, "ENGINE", "jit: compiled; kernel: the same bits interpreted; graph: in float64 (jit)",
        RETC_OPTION_TEXT, &o->engine, 0, 0},
       {"random-weights", 0, "SEED", "of a bare config.json, which has none", RETC_OPTION_INTEGER, &o->random_weights, 0,
@@ -212,6 +217,8 @@ static retc_engine_options engine_options(const options *o, const retc_eval_inpu
                                 .padded = input && input->padding,
                                 .chunk_length = o->chunk,
                                 .threads = (int)o->threads,
+                                .gpu = o->gpu,
+                                .archs = o->target.arch,
                                 .failed = retc_reproducer_write};
   if (o->chosen_form == RETC_FORM_PARALLEL) result.chunk_length = input->length;
   return result;

@@ -8,12 +8,15 @@
 #include "compiler/main/prompt.h"
 #include "compiler/main/reproducer.h"
 #include "compiler/main/run_program.h"
+#include "compiler/main/target.h"
 #include "runtime/sample.h"
 
 enum { PIECE = 512, PROGRESS_FROM = 2048 };
 
 typedef struct options {
   retc_prompt_options prompt;
+  retc_build_target target;
+  bool gpu;
   int64_t count, top_k, seed; /* -1 until something is chosen; these too: */
   double temperature, top_p;
   int64_t chunk, threads, random_weights;
@@ -49,6 +52,7 @@ static retc_status check_call(const options *o, retc_diagnostics *diagnostics) {
       {"count", o->count >= 0},      {"temperature", o->temperature >= 0}, {"top-k", o->top_k >= 0},
       {"top-p", o->top_p >= 0},      {"seed", o->seed >= 0},            {"bos", prompt->bos},
       {"no-bos", prompt->no_bos},    {"eos", prompt->eos},              {"ignore-eos", prompt->ignore_eos},
+      {"target", o->target.target},
   };
   if (!o->inputs || !o->out) return retc_fail(diagnostics, RETC_INVALID, "run: --inputs and --out go together");
   for (size_t i = 0; i < sizeof of_text / sizeof *of_text; i++) {
@@ -73,6 +77,7 @@ static retc_status parse(int count, char **words, retc_diagnostics *diagnostics,
       {"seed", 0, "S", "of sampling (0)", RETC_OPTION_INTEGER, &o->seed, 0, 1e15},
       {"chunk", 0, "C", "tokens a chunk (the model's)", RETC_OPTION_INTEGER, &o->chunk, 1, RETC_CHUNK_MAX},
       {"threads", 0, "N", "that run kernels (all)", RETC_OPTION_INTEGER, &o->threads, 1, RETC_THREADS_MAX},
+      RETC_TARGET_OPTIONS(&o->target),
       {"bos", 0, NULL, "begin with the bos token, as text does where there is a tokenizer", RETC_OPTION_FLAG,
        &o->prompt.bos, 0, 0},
       {"no-bos", 0, NULL, "do not", RETC_OPTION_FLAG, &o->prompt.no_bos, 0, 0},
@@ -94,6 +99,7 @@ static retc_status parse(int count, char **words, retc_diagnostics *diagnostics,
                               "MODEL", table, sizeof table / sizeof table[0]};
   RETC_TRY(retc_command_begin(&syntax, count, words, diagnostics, out_model, out_help));
   if (*out_help) return RETC_OK;
+  RETC_TRY(retc_target_check(&o->target, diagnostics, &o->gpu));
   if (o->inputs || o->out) return check_call(o, diagnostics);
   if (o->weights || o->entry) {
     return retc_fail(diagnostics, RETC_INVALID, "run: --%s goes with --inputs", o->weights ? "weights" : "entry");
@@ -206,7 +212,8 @@ static void print_summary(const generation *g) {
 static retc_status run_source(const options *o, const retc_source *source, const retc_prompt *prompt, double started,
                               retc_diagnostics *diagnostics) {
   const retc_engine_options engine_options = {
-      .chunk_length = o->chunk, .threads = (int)o->threads, .failed = retc_reproducer_write};
+      .chunk_length = o->chunk, .threads = (int)o->threads, .gpu = o->gpu, .archs = o->target.arch,
+      .failed = retc_reproducer_write};
   const retc_run_options run_options = {1, prompt->count < PIECE ? prompt->count : PIECE, 1};
   generation g = {.chosen = o, .network = &source->network, .prompt = prompt, .started = started};
   retc_engine *engine = NULL;

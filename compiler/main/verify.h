@@ -30,6 +30,8 @@ typedef struct retc_verify_group {
 
 typedef struct retc_verify {
   const retc_source *source;
+  bool gpu;          /* see retc_engine_options */
+  const char *archs;
   bool json;  /* nothing is printed before the end */
   bool large; /* interpreters see few tokens */
   retc_arena arena;

@@ -71,6 +71,8 @@ static retc_status check_group(bits *each, size_t count, int threads, retc_diagn
                                        .padded = each[0].input->padding != NULL,
                                        .chunk_length = each[0].chunk,
                                        .threads = threads,
+                                       .gpu = each[0].verify->gpu,
+                                       .archs = each[0].verify->archs,
                                        .failed = retc_reproducer_write};
   retc_engine *engine;
   RETC_TRY(retc_engine_create(each[0].verify->source, &options, diagnostics, &engine));
@@ -97,6 +99,7 @@ static retc_status check_chunk(retc_verify *verify, const retc_verify_group *gro
 }
 
 retc_status retc_verify_bits(retc_verify *verify, const retc_verify_group *group, retc_diagnostics *diagnostics) {
-  RETC_TRY(check_chunk(verify, group, verify->source->network.chunk_length, THREADS_MAX, diagnostics));
+  const int threads_max = verify->gpu ? 1 : THREADS_MAX; /* they run kernels on a CPU only */
+  RETC_TRY(check_chunk(verify, group, verify->source->network.chunk_length, threads_max, diagnostics));
   return check_chunk(verify, group, ODD_CHUNK, 1, diagnostics);
 }

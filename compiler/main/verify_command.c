@@ -1,4 +1,5 @@
 #include "compiler/main/eval.h"
+#include "compiler/main/target.h"
 #include "compiler/main/verify.h"
 
 enum {
@@ -10,6 +11,8 @@ enum {
 
 typedef struct options {
   const char *tokens;
+  retc_build_target target;
+  bool gpu;
   int64_t seed, random_weights;
   bool json;
 } options;
@@ -21,6 +24,7 @@ static retc_status parse(int count, char **words, retc_diagnostics *diagnostics,
       {"tokens", 0, "FILE", "safetensors with input_ids, I64 [B,T], to run as well", RETC_OPTION_TEXT, &o->tokens, 0,
        0},
       {"seed", 0, "N", "of the random tokens (1)", RETC_OPTION_INTEGER, &o->seed, 0, INT32_MAX},
+      RETC_TARGET_OPTIONS(&o->target),
       {"json", 0, NULL, "the report as one JSON object", RETC_OPTION_FLAG, &o->json, 0, 0},
       {"random-weights", 0, "SEED", "of a bare config.json, which has none", RETC_OPTION_INTEGER, &o->random_weights, 0,
        INT32_MAX},
@@ -28,7 +32,8 @@ static retc_status parse(int count, char **words, retc_diagnostics *diagnostics,
   const retc_syntax syntax = {"verify",
                               "Runs a model in every form, compiled and interpreted, and says whether they agree.",
                               "MODEL", table, sizeof table / sizeof table[0]};
-  return retc_command_begin(&syntax, count, words, diagnostics, out_model, out_help);
+  RETC_TRY(retc_command_begin(&syntax, count, words, diagnostics, out_model, out_help));
+  return retc_target_check(&o->target, diagnostics, &o->gpu);
 }
 
 /* splitmix64 */
@@ -119,7 +124,7 @@ static retc_status verify_model(const retc_source *source, const options *o, ret
   if (o->tokens) {
     RETC_TRY(retc_eval_input_read(o->tokens, source->network.vocabulary_size, false, diagnostics, &given));
   }
-  retc_verify verify = {.source = source, .json = o->json};
+  retc_verify verify = {.source = source, .gpu = o->gpu, .archs = o->target.arch, .json = o->json};
   retc_arena_init(&verify.arena);
   retc_status status = verify_source(&verify, o, &given, diagnostics);
   retc_arena_deinit(&verify.arena);

@@ -105,6 +105,8 @@ static retc_status evaluate(const forms *f, const retc_source *source, const var
                                        .padded = f->inputs[0].padding != NULL,
                                        .chunk_length = chunk_of(f, which),
                                        .threads = 2,
+                                       .gpu = f->verify->gpu,
+                                       .archs = f->verify->archs,
                                        .failed = retc_reproducer_write};
   retc_engine *engine;
   RETC_TRY(retc_engine_create(source, &options, f->diagnostics, &engine));

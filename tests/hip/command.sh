@@ -1,0 +1,45 @@
+# `--target hip` of the program: on the emulated GPU, on other cards than retc knows, on none: sh tests/hip/command.sh DIR
+. "$(dirname "$0")/../common.sh"
+: "${RETC_HIP_LIBRARY:?}"
+case=$1
+golden=$case/golden.safetensors
+export XDG_CACHE_HOME="$work/cache"
+
+# expect STATUS TEXT COMMAND...: its status, and part of what it says
+expect() {
+  wanted=$1 text=$2 status=0
+  shift 2
+  "$@" >"$work/stdout" 2>"$work/stderr" || status=$?
+  [ $status = "$wanted" ] && cat "$work/stdout" "$work/stderr" | grep -qF -e "$text" && return
+  cat "$work/stdout" "$work/stderr"
+  fail "$*: status $status, expected $wanted and \"$text\""
+}
+run() { "$RETC" run "$case" --prompt-tokens 1,2,3,4,5 -n 6 "$@"; }
+
+# The same tokens as a CPU, with the launches of a graph from the second step on.
+run >"$work/cpu" 2>/dev/null
+run --target hip >"$work/gpu" 2>/dev/null || fail "run --target hip"
+cmp "$work/cpu" "$work/gpu" || fail "another text than the CPU's"
+
+# The kernels interpreted are the kernels that run, bit for bit, on waves of 64 and of 32.
+for arch in gfx90a gfx1100; do
+  for engine in jit kernel; do
+    RETC_EMULATOR_ARCH=$arch "$FAST" eval "$case" --tokens "$golden" --form session --target hip --arch $arch \
+      --engine $engine --out "$work/$engine" || fail "eval --engine $engine"
+  done
+  "$TOOLS/compare" equal "$work/jit" "$work/kernel" || fail "other bits than the interpreter's on $arch"
+done
+
+none() { RETC_EMULATOR_ARCH=none run --target hip; }
+other() { RETC_EMULATOR_ARCH=gfx1030 run --target hip; }
+small() { RETC_EMULATOR_MEMORY=100000 run --target hip; }
+absent() { RETC_HIP_LIBRARY=/nowhere/libamdhip64.so run --target hip; }
+expect 1 "hip: no GPU that HIP can use: hipErrorNoDevice" none
+expect 1 "hip: the device is a gfx1030 (emulated gfx1030), expected one of gfx90a, gfx942, gfx1100, gfx1201" other
+expect 1 "bytes of device memory wanted" small
+expect 1 "hipErrorOutOfMemory (out of memory)" small
+expect 1 "RETC_HIP_LIBRARY is no library that can be loaded" absent
+expect 1 "which is not among --arch gfx942" run --target hip --arch gfx942
+expect 2 "gfx90b" run --target hip --arch gfx90b
+expect 2 "--arch names GPUs, it goes with --target hip" run --arch gfx90a
+expect 2 "--target" run --target gpu
