@@ -152,12 +152,17 @@ static retc_status order_region(writer *w, uint32_t region, int asked, bool *out
   return RETC_OK;
 }
 
+/* As in the description, as far as can be: what a layer keeps for the next call is written beside the layer, so that its
+ * rows need not be held until the end. */
 static retc_status order_regions(writer *w) {
   for (bool again = true; again;) {
     again = false;
     w->order.count = w->path.count = 0;
     memset(w->progress, 0, w->s->regions.count);
-    for (uint32_t r = 1; r < w->s->regions.count && !again; r++) RETC_TRY(order_region(w, r, -1, &again));
+    for (uint32_t i = 1; i < w->s->graph->nodes.count && !again; i++) {
+      const uint32_t region = w->s->home[i];
+      if (region && w->s->regions.items[region].node == i) RETC_TRY(order_region(w, region, -1, &again));
+    }
   }
   return RETC_OK;
 }
