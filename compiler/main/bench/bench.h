@@ -53,11 +53,14 @@ retc_status retc_bench_measure(retc_bench *bench, retc_diagnostics *diagnostics)
 retc_status retc_bench_step(retc_bench *bench, int64_t tokens, retc_diagnostics *diagnostics, double *out_seconds,
                             retc_cost *out_cost);
 
-/* Where time goes, kernel by kernel; one prompt and one chunk of tokens. */
+/* Sorts the values; NAN of none. */
+double retc_bench_median(double *values, int64_t count);
+
+/* Where time goes, kernel by kernel; one prompt and at most one chunk of tokens. */
 typedef struct retc_bench_kernel {
   const char *name;
   int64_t calls;
-  double seconds;
+  double seconds; /* of them all; median over the rounds */
   retc_cost cost;
   bool known; /* cost */
 } retc_bench_kernel;
@@ -70,7 +73,7 @@ typedef struct retc_bench_profile {
 } retc_bench_profile;
 enum { RETC_BENCH_PHASES = 2 };
 
-/* Writes options->trace, too, where it is asked for. */
+/* Writes options->trace, too, of the first round, where it is asked for. */
 retc_status retc_bench_take_profile(retc_bench *bench, retc_bench_profile out_profiles[RETC_BENCH_PHASES],
                                     retc_diagnostics *diagnostics);
 

@@ -11,8 +11,7 @@ static int compare(const void *a, const void *b) {
   return (*x > *y) - (*x < *y);
 }
 
-/* Sorts. */
-static double median(double *values, int64_t count) {
+double retc_bench_median(double *values, int64_t count) {
   if (!count) return NAN;
   qsort(values, (size_t)count, sizeof *values, compare);
   return count % 2 ? values[count / 2] : (values[count / 2 - 1] + values[count / 2]) / 2;
@@ -44,7 +43,7 @@ static retc_status compile_rounds(retc_bench *bench, double *out_median, retc_di
   for (int64_t i = 0; i < rounds; i++) {
     RETC_TRY(retc_run_apart(compile_once, bench, &seconds[i], 1, diagnostics));
   }
-  *out_median = median(seconds, rounds);
+  *out_median = retc_bench_median(seconds, rounds);
   return RETC_OK;
 }
 
@@ -187,7 +186,7 @@ static retc_status run_places(retc_bench *bench, int64_t round, double *rates, r
 }
 
 static void finish_phase(retc_bench_phase *phase, double *seconds, int64_t rounds, int64_t tokens) {
-  double time = median(seconds, rounds);
+  double time = retc_bench_median(seconds, rounds);
   if (!tokens) {
     *phase = (retc_bench_phase){NAN, NAN, NAN, NAN, NAN};
     return;
@@ -225,7 +224,7 @@ static retc_status run_rounds(retc_bench *bench, double *rates, retc_diagnostics
   finish_phase(&bench->prefill, prompts, o->rounds, o->batch * o->prompt);
   finish_phase(&bench->decode, steps, o->rounds, o->batch * o->tokens);
   for (int64_t p = 0; p < o->position_count; p++) {
-    bench->places[p].seconds = median(places + p * o->rounds, o->rounds);
+    bench->places[p].seconds = retc_bench_median(places + p * o->rounds, o->rounds);
   }
   bench->prefill.share = share(bench->prefill.flop_per_s, bench->machine.rates.all[bench->arithmetic]);
   bench->decode.share = share(bench->decode.bytes_per_s, retc_bench_read_ceiling(bench));

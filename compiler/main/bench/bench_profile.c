@@ -10,7 +10,9 @@ typedef struct taking {
   size_t entry_index;
   int threads;
   retc_run_span *spans; /* [threads, steps] */
-  double start;         /* of the trace */
+  double *samples;      /* [kernels, rounds] of a phase: seconds */
+  int64_t round;
+  double start; /* of the trace */
   retc_text trace;
 } taking;
 
@@ -56,16 +58,15 @@ static retc_status take_call(taking *t, int64_t tokens, retc_bench_profile *prof
   const retc_dims dims = retc_cost_dims(t->entry, t->bench->options->batch, tokens, position, 1);
   double seconds;
   RETC_TRY(retc_bench_step(t->bench, tokens, diagnostics, &seconds, NULL));
-  profile->seconds += seconds;
   for (size_t i = 0; i < t->entry->steps.count; i++) {
     retc_bench_kernel *kernel = &profile->kernels[t->entry->steps.items[i].kernel];
     retc_cost cost = {0};
     kernel->known = retc_cost_of_step(compilation, t->entry_index, i, &dims, &cost);
     kernel->calls++;
-    kernel->seconds += step_seconds(t, i);
+    t->samples[t->entry->steps.items[i].kernel * t->bench->options->rounds + t->round] += step_seconds(t, i);
     add_cost(&kernel->cost, &cost);
   }
-  if (t->bench->options->trace) trace_call(t, profile->phase, position);
+  if (t->bench->options->trace && t->round == 0) trace_call(t, profile->phase, position);
   return RETC_OK;
 }
 
@@ -74,19 +75,44 @@ static int by_time(const void *a, const void *b) {
   return (x->seconds < y->seconds) - (x->seconds > y->seconds);
 }
 
-static retc_status take_phase(taking *t, int64_t tokens, int64_t piece, retc_bench_profile *profile,
+/* What one round of a phase does. */
+static retc_status take_round(taking *t, int64_t tokens, int64_t piece, retc_bench_profile *profile,
                               retc_diagnostics *diagnostics) {
-  const retc_plan *plan = retc_engine_compilation(t->bench->engine)->plan;
-  profile->count = plan->kernels.count;
-  profile->kernels = calloc(profile->count + 1, sizeof *profile->kernels);
-  if (!profile->kernels) return retc_fail(diagnostics, RETC_FAILED, "bench: memory refused for a profile");
-  for (size_t i = 0; i < profile->count; i++) profile->kernels[i].name = plan->kernels.items[i].name;
+  for (size_t i = 0; i < profile->count; i++) {
+    profile->kernels[i].calls = 0;
+    profile->kernels[i].cost = (retc_cost){0};
+  }
   for (int64_t left = tokens, now; left; left -= now) {
     now = left < piece ? left : piece;
     RETC_TRY(take_call(t, now, profile, diagnostics));
   }
+  return RETC_OK;
+}
+
+/* Rounds go on from one another: prompts from the start, tokens behind the prompt of the last round. */
+static retc_status take_phase(taking *t, bool restart, int64_t tokens, int64_t piece, retc_bench_profile *profile,
+                              retc_diagnostics *diagnostics) {
+  const retc_plan *plan = retc_engine_compilation(t->bench->engine)->plan;
+  int64_t rounds = t->bench->options->rounds;
+  profile->count = plan->kernels.count;
+  profile->kernels = calloc(profile->count + 1, sizeof *profile->kernels);
+  t->samples = calloc(profile->count * (size_t)rounds + 1, sizeof *t->samples);
+  if (!profile->kernels || !t->samples) {
+    return retc_fail(diagnostics, RETC_FAILED, "bench: memory refused for a profile");
+  }
+  for (size_t i = 0; i < profile->count; i++) profile->kernels[i].name = plan->kernels.items[i].name;
+  for (t->round = 0; t->round < rounds; t->round++) {
+    if (restart) retc_runner_reset(t->bench->runner);
+    RETC_TRY(take_round(t, tokens, piece, profile, diagnostics));
+  }
+  for (size_t i = 0; i < profile->count; i++) {
+    profile->kernels[i].seconds = retc_bench_median(t->samples + (int64_t)i * rounds, rounds);
+    profile->seconds += profile->kernels[i].seconds;
+  }
   qsort(profile->kernels, profile->count, sizeof *profile->kernels, by_time);
   while (profile->count && !profile->kernels[profile->count - 1].calls) profile->count--;
+  free(t->samples);
+  t->samples = NULL;
   return RETC_OK;
 }
 
@@ -102,10 +128,9 @@ static retc_status write_trace(const taking *t, retc_diagnostics *diagnostics) {
 static retc_status take(taking *t, retc_bench_profile profiles[RETC_BENCH_PHASES], retc_diagnostics *diagnostics) {
   const retc_bench_options *o = t->bench->options;
   int64_t chunk = retc_engine_chunk_length(t->bench->engine);
-  retc_runner_reset(t->bench->runner);
   t->start = retc_now();
-  RETC_TRY(take_phase(t, o->prompt, RETC_SESSION_MAX_TOKENS, &profiles[0], diagnostics));
-  RETC_TRY(take_phase(t, o->tokens < chunk ? o->tokens : chunk, 1, &profiles[1], diagnostics));
+  RETC_TRY(take_phase(t, true, o->prompt, RETC_SESSION_MAX_TOKENS, &profiles[0], diagnostics));
+  RETC_TRY(take_phase(t, false, o->tokens < chunk ? o->tokens : chunk, 1, &profiles[1], diagnostics));
   return o->trace ? write_trace(t, diagnostics) : RETC_OK;
 }
 
@@ -125,6 +150,7 @@ retc_status retc_bench_take_profile(retc_bench *bench, retc_bench_profile out_pr
   retc_status status = take(&t, out_profiles, diagnostics);
   retc_run_set_spans(run, NULL);
   free(t.spans);
+  free(t.samples);
   retc_text_deinit(&t.trace);
   return status;
 }
