@@ -1,8 +1,12 @@
 /* Products of rows with a weight matrix: o[m,n] = epilogue(sum_k prologue(a)[m,k] w[n,k]).
  *
  * A task is a block of rows times a group of 64-column panels. It computes its rows' prologue once into a private tile,
- * then each panel as `rows` x 64 tiles and the last rows one by one. Every output is one chain of fma along k, whatever
- * the tile it fell into. */
+ * then each panel, `depth` of k at a time, as `rows` x 64 tiles and smaller ones for the last rows. Where there are many
+ * rows, a part of a panel of narrow weights is widened once for all of them. Every output is one chain of fma along k,
+ * whatever the tile it fell into: between two parts of k the sums lie in memory.
+ *
+ * There are as many groups as the machine has cores, and every core gets an equal share of the panels: few rows are
+ * bound by the reading of weights, many by arithmetic, and both are balanced. */
 #include <string.h>
 
 #include "compiler/anchors.h"
@@ -10,6 +14,8 @@
 
 /* A row of it has to fit a private tile. */
 enum { DEPTH_MAX = 1 << 20 };
+/* Of a task's rows; of k at a time, a multiple of the least; tiles of rows from which on narrow weights are widened. */
+enum { TILE_BYTES = 8 << 20, ROWS_MOST = 512, DEPTH_PART = 256, DEPTH_STEP = 64, MANY_TILES = 2 };
 
 bool retc_anchor_contract_matches(const retc_graph *graph, const retc_node *node) {
   if (node->op != RETC_OP_CONTRACT) return false;
@@ -38,14 +44,25 @@ void retc_anchor_contract_schedule(const retc_graph *graph, const retc_node *nod
                                    retc_region *region) {
   const retc_shape *weight = &retc_graph_node(graph, node->inputs[1])->type.shape;
   int64_t panels = ceil_div(weight->dim[0], RETC_PANEL), depth = weight->dim[1];
-  /* Accumulators and one panel row in registers; narrower vectors take a tile in several passes. */
-  int64_t lanes = profile->vector_bytes / 4, vectors = lanes ? RETC_PANEL / lanes : 16;
-  int64_t rows = vectors * 7 <= profile->vector_registers ? 6 : 4;
-  /* The private tile takes a quarter of the second-level cache. */
-  int64_t fit = profile->l2_bytes / 4 / (depth * 4) / rows;
+  int64_t cores = profile->cores > 1 ? profile->cores : 1, group = ceil_div(panels, cores);
+  /* Accumulators, one panel row and a broadcast in registers; narrower vectors take a tile in several passes. */
+  const int64_t rows = 6;
+  /* The rows of a task are read once a panel, in order; more than this do not make their prologue cheaper. */
+  int64_t fit = TILE_BYTES / (depth * 4) / rows, most = ceil_div(ROWS_MOST, rows);
   retc_schedule_set(region, "rows", rows);
-  retc_schedule_set(region, "block", rows * (fit < 1 ? 1 : fit > 8 ? 8 : fit));
-  retc_schedule_set(region, "panels", panels < 8 ? 1 : panels < 64 ? panels / 8 : 8);
+  retc_schedule_set(region, "block", rows * (fit < 1 ? 1 : fit > most ? most : fit));
+  retc_schedule_set(region, "panels", group);
+  /* Where there are fewer panels than cores, rows are split, too. */
+  int64_t groups = ceil_div(panels, group);
+  retc_schedule_set(region, "blocks", cores / groups > 1 ? cores / groups : 1);
+  /* Two thirds of a core's first cache for the part of a panel that all rows are multiplied with. */
+  int64_t part = profile->l1_bytes * 2 / 3 / (RETC_PANEL * 4) / DEPTH_STEP * DEPTH_STEP;
+  part = part < DEPTH_STEP ? DEPTH_STEP : part > DEPTH_PART ? DEPTH_PART : part;
+  retc_schedule_set(region, "depth", part);
+  /* As many panels for one reading of the rows' part as a quarter of the second cache has room for the sums of. */
+  int64_t block = retc_schedule_get(region, "block", rows);
+  int64_t together = (profile->l2_bytes / 4 - block * part * 4) / (block * RETC_PANEL * 4);
+  retc_schedule_set(region, "together", together < 1 ? 1 : together > group ? group : together);
 }
 
 typedef struct contract {
@@ -54,12 +71,14 @@ typedef struct contract {
   retc_shape row_shape; /* the leading axes */
   int row_rank;
   int64_t columns, depth, panels;
-  int64_t rows, block, group; /* of the schedule */
+  int64_t rows, block, group, blocks, part, together; /* of the schedule */
   retc_expr first_row, row_count, panel;
-  retc_buffer_id tile, weight;
+  retc_expr place; /* of the panel among those that are made together */
+  retc_expr first_k, k_count; /* the part of k */
+  retc_buffer_id tile, sum, wide, weight;
 } contract;
 
-/* tile[r,k] = the operand's row first_row + r. */
+/* tile[k / part, r, k mod part] = the operand's row first_row + r: what a part of k needs lies together. */
 static void write_prologue(contract *c) {
   retc_lowering *l = c->l;
   retc_index at[RETC_RANK_MAX];
@@ -67,20 +86,21 @@ static void write_prologue(contract *c) {
   retc_lower_row(l, &c->row_shape, c->row_rank, retc_add(l, c->first_row, r), at);
   retc_lanes lanes = retc_lower_lanes(l, "k", c->depth, retc_lower_step(l, c->node->inputs[0]));
   at[c->row_rank] = lanes.index;
-  retc_expr k = lanes.index.lane.index ? retc_add(l, lanes.index.base, lanes.index.lane) : lanes.index.base;
-  retc_expr to[2] = {r, k};
+  retc_expr part = retc_int(l, c->part), base = lanes.index.base, within = retc_mod(l, base, part);
+  if (lanes.index.lane.index) within = retc_add(l, within, lanes.index.lane);
+  retc_expr to[3] = {retc_div(l, base, part), r, within};
   retc_write_store(&l->writer, c->tile, to, retc_lower_value(l, c->node->inputs[0], at));
   retc_lower_lanes_end(l, &lanes);
   retc_write_end(&l->writer);
 }
 
-/* Stores rows x 64 accumulators through the epilogue tree. */
-static void write_epilogue(contract *c, retc_buffer_id sum, retc_expr row, int64_t rows) {
+/* Stores the sums of all rows through the epilogue tree. */
+static void write_epilogue(contract *c) {
   retc_lowering *l = c->l;
   retc_index at[RETC_RANK_MAX];
   retc_expr zero = retc_int(l, 0), panel = retc_int(l, RETC_PANEL);
-  retc_expr i = retc_write_for(&l->writer, "i", RETC_LOOP_SERIAL, zero, retc_int(l, rows), 1);
-  retc_lower_row(l, &c->row_shape, c->row_rank, retc_add(l, retc_add(l, c->first_row, row), i), at);
+  retc_expr i = retc_write_for(&l->writer, "i", RETC_LOOP_SERIAL, zero, c->row_count, 1);
+  retc_lower_row(l, &c->row_shape, c->row_rank, retc_add(l, c->first_row, i), at);
   int64_t step = RETC_PANEL;
   for (size_t r = 0; r < l->results.count; r++) {
     int64_t own = retc_lower_step(l, l->results.items[r]);
@@ -93,37 +113,104 @@ static void write_epilogue(contract *c, retc_buffer_id sum, retc_expr row, int64
   retc_loop_kind kind = step == 1 ? RETC_LOOP_SERIAL : RETC_LOOP_VECTOR;
   retc_expr lane = retc_write_for(&l->writer, "lane", kind, zero, count, 1);
   at[c->row_rank] = (retc_index){base, lane, step};
-  retc_expr from[2] = {i, retc_add(l, s, lane)};
-  l->computed_as = retc_load(l, sum, from);
+  retc_expr from[3] = {c->place, i, retc_add(l, s, lane)};
+  l->computed_as = retc_load(l, c->sum, from);
   retc_lower_store_results(l, l->anchor, at);
   for (int open = 0; open < 3; open++) retc_write_end(&l->writer);
 }
 
-static void write_tile(contract *c, retc_expr row, int64_t rows) {
+/* wide[x,lane] = weight[panel, first_k + x, lane] for the part of k. */
+static void write_widening(contract *c) {
   retc_lowering *l = c->l;
   retc_writer *w = &l->writer;
   retc_expr zero = retc_int(l, 0);
-  retc_buffer_id sum =
-      retc_write_alloc(w, "sum", RETC_SCOPE_PRIVATE, RETC_DTYPE_F32, 2, (int64_t[]){rows, RETC_PANEL});
-  retc_lower_zero(l, sum, retc_int(l, rows), retc_int(l, RETC_PANEL));
-  retc_view to = retc_write_view(w, sum, (retc_expr[]){zero, zero}, 0, 1);
-  retc_view a = retc_write_view(w, c->tile, (retc_expr[]){row, zero}, 0, 1);
-  retc_view b = retc_write_view(w, c->weight, (retc_expr[]){c->panel, zero, zero}, 1, 2);
-  retc_lower_note(l, l->anchor);
-  retc_write_mma(w, to, a, b, rows, RETC_PANEL, retc_int(l, c->depth));
-  write_epilogue(c, sum, row, rows);
+  retc_expr x = retc_write_for(w, "x", RETC_LOOP_SERIAL, zero, c->k_count, 1);
+  retc_expr lane = retc_write_for(w, "lane", RETC_LOOP_VECTOR, zero, retc_int(l, RETC_PANEL), 1);
+  retc_expr from[3] = {c->panel, retc_add(l, c->first_k, x), lane}, to[2] = {x, lane};
+  retc_write_store(w, c->wide, to, retc_load(l, c->weight, from));
+  retc_write_end(w);
+  retc_write_end(w);
 }
 
-static void write_panel(contract *c) {
+static void write_tile(contract *c, retc_expr row, int64_t rows, bool is_wide) {
   retc_lowering *l = c->l;
-  retc_expr rows = retc_int(l, c->rows), whole = retc_mul(l, retc_div(l, c->row_count, rows), rows);
-  whole = retc_write_let(&l->writer, "whole", whole);
-  retc_expr row = retc_write_for(&l->writer, "row", RETC_LOOP_SERIAL, retc_int(l, 0), whole, c->rows);
-  write_tile(c, row, c->rows);
-  retc_write_end(&l->writer);
-  row = retc_write_for(&l->writer, "row", RETC_LOOP_SERIAL, whole, c->row_count, 1);
-  write_tile(c, row, 1);
-  retc_write_end(&l->writer);
+  retc_writer *w = &l->writer;
+  retc_expr zero = retc_int(l, 0), number = retc_div(l, c->first_k, retc_int(l, c->part));
+  retc_view to = retc_write_view(w, c->sum, (retc_expr[]){c->place, row, zero}, 1, 2);
+  retc_view a = retc_write_view(w, c->tile, (retc_expr[]){number, row, zero}, 1, 2);
+  retc_view b = is_wide ? retc_write_view(w, c->wide, (retc_expr[]){zero, zero}, 0, 1)
+                        : retc_write_view(w, c->weight, (retc_expr[]){c->panel, c->first_k, zero}, 1, 2);
+  retc_lower_note(l, l->anchor);
+  retc_write_mma(w, to, a, b, rows, RETC_PANEL, c->k_count);
+}
+
+/* All rows: tiles of c->rows, then of the largest power of two below it, down to 1. */
+static void write_tiles(contract *c, bool is_wide) {
+  retc_lowering *l = c->l;
+  retc_writer *w = &l->writer;
+  retc_expr done = retc_int(l, 0);
+  for (int64_t rows = c->rows; rows > 0;) {
+    retc_expr step = retc_int(l, rows), rest = retc_div(l, retc_sub(l, c->row_count, done), step);
+    retc_expr end = rows == 1 ? c->row_count : retc_write_let(w, "whole", retc_add(l, done, retc_mul(l, rest, step)));
+    write_tile(c, retc_write_for(w, "row", RETC_LOOP_SERIAL, done, end, rows), rows, is_wide);
+    retc_write_end(w);
+    done = end;
+    int64_t less = 1;
+    while (less * 2 < rows) less *= 2;
+    rows = rows == 1 ? 0 : less;
+  }
+}
+
+static void write_part(contract *c) {
+  retc_lowering *l = c->l;
+  retc_writer *w = &l->writer;
+  const bool is_narrow = retc_lower_node(l, c->node->inputs[1])->type.dtype != RETC_DTYPE_F32;
+  if (is_narrow) {
+    retc_write_if(w, retc_less_equal(l, retc_int(l, c->rows * MANY_TILES), c->row_count));
+    c->wide = retc_write_alloc(w, "wide", RETC_SCOPE_PRIVATE, RETC_DTYPE_F32, 2, (int64_t[]){c->part, RETC_PANEL});
+    write_widening(c);
+    write_tiles(c, true);
+    retc_write_else(w);
+  }
+  write_tiles(c, false);
+  if (is_narrow) retc_write_end(w);
+}
+
+static void write_zeros(contract *c) {
+  retc_lowering *l = c->l;
+  retc_writer *w = &l->writer;
+  retc_expr zero = retc_int(l, 0), at[3] = {c->place};
+  at[1] = retc_write_for(w, "i", RETC_LOOP_SERIAL, zero, c->row_count, 1);
+  at[2] = retc_write_for(w, "lane", RETC_LOOP_VECTOR, zero, retc_int(l, RETC_PANEL), 1);
+  retc_write_store(w, c->sum, at, retc_f32(l, 0));
+  retc_write_end(w);
+  retc_write_end(w);
+}
+
+/* Opens the loop over the panels first.. that are made together. */
+static void write_for_panels(contract *c, retc_expr first, retc_expr count) {
+  retc_lowering *l = c->l;
+  c->place = retc_write_for(&l->writer, "q", RETC_LOOP_SERIAL, retc_int(l, 0), count, 1);
+  c->panel = retc_write_let(&l->writer, "p", retc_add(l, first, c->place));
+}
+
+static void write_panels(contract *c, retc_expr first, retc_expr count) {
+  retc_lowering *l = c->l;
+  retc_writer *w = &l->writer;
+  retc_expr zero = retc_int(l, 0), end = retc_int(l, c->depth), part = retc_int(l, c->part);
+  write_for_panels(c, first, count);
+  write_zeros(c);
+  retc_write_end(w);
+  c->first_k = retc_write_for(w, "first_k", RETC_LOOP_SERIAL, zero, end, c->part);
+  c->k_count = part;
+  if (c->depth % c->part) c->k_count = retc_write_let(w, "k_count", retc_min(l, part, retc_sub(l, end, c->first_k)));
+  write_for_panels(c, first, count);
+  write_part(c);
+  retc_write_end(w);
+  retc_write_end(w);
+  write_for_panels(c, first, count);
+  write_epilogue(c);
+  retc_write_end(w);
 }
 
 static contract describe(retc_lowering *l) {
@@ -137,27 +224,59 @@ static contract describe(retc_lowering *l) {
   c.rows = retc_schedule_get(region, "rows", 4);
   c.block = retc_schedule_get(region, "block", 16);
   c.group = retc_schedule_get(region, "panels", 1);
+  c.blocks = retc_schedule_get(region, "blocks", 1);
+  c.part = retc_schedule_get(region, "depth", DEPTH_PART);
+  c.part = c.part / DEPTH_STEP * DEPTH_STEP;
+  if (c.part < DEPTH_STEP) c.part = DEPTH_STEP;
+  if (c.part > c.depth) c.part = c.depth;
+  c.together = retc_schedule_get(region, "together", 1);
   c.weight = retc_lower_buffer(l, node->inputs[1]);
   return c;
+}
+
+/* Rows of a task: as few blocks as hold them, as equal as can be, and at least as many as there are cores for. */
+static void write_blocks(contract *c, retc_expr rows, retc_expr *out_blocks, retc_expr *out_block) {
+  retc_lowering *l = c->l;
+  retc_writer *w = &l->writer;
+  retc_expr one = retc_int(l, 1), tile = retc_int(l, c->rows), most = retc_int(l, c->block);
+  retc_expr blocks = retc_div(l, retc_add(l, rows, retc_int(l, c->block - 1)), most);
+  retc_expr tiles = retc_div(l, retc_add(l, rows, retc_int(l, c->rows - 1)), tile);
+  if (c->blocks > 1) blocks = retc_max(l, blocks, retc_min(l, retc_int(l, c->blocks), tiles));
+  blocks = retc_write_let(w, "blocks", blocks);
+  retc_expr each = retc_div(l, retc_sub(l, retc_add(l, tiles, blocks), one), retc_max(l, blocks, one));
+  *out_block = retc_write_let(w, "block", retc_mul(l, each, tile));
+  *out_blocks = blocks;
 }
 
 retc_status retc_anchor_contract_lower(retc_lowering *l) {
   contract c = describe(l);
   retc_writer *w = &l->writer;
   l->computed = l->anchor;
-  retc_expr zero = retc_int(l, 0), block = retc_int(l, c.block);
+  retc_expr zero = retc_int(l, 0), blocks, block, group = retc_int(l, c.group);
   retc_expr rows = retc_write_let(w, "rows", retc_lower_row_count(l, &c.row_shape, c.row_rank));
-  retc_expr blocks = retc_div(l, retc_add(l, rows, retc_int(l, c.block - 1)), block);
+  write_blocks(&c, rows, &blocks, &block);
   retc_expr groups = retc_int(l, ceil_div(c.panels, c.group));
-  retc_expr task = retc_write_for(w, "task", RETC_LOOP_PARALLEL, zero, retc_mul(l, blocks, groups), 1);
-  c.first_row = retc_write_let(w, "first_row", retc_mul(l, retc_div(l, task, groups), block));
-  c.row_count = retc_write_let(w, "row_count", retc_min(l, block, retc_sub(l, rows, c.first_row)));
-  c.tile = retc_write_alloc(w, "tile", RETC_SCOPE_PRIVATE, RETC_DTYPE_F32, 2, (int64_t[]){c.block, c.depth});
+  retc_expr task = retc_write_for(w, "task", RETC_LOOP_PARALLEL, zero, retc_mul(l, groups, blocks), 1);
+  c.first_row = retc_write_let(w, "first_row", retc_mul(l, retc_mod(l, task, blocks), block));
+  c.row_count = retc_max(l, zero, retc_min(l, block, retc_sub(l, rows, c.first_row)));
+  c.row_count = retc_write_let(w, "row_count", c.row_count);
+  c.tile = retc_write_alloc(w, "tile", RETC_SCOPE_PRIVATE, RETC_DTYPE_F32, 3,
+                              (int64_t[]){ceil_div(c.depth, c.part), c.block, c.part});
+  c.sum = retc_write_alloc(w, "sum", RETC_SCOPE_PRIVATE, RETC_DTYPE_F32, 3,
+                             (int64_t[]){c.together, c.block, RETC_PANEL});
   write_prologue(&c);
-  retc_expr panel = retc_write_let(w, "panel", retc_mul(l, retc_mod(l, task, groups), retc_int(l, c.group)));
-  retc_expr end = retc_min(l, retc_add(l, panel, retc_int(l, c.group)), retc_int(l, c.panels));
-  c.panel = retc_write_for(w, "p", RETC_LOOP_SERIAL, panel, end, 1);
-  write_panel(&c);
+  retc_expr panel = retc_write_let(w, "panel", retc_mul(l, retc_div(l, task, blocks), group));
+  retc_expr end = retc_write_let(w, "end", retc_min(l, retc_add(l, panel, group), retc_int(l, c.panels)));
+  /* Few rows take panel by panel: the weights are one stream then. */
+  retc_expr one = retc_int(l, 1), together = retc_int(l, c.together), is_many;
+  if (c.together > 1) {
+    is_many = retc_less_equal(l, retc_int(l, c.rows * MANY_TILES), c.row_count);
+    together = retc_write_let(w, "together", retc_select(l, is_many, together, one));
+  }
+  retc_expr turns = retc_div(l, retc_sub(l, retc_add(l, retc_sub(l, end, panel), together), one), together);
+  retc_expr turn = retc_write_for(w, "turn", RETC_LOOP_SERIAL, zero, turns, 1);
+  retc_expr first = retc_write_let(w, "first", retc_add(l, panel, retc_mul(l, turn, together)));
+  write_panels(&c, first, retc_write_let(w, "count", retc_min(l, together, retc_sub(l, end, first))));
   retc_write_end(w);
   retc_write_end(w);
   return l->status;

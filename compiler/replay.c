@@ -14,7 +14,8 @@ static const struct size_row {
 } sizes[] = {{"vector_bytes", offsetof(retc_target_profile, vector_bytes), 16, 1024},
              {"vector_registers", offsetof(retc_target_profile, vector_registers), 8, 1024},
              {"l1_bytes", offsetof(retc_target_profile, l1_bytes), 4096, INT64_C(1) << 40},
-             {"l2_bytes", offsetof(retc_target_profile, l2_bytes), 4096, INT64_C(1) << 40}};
+             {"l2_bytes", offsetof(retc_target_profile, l2_bytes), 4096, INT64_C(1) << 40},
+             {"cores", offsetof(retc_target_profile, cores), 1, 1 << 16}};
 enum { SIZE_COUNT = sizeof sizes / sizeof sizes[0] };
 
 retc_status retc_replay_read_run(retc_lexer *lexer, retc_replay *replay) {

@@ -74,8 +74,7 @@ static void gate_open(gate *g) {
   pthread_mutex_unlock(&g->mutex);
 }
 
-/* CPUs that this process may run on. */
-static int available_cpus(void) {
+int retc_team_default_size(void) {
   for (int bits = 1024; bits <= 1 << 20; bits *= 2) {
     cpu_set_t *set = CPU_ALLOC(bits);
     if (!set) return 1;
@@ -112,7 +111,7 @@ static void dissolve(retc_team *team, int started) {
 retc_status retc_team_create(int threads, retc_diagnostics *diagnostics, retc_team **out_team) {
   *out_team = NULL;
   if (threads < 0) return retc_fail(diagnostics, RETC_INVALID, "%d threads, expected 0 or more", threads);
-  int cpus = available_cpus(), size = threads ? threads : cpus;
+  int cpus = retc_team_default_size(), size = threads ? threads : cpus;
   retc_team *team = aligned_alloc(CACHE_LINE, sizeof *team);
   struct member *members = calloc((size_t)size, sizeof *members);
   if (!team || !members) {

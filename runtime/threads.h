@@ -6,6 +6,8 @@
 
 typedef struct retc_team retc_team;
 
+/* The CPUs that this process may run on. */
+int retc_team_default_size(void);
 /* 0: as many threads as the process may run on. */
 retc_status retc_team_create(int threads, retc_diagnostics *diagnostics, retc_team **out_team);
 void retc_team_destroy(retc_team *team);

@@ -10,6 +10,7 @@
 #include <llvm-c/Transforms/PassBuilder.h>
 
 #include "backends/llvm/llvm_private.h"
+#include "runtime/threads.h"
 
 /* Loops come out of the emitter in their final shape, so what is left is to promote private buffers to registers, to
  * share subexpressions and to move what does not change out of loops. */
@@ -48,6 +49,7 @@ static void target_init_host(retc_llvm_target *target) {
   profile->vector_bytes = strstr(target->features, "+avx512f") ? 64 : strstr(target->features, "+avx") ? 32 : 16;
   profile->l1_bytes = cache_bytes(_SC_LEVEL1_DCACHE_SIZE, profile->l1_bytes);
   profile->l2_bytes = cache_bytes(_SC_LEVEL2_CACHE_SIZE, profile->l2_bytes);
+  profile->cores = retc_team_default_size();
 }
 
 static retc_status target_init_named(retc_llvm_target *target, const char *cpu, retc_diagnostics *diagnostics) {
@@ -68,7 +70,7 @@ static retc_status target_init_named(retc_llvm_target *target, const char *cpu, 
 
 static retc_status target_init(retc_llvm_target *target, const retc_llvm_options *options,
                                retc_diagnostics *diagnostics) {
-  *target = (retc_llvm_target){.profile = {.l1_bytes = 32 * 1024, .l2_bytes = 1024 * 1024}};
+  *target = (retc_llvm_target){.profile = {.l1_bytes = 32 * 1024, .l2_bytes = 1024 * 1024, .cores = 4}};
   if (LLVMInitializeNativeTarget() || LLVMInitializeNativeAsmPrinter())
     return retc_fail(diagnostics, RETC_FAILED, "LLVM has no code generator for this machine");
   target->triple = LLVMGetDefaultTargetTriple();
