@@ -41,17 +41,10 @@ static bool alike(const retc_plan_buffer *a, const retc_plan_buffer *b) {
   return true;
 }
 
-/* Defined by the program retc_planted_memory of the tests alone: lifetimes count for nothing. */
-#ifdef RETC_PLANTED_BUG
-enum { IGNORE_LIFETIMES = 1 };
-#else
-enum { IGNORE_LIFETIMES = 0 };
-#endif
-
 static bool fits(const retc_plan *plan, const retc_plan_slot *slot, const lifetime *life, int buffer) {
   for (size_t i = 0; i < slot->buffers.count; i++) {
     int other = slot->buffers.items[i];
-    bool apart = IGNORE_LIFETIMES || life[other].entry != life[buffer].entry || life[other].last < life[buffer].first ||
+    bool apart = life[other].entry != life[buffer].entry || life[other].last < life[buffer].first ||
                  life[buffer].last < life[other].first;
     bool shared = plan->buffers.items[other].kind == RETC_PLAN_SCRATCH;
     if (!apart || !shared || !alike(&plan->buffers.items[other], &plan->buffers.items[buffer])) return false;

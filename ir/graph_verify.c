@@ -18,7 +18,10 @@ static const char *name_of(verification *v, uint32_t index) {
 }
 
 static retc_status wrong(verification *v, uint32_t index, const char *reason) {
-  return retc_fail(v->diagnostics, RETC_INTERNAL, "graph %s: %%%s: %s", v->graph->name, name_of(v, index), reason);
+  const char *origin = v->graph->nodes.items[index].origin;
+  const char *place = origin ? retc_arena_printf(&v->arena, " (%s)", origin) : "";
+  return retc_fail(v->diagnostics, RETC_INTERNAL, "graph %s: %%%s%s: %s", v->graph->name, name_of(v, index), place,
+                   reason);
 }
 
 static retc_status verify_inputs(verification *v, uint32_t index) {

@@ -60,6 +60,10 @@ static retc_status choose_passes(const options *o, const retc_compilation *compi
   if (o->from && first > last) {
     return retc_fail(diagnostics, RETC_INVALID, "opt: pass %s comes after %s", o->from, o->to);
   }
+  if (first > last + 1) {
+    return retc_fail(diagnostics, RETC_INVALID, "opt: --to %s: the program has been through %s already", o->to,
+                     retc_pass_get_info(first - 1)->name);
+  }
   while (first <= last) passes[(*out_count)++] = first++;
   return RETC_OK;
 }

@@ -12,7 +12,7 @@ static void print_program(const retc_failure *failure, retc_text *out_text) {
   retc_compilation asking = *failure->compilation;
   size_t pass = retc_pass_find(failure->stage);
   asking.replay = (retc_replay){.code = pass == retc_pass_count(), .cpu = failure->options->cpu, .has_machine = true,
-                                .machine = failure->options->profile};
+                                .machine = failure->compilation->profile};
   /* What import made is wrong as it is read. */
   if (pass > 0 && pass < retc_pass_count()) asking.replay.passes[asking.replay.pass_count++] = pass;
   retc_compilation_print(&asking, out_text);
@@ -52,6 +52,7 @@ static void print_head(const retc_failure *failure, const char *command, const c
   static const char *const forms[] = {[RETC_FORM_SESSION] = "session", [RETC_FORM_RECURRENT] = "recurrent",
                                       [RETC_FORM_PARALLEL] = "parallel", [RETC_FORM_CHUNKWISE] = "chunkwise"};
   const retc_compile_options *options = failure->options;
+  const char *machine = failure->compilation->profile.name;
   retc_text_printf(out_text, "# retc %s failed at %s, which is an error in retc. To repeat it:\n", retc_version(),
                    failure->stage);
   print_lines(command, "  ", out_text);
@@ -61,7 +62,7 @@ static void print_head(const retc_failure *failure, const char *command, const c
                    options->padded ? "yes" : "no");
   if (options->chunk_length) retc_text_printf(out_text, "chunk length %" PRId64, options->chunk_length);
   else retc_text_add(out_text, "the model's chunk length");
-  retc_text_printf(out_text, ", CPU %s%s\n", options->profile.name ? options->profile.name : "unknown",
+  retc_text_printf(out_text, ", CPU %s%s\n", machine ? machine : "unknown",
                    options->cpu ? "" : " (this machine's)");
 }
 
