@@ -124,8 +124,8 @@ static void print_for(hip_emitter *e, const retc_statement *s, const char *start
 }
 
 static void emit_lanes(hip_emitter *e, const retc_statement *s, int depth) {
-  int64_t low, high;
-  const bool constant = is_constant(e, s->low, &low) & is_constant(e, s->high, &high);
+  int64_t low = 0, high = 0;
+  const bool constant = is_constant(e, s->low, &low) && is_constant(e, s->high, &high);
   const int64_t count = constant && high > low ? (high - low - 1) / s->step + 1 : 0;
   if (has_barrier(&s->body) && (!constant || count != e->launch.block)) e->refused = "a barrier in a part of the lanes";
   indent(e, depth);
@@ -156,8 +156,8 @@ static bool has_loop(const retc_block *block) {
 
 /* Compilers write loops of constant length out whole, whose loads then take all the registers there are. */
 static void print_unrolling(hip_emitter *e, const retc_statement *s, int depth) {
-  int64_t low, high;
-  const bool constant = is_constant(e, s->low, &low) & is_constant(e, s->high, &high);
+  int64_t low = 0, high = 0;
+  const bool constant = is_constant(e, s->low, &low) && is_constant(e, s->high, &high);
   const bool outer = has_barrier(&s->body) || has_loop(&s->body);
   if (!outer && (!constant || high - low <= 4 * s->step)) return;
   indent(e, depth);
