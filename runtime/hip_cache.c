@@ -22,7 +22,8 @@ static uint64_t hash(const char *data, size_t size) {
 }
 
 static bool folder(retc_text *path) {
-  const char *base = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
+  const char *base = getenv("XDG_CACHE_HOME"), *home = getenv("HOME"), *use = getenv("RETC_CACHE");
+  if (use && strcmp(use, "off") == 0) return false;
   if (base && *base == '/') retc_text_printf(path, "%s/retc/hip", base);
   else if (home && *home == '/') retc_text_printf(path, "%s/.cache/retc/hip", home);
   return path->length > 0;

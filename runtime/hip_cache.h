@@ -1,5 +1,6 @@
 /* Code objects kept in files. A file holds the whole key that it is kept under, so that another key with the same hash is
- * a miss. Trouble with files is a miss, or nothing kept: never an error. */
+ * a miss. Trouble with files is a miss, or nothing kept: never an error. RETC_CACHE=off in the environment: nothing is kept
+ * or found. */
 #ifndef RETC_RUNTIME_HIP_CACHE_H
 #define RETC_RUNTIME_HIP_CACHE_H
 

@@ -3,6 +3,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 static retc_status check(const retc_hip_device *device, hipError_t error, retc_diagnostics *diagnostics,
                          const char *what) {
@@ -105,4 +106,42 @@ retc_status retc_hip_clear(retc_hip_device *device, void *memory, size_t size, r
 
 retc_status retc_hip_wait(retc_hip_device *device, retc_diagnostics *diagnostics) {
   return check(device, device->library.hipStreamSynchronize(device->stream), diagnostics, "running kernels");
+}
+
+static double now(void) {
+  struct timespec time;
+  clock_gettime(CLOCK_MONOTONIC, &time);
+  return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
+}
+
+static retc_status time_copies(retc_hip_device *device, void *to, const void *from, size_t size,
+                               retc_diagnostics *diagnostics, double *out_rate) {
+  enum { ROUNDS = 4, COPIES = 8 };
+  *out_rate = 0;
+  for (int round = 0; round < ROUNDS; round++) {
+    const double start = now();
+    for (int i = 0; i < COPIES; i++) {
+      hipError_t error = device->library.hipMemcpyAsync(to, from, size, hipMemcpyDeviceToDevice, device->stream);
+      RETC_TRY(check(device, error, diagnostics, "copying on the device"));
+    }
+    RETC_TRY(retc_hip_wait(device, diagnostics));
+    const double rate = 2.0 * COPIES * (double)size / (now() - start);
+    if (rate > *out_rate) *out_rate = rate;
+  }
+  return RETC_OK;
+}
+
+retc_status retc_hip_measure_copy(retc_hip_device *device, int64_t size, retc_diagnostics *diagnostics,
+                                  double *out_rate) {
+  size_t available = 0, total = 0;
+  void *from = NULL, *to = NULL;
+  RETC_TRY(check(device, device->library.hipMemGetInfo(&available, &total), diagnostics, "asking for free memory"));
+  if (size > (int64_t)(available / 8)) size = (int64_t)(available / 8);
+  retc_status status = retc_hip_alloc(device, "a copy to be timed", size, diagnostics, &from);
+  if (status == RETC_OK) status = retc_hip_alloc(device, "a copy to be timed", size, diagnostics, &to);
+  if (status == RETC_OK) status = retc_hip_clear(device, from, (size_t)size, diagnostics);
+  if (status == RETC_OK) status = time_copies(device, to, from, (size_t)size, diagnostics, out_rate);
+  retc_hip_free(device, from);
+  retc_hip_free(device, to);
+  return status;
 }

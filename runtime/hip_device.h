@@ -29,6 +29,9 @@ retc_status retc_hip_write(retc_hip_device *device, void *to, const void *from, 
 retc_status retc_hip_read(retc_hip_device *device, void *to, const void *from, size_t size,
                           retc_diagnostics *diagnostics);
 retc_status retc_hip_clear(retc_hip_device *device, void *memory, size_t size, retc_diagnostics *diagnostics);
+/* Bytes read and written a second by copies within the device's memory, the best of several, of up to `size` bytes. */
+retc_status retc_hip_measure_copy(retc_hip_device *device, int64_t size, retc_diagnostics *diagnostics,
+                                  double *out_rate);
 /* Waits for all that was launched; its first error, if any. */
 retc_status retc_hip_wait(retc_hip_device *device, retc_diagnostics *diagnostics);
 

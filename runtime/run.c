@@ -236,7 +236,7 @@ void retc_run_set_padding(retc_run *run, const int64_t *counts) {
 
 void retc_run_set_spans(retc_run *run, retc_run_span *spans) { run->spans = spans; }
 
-int retc_run_threads(const retc_run *run) { return retc_team_size(run->program->team); }
+int retc_run_threads(const retc_run *run) { return run->gpu ? 0 : retc_team_size(run->program->team); }
 
 void retc_run_set_end(retc_run *run, int64_t position) { run->end = position; }
 

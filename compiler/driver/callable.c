@@ -9,6 +9,10 @@ retc_status retc_callable_init(retc_callable *callable, const retc_compilation *
   const retc_llvm_options llvm = {.cpu = options->cpu};
   *callable = (retc_callable){0};
   RETC_TRY(retc_weights_load(compilation->plan, weights, diagnostics, &callable->weights));
+  if (options->gpu) {
+    RETC_TRY(retc_gpu_load(options->gpu, compilation, options->name, diagnostics));
+    return retc_gpu_make_program(options->gpu, compilation->plan, &callable->weights, diagnostics, &callable->program);
+  }
   RETC_TRY(retc_code_load(compilation, &llvm, diagnostics, &callable->executable));
   RETC_TRY(retc_team_create(options->threads, diagnostics, &callable->team));
   return retc_program_create(compilation->plan, &callable->weights, callable->executable, callable->team, diagnostics,

@@ -8,6 +8,8 @@
 typedef struct retc_callable_options {
   int threads;     /* 0: as many as the process may use */
   const char *cpu; /* LLVM's name; NULL: this machine's */
+  struct retc_gpu *gpu; /* where it runs, borrowed, with kernels made for it; NULL: here */
+  const char *name;     /* of the program, for messages of a GPU's compiler */
 } retc_callable_options;
 
 typedef struct retc_callable {

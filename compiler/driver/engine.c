@@ -251,6 +251,10 @@ const retc_network *retc_engine_network(const retc_engine *engine) {
   return &engine->source->network;
 }
 
+struct retc_gpu *retc_engine_gpu(const retc_engine *engine) {
+  return engine->gpu;
+}
+
 int64_t retc_engine_chunk_length(const retc_engine *engine) {
   return engine->chunk_length;
 }

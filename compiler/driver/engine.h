@@ -47,6 +47,8 @@ void retc_engine_seconds(const retc_engine *engine, double *out_compile, double 
 const retc_compilation *retc_engine_compilation(const retc_engine *engine);
 const retc_network *retc_engine_network(const retc_engine *engine);
 int64_t retc_engine_chunk_length(const retc_engine *engine);
+/* Where compiled kernels run, when that is a GPU; NULL: here. */
+struct retc_gpu *retc_engine_gpu(const retc_engine *engine);
 
 /* What the entry "state" gives, in order: name and shape (of constants and B). */
 size_t retc_engine_state_count(const retc_engine *engine);

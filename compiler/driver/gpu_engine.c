@@ -79,3 +79,11 @@ retc_status retc_gpu_make_program(retc_gpu *gpu, const retc_plan *plan, const re
                                   retc_diagnostics *diagnostics, retc_program **out_program) {
   return retc_hip_program_create(plan, weights, &gpu->device, gpu->module, diagnostics, out_program);
 }
+
+void retc_gpu_describe(const retc_gpu *gpu, retc_text *out_text) {
+  retc_text_printf(out_text, "%s, %s", gpu->device.name, gpu->device.arch);
+}
+
+retc_status retc_gpu_measure_copy(retc_gpu *gpu, int64_t size, retc_diagnostics *diagnostics, double *out_rate) {
+  return retc_hip_measure_copy(&gpu->device, size, diagnostics, out_rate);
+}

@@ -22,5 +22,9 @@ retc_status retc_gpu_load(retc_gpu *gpu, const retc_compilation *compilation, co
 /* As retc_hip_program_create. */
 retc_status retc_gpu_make_program(retc_gpu *gpu, const retc_plan *plan, const retc_weights *weights,
                                   retc_diagnostics *diagnostics, retc_program **out_program);
+/* "NAME, ARCH" of the device, into text. */
+void retc_gpu_describe(const retc_gpu *gpu, retc_text *out_text);
+/* As retc_hip_measure_copy. */
+retc_status retc_gpu_measure_copy(retc_gpu *gpu, int64_t size, retc_diagnostics *diagnostics, double *out_rate);
 
 #endif

@@ -52,7 +52,6 @@ static retc_status check_call(const options *o, retc_diagnostics *diagnostics) {
       {"count", o->count >= 0},      {"temperature", o->temperature >= 0}, {"top-k", o->top_k >= 0},
       {"top-p", o->top_p >= 0},      {"seed", o->seed >= 0},            {"bos", prompt->bos},
       {"no-bos", prompt->no_bos},    {"eos", prompt->eos},              {"ignore-eos", prompt->ignore_eos},
-      {"target", o->target.target},
   };
   if (!o->inputs || !o->out) return retc_fail(diagnostics, RETC_INVALID, "run: --inputs and --out go together");
   for (size_t i = 0; i < sizeof of_text / sizeof *of_text; i++) {
@@ -231,7 +230,8 @@ static retc_status run_source(const options *o, const retc_source *source, const
 
 static retc_status run(const options *o, const retc_source *source, double started, retc_diagnostics *diagnostics) {
   const retc_run_program_options program = {.inputs = o->inputs, .out = o->out, .weights = o->weights,
-                                            .entry = o->entry, .chunk_length = o->chunk, .threads = o->threads};
+                                            .entry = o->entry, .chunk_length = o->chunk, .threads = o->threads,
+                                            .gpu = o->gpu, .archs = o->target.arch};
   if (o->inputs) return retc_run_program(source, &program, diagnostics);
   if (source->is_text) {
     return retc_fail(diagnostics, RETC_INVALID,

@@ -5,6 +5,7 @@
 
 #include "backends/llvm/llvm_backend.h"
 #include "compiler/driver/callable.h"
+#include "compiler/driver/gpu_engine.h"
 #include "compiler/evaluate.h"
 #include "compiler/main/program_arrays.h"
 #include "compiler/main/reproducer.h"
@@ -13,6 +14,7 @@ typedef struct call {
   const retc_source *source;
   const retc_run_program_options *options;
   retc_diagnostics *diagnostics;
+  retc_gpu *gpu; /* NULL: here */
   retc_compile_options compile;
   retc_compilation *compilation;
   size_t entry;
@@ -27,7 +29,12 @@ static retc_status open_program(call *c) {
   const retc_llvm_options llvm = {.cpu = NULL};
   c->compile = (retc_compile_options){
       .chunk_length = c->options->chunk_length, .stop_after = "import", .failed = retc_reproducer_write};
-  RETC_TRY(retc_llvm_profile(&llvm, c->diagnostics, &c->compile.profile));
+  if (c->options->gpu) {
+    RETC_TRY(retc_gpu_open(c->diagnostics, &c->gpu));
+    RETC_TRY(retc_gpu_profile(c->gpu, c->options->archs, c->diagnostics, &c->compile.profile));
+  } else {
+    RETC_TRY(retc_llvm_profile(&llvm, c->diagnostics, &c->compile.profile));
+  }
   RETC_TRY(retc_source_compile(c->source, &c->compile, c->diagnostics, &c->compilation));
   c->compile.stop_after = NULL;
   return retc_entry_find(c->compilation, c->options->entry, c->diagnostics, &c->entry);
@@ -190,10 +197,10 @@ static retc_status call_program(const call *c, retc_callable *callable) {
 }
 
 static retc_status run_compiled(call *c) {
-  const retc_callable_options options = {.threads = (int)c->options->threads};
+  const retc_callable_options options = {.threads = (int)c->options->threads, .gpu = c->gpu, .name = c->source->path};
   retc_callable callable;
   retc_status status = retc_callable_init(&callable, c->compilation, c->file, &options, c->diagnostics);
-  status = retc_compile_report(&c->compile, "llvm", c->compilation, status, c->diagnostics);
+  status = retc_compile_report(&c->compile, c->gpu ? "hip" : "llvm", c->compilation, status, c->diagnostics);
   if (status == RETC_OK) status = call_program(c, &callable);
   retc_callable_deinit(&callable);
   return status;
@@ -219,5 +226,6 @@ retc_status retc_run_program(const retc_source *source, const retc_run_program_o
   retc_arrays_deinit(&c.arrays);
   retc_checkpoint_destroy(c.file);
   retc_compilation_destroy(c.compilation);
+  retc_gpu_close(c.gpu);
   return status;
 }

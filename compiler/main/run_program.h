@@ -9,6 +9,8 @@ typedef struct retc_run_program_options {
   const char *weights;      /* a file or a model's directory; NULL: in `inputs`, or the model's own */
   const char *entry;        /* NULL: the first */
   int64_t chunk_length, threads;
+  bool gpu;          /* runs on the first GPU */
+  const char *archs; /* that kernels are made for; NULL: the GPU's */
 } retc_run_program_options;
 
 /* RETC_INVALID: everything that is wrong with the arrays, before anything is compiled or written. */

@@ -1,16 +1,20 @@
-# The HIP text of a model built for AMD's GPUs, and what compilers say of its kernels: sh tests/hip/amd.sh MODEL...
-# prints a table of registers, shared memory and matrix instructions of each kernel, and fails for a warning, for
-# vector registers that are spilled, for memory that lanes have on the side, for more shared memory than a block may have, and
-# for a kernel that is planned for matrix instructions and has none. No GPU is needed, and nothing is run.
+# The HIP text of models built for AMD's GPUs, and what the compilers say of its kernels: sh tests/hip/amd.sh MODEL...
+#   sh tests/hip/amd.sh --document   the same of the models in docs/hip.md, and writes its table
+# Prints registers, shared memory and matrix instructions of each kernel. Fails for a warning, for vector registers that
+# are spilled, for memory that lanes have on the side, for more shared memory than a block may have, and for a kernel that
+# is planned for matrix instructions and has none. No GPU is needed, and nothing is run.
 #
 # Packages: clang-19 and lld-19 build for all four architectures with HIP's headers (libamdhip64-dev) and device
-# libraries (rocm-device-libs); hipcc, where it is installed, builds for gfx90a. Status 77 without them.
+# libraries (rocm-device-libs); hipcc, where it is installed, builds for gfx90a, and so does the hiprtc of libamdhip64.
+# Status 77 without them.
 set -eu
 : "${RETC:?}"
+source=$(cd "$(dirname "$0")/../.." && pwd)
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 archs="gfx90a gfx942 gfx1100 gfx1201"
 bitcode=/usr/lib/x86_64-linux-gnu/amdgcn/bitcode
+library=/usr/lib/x86_64-linux-gnu/libamdhip64.so.5
 
 fail() {
   echo "FAILED: $*" >&2
@@ -51,6 +55,14 @@ build_by_hipcc() {
   [ ! -s "$work/words" ] || { cat "$work/words" >&2; fail "hipcc: a warning"; }
 }
 
+# By the runtime, which keeps the code that it builds; loading it is refused here, for want of a device.
+build_by_hiprtc() {
+  [ -e $library ] && [ -x "${TOOLS-}/hiprtc" ] || { echo "skipped: no $library with hiprtc" >&2; return 0; }
+  RETC_HIP_LIBRARY=$library XDG_CACHE_HOME="$work/cache" "$TOOLS/hiprtc" gfx90a "$1" >"$work/words" 2>&1 || true
+  [ "$(ls "$work/cache/retc/hip" 2>/dev/null | wc -l)" != 0 ] || { cat "$work/words" >&2; fail "hiprtc: no code"; }
+  rm -r "$work/cache"
+}
+
 # rows ARCH: "kernel vector scalar accumulators shared scratch spills kept" of each kernel in its code object; kept: scalar
 # registers that are kept in lanes of vector registers
 rows() {
@@ -76,34 +88,67 @@ matrices() {
          END { for (name in count) print name, count[name] }'
 }
 
-# Kernels whose text calls a matrix fragment.
+# planned FILE: "kernel argument" of those that call a matrix product of the prelude: "f32" or "half" fragments
 planned() {
-  awk '/__global__/ { name = $0; sub(/\($/, "", name); sub(/.* /, "", name) } /retc_fragment_multiply|__builtin_amdgcn_[mw]/ { if (name) print name }' \
-    "$1" | sort -u
+  awk '/__global__/ { name = $0; sub(/\($/, "", name); sub(/.* /, "", name) }
+       name && /retc_multiply_half/ { print name, "half" }
+       name && /retc_multiply_f32/ { print name, "f32" }' "$1" | sort -u
 }
 
-for model in "$@"; do
-  "$RETC" compile "$model" --target hip -o "$work/out" >"$work/words" 2>&1 || { cat "$work/words" >&2; fail "$model"; }
+# check ARCH: what must hold of the code object's rows
+check() {
+  [ -s "$work/rows.$1" ] || fail "$1: no kernels in the code object"
+  while read -r name vector scalar accumulators shared scratch spills kept; do
+    [ "$spills" = 0 ] || fail "$name on $1 spills $spills vector registers"
+    [ "$scratch" = 0 ] || fail "$name on $1 has $scratch bytes a lane on the side"
+    [ "$shared" -le 65536 ] || fail "$name on $1 has $shared bytes of shared memory"
+  done <"$work/rows.$1"
+  while read -r name fragment; do
+    case $1/$fragment in gfx1[12]*/f32) continue ;; esac # they have no matrix instruction on f32
+    grep -q "^$name " "$work/matrices.$1" || fail "$name on $1 has no matrix instruction"
+  done <"$work/planned"
+}
+
+table() { # MODEL: a row a kernel, a column an architecture
+  echo
+  echo "\`$1\`"
+  echo
+  echo "| kernel | gfx90a | gfx942 | gfx1100 | gfx1201 |"
+  echo "|---|---|---|---|---|"
+  cut -d ' ' -f 1 "$work/rows.gfx90a" | while read -r kernel; do
+    printf '| %s |' "$kernel"
+    for arch in $archs; do
+      count=$(awk -v name="$kernel" '$1 == name { print $2 }' "$work/matrices.$arch")
+      awk -v name="$kernel" -v count="${count:-0}" '$1 == name {
+        printf " %d%s, %d%s, %d, %d |", $2, $4 ? " (" $4 ")" : "", $3, $8 ? " (" $8 ")" : "", $5, count }' "$work/rows.$arch"
+    done
+    echo
+  done
+}
+
+examine() { # MODEL
+  "$RETC" compile "$1" --target hip -o "$work/out" >"$work/words" 2>&1 || { cat "$work/words" >&2; fail "$1"; }
   text=$work/out/model.hip
   build_by_hipcc "$text"
+  build_by_hiprtc "$text"
   planned "$text" >"$work/planned"
-  echo
-  echo "\`$(basename "${model%/config.json}")\`"
-  echo
-  echo "| kernel | architecture | vector registers | scalar | kept in lanes | accumulators | shared bytes | matrix instructions |"
-  echo "|---|---|---:|---:|---:|---:|---:|---:|"
   for arch in $archs; do
     build "$arch" "$text"
-    rows "$arch" >"$work/rows"
-    matrices "$arch" >"$work/matrices"
-    [ -s "$work/rows" ] || fail "$arch: no kernels in the code object"
-    while read -r name vector scalar accumulators shared scratch spills kept; do
-      count=$(awk -v name="$name" '$1 == name { print $2 }' "$work/matrices")
-      echo "| $name | $arch | $vector | $scalar | $kept | $accumulators | $shared | ${count:-0} |"
-      [ "$spills" = 0 ] || fail "$name on $arch spills $spills vector registers"
-      [ "$scratch" = 0 ] || fail "$name on $arch has $scratch bytes a lane on the side"
-      [ "$shared" -le 65536 ] || fail "$name on $arch has $shared bytes of shared memory"
-      ! grep -qx "$name" "$work/planned" || [ -n "$count" ] || fail "$name on $arch has no matrix instruction"
-    done <"$work/rows"
+    rows "$arch" >"$work/rows.$arch"
+    matrices "$arch" >"$work/matrices.$arch"
+    check "$arch"
   done
-done
+  table "${1#"$source"/}"
+}
+
+if [ "${1-}" != --document ]; then
+  for model in "$@"; do examine "$model"; done
+  exit 0
+fi
+document=$source/docs/hip.md
+for model in examples/shakespeare tests/bench/configs/1.3b.json; do examine "$source/$model"; done >"$work/tables"
+awk -v tables="$work/tables" '
+  /^<!-- end of tables/ { while ((getline line < tables) > 0) print line; print ""; inside = 0 }
+  !inside { print }
+  /^<!-- tables/ { inside = 1 }' "$document" >"$work/document"
+cat "$work/document" >"$document"

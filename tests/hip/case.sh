@@ -1,5 +1,5 @@
 # A golden case in each form that it has logits of, on the emulated GPU: sh tests/hip/case.sh DIR ARCH... Prints a table of
-# relative errors. Every architecture gets another order of threads and blocks. FORMS: those to run, else all.
+# relative errors. Every architecture gets another order of threads and blocks.
 . "$(dirname "$0")/../common.sh"
 : "${RETC_HIP_LIBRARY:?}"
 case=$1
@@ -24,7 +24,7 @@ evaluate() { # FORM
 for arch in "$@"; do
   export RETC_EMULATOR_ARCH=$arch RETC_EMULATOR_SEED=$seed
   seed=$((seed + 1))
-  for form in ${FORMS:-parallel recurrent chunkwise session}; do
+  for form in parallel recurrent chunkwise session; do
     of=$form
     [ "$form" != session ] || of=recurrent
     has "logits_$of" || continue

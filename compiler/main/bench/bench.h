@@ -6,9 +6,12 @@
 #include "compiler/driver/engine.h"
 #include "compiler/main/bench/bench_machine.h"
 #include "compiler/main/commands.h"
+#include "compiler/main/target.h"
 
 typedef struct retc_bench_options {
   const char *cpu, *trace;
+  retc_build_target target;
+  bool gpu;
   int64_t batch, prompt, tokens, threads, chunk, rounds, seed;
   int64_t *positions, position_count; /* owned */
   bool json, profile;
@@ -33,7 +36,7 @@ typedef struct retc_bench {
   const retc_source *source;
   retc_engine *engine;
   retc_runner *runner;
-  retc_machine machine;
+  retc_machine machine; /* of a GPU only what reading reaches */
   int64_t *tokens; /* [batch, room] */
   int64_t room;
   double compile_cold, compile_cached, load;
@@ -80,6 +83,9 @@ retc_status retc_bench_take_profile(retc_bench *bench, retc_bench_profile out_pr
 /* `profiles` may be NULL. Prints to stdout; RETC_FAILED, behind the print, for a share above 1. */
 retc_status retc_bench_report(const retc_bench *bench, const retc_bench_profile *profiles,
                               retc_diagnostics *diagnostics);
+
+/* Measures the machine's limits now, and keeps what is better than before. */
+retc_status retc_bench_measure_limits(retc_bench *bench, retc_diagnostics *diagnostics);
 
 /* What decoding is measured by, in bytes a second. */
 double retc_bench_read_ceiling(const retc_bench *bench);

@@ -16,6 +16,7 @@ static retc_status parse(int count, char **words, retc_diagnostics *diagnostics,
        RETC_OPTION_TEXT, &positions, 0, 0},
       {"chunk", 0, "C", "tokens a chunk (the model's)", RETC_OPTION_INTEGER, &o->chunk, 1, RETC_CHUNK_MAX},
       {"threads", 0, "N", "that run kernels (all)", RETC_OPTION_INTEGER, &o->threads, 1, RETC_THREADS_MAX},
+      RETC_TARGET_OPTIONS(&o->target),
       {"cpu", 0, "NAME", "LLVM's name, znver4, x86-64-v3, ... (this machine's)", RETC_OPTION_TEXT, &o->cpu, 0, 0},
       {"json", 0, NULL, "the report as one JSON object", RETC_OPTION_FLAG, &o->json, 0, 0},
       {"profile", 0, NULL, "time, GFLOP/s and GB/s of every kernel", RETC_OPTION_FLAG, &o->profile, 0, 0},
@@ -27,6 +28,11 @@ static retc_status parse(int count, char **words, retc_diagnostics *diagnostics,
   const retc_syntax syntax = {"bench", "Measures this machine, then how near to its limits a model runs.", "MODEL",
                               table, sizeof table / sizeof table[0]};
   RETC_TRY(retc_command_begin(&syntax, count, words, diagnostics, out_model, out_help));
+  if (*out_help) return RETC_OK;
+  RETC_TRY(retc_target_check(&o->target, diagnostics, &o->gpu));
+  if (o->gpu && (o->profile || o->trace)) {
+    return retc_fail(diagnostics, RETC_INVALID, "bench: --profile and --trace time kernels of a CPU; --target is hip");
+  }
   if (!positions) return RETC_OK;
   return retc_arguments_parse_list("bench: --positions", positions, 0, (int64_t)1 << 40, diagnostics, &o->positions,
                                    &o->position_count);
@@ -36,7 +42,8 @@ static retc_status run(retc_bench *bench, retc_diagnostics *diagnostics) {
   const retc_bench_options *o = bench->options;
   retc_bench_profile profiles[RETC_BENCH_PHASES] = {{0}};
   bool profiled = o->profile || o->trace;
-  RETC_TRY(retc_machine_init(&bench->machine, (int)o->threads, diagnostics));
+  bench->machine = (retc_machine){.requests = -1, .answers = -1, .process = -1};
+  if (!o->gpu) RETC_TRY(retc_machine_init(&bench->machine, (int)o->threads, diagnostics));
   retc_status status = retc_bench_compile(bench, diagnostics);
   if (status == RETC_OK) status = retc_bench_measure(bench, diagnostics);
   if (status == RETC_OK && profiled) status = retc_bench_take_profile(bench, profiles, diagnostics);

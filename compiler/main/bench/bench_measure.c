@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "compiler/driver/gpu_engine.h"
 #include "compiler/main/bench/bench.h"
 #include "compiler/main/reproducer.h"
 
@@ -20,6 +21,7 @@ double retc_bench_median(double *values, int64_t count) {
 static retc_engine_options engine_options(const retc_bench *bench) {
   const retc_bench_options *o = bench->options;
   return (retc_engine_options){.chunk_length = o->chunk, .threads = (int)o->threads, .cpu = o->cpu,
+                               .gpu = o->gpu, .archs = o->target.arch,
                                .failed = retc_reproducer_write};
 }
 
@@ -204,6 +206,18 @@ double retc_bench_read_ceiling(const retc_bench *bench) {
   return rates->again > memory ? rates->again : memory;
 }
 
+retc_status retc_bench_measure_limits(retc_bench *bench, retc_diagnostics *diagnostics) {
+  static const int64_t copy_bytes = (int64_t)1 << 30;
+  retc_machine_rates *rates = &bench->machine.rates;
+  retc_gpu *gpu = retc_engine_gpu(bench->engine);
+  double rate;
+  if (!gpu) return retc_machine_measure(&bench->machine, bench->decode_bytes, diagnostics);
+  RETC_TRY(retc_gpu_measure_copy(gpu, copy_bytes, diagnostics, &rate));
+  if (rate > rates->all[RETC_PROBE_READ]) rates->all[RETC_PROBE_READ] = rate;
+  snprintf(rates->name[RETC_PROBE_READ], sizeof rates->name[0], "copies on the device");
+  return RETC_OK;
+}
+
 /* `rates` [2 + positions, rounds] */
 static retc_status run_rounds(retc_bench *bench, double *rates, retc_diagnostics *diagnostics) {
   const retc_bench_options *o = bench->options;
@@ -214,13 +228,13 @@ static retc_status run_rounds(retc_bench *bench, double *rates, retc_diagnostics
   bench->prefill.slowest = NAN;
   for (int64_t round = 0; round < o->rounds; round++) {
     if (round == 0 || round == (o->rounds + 1) / 2) {
-      RETC_TRY(retc_machine_measure(&bench->machine, bench->decode_bytes, diagnostics));
+      RETC_TRY(retc_bench_measure_limits(bench, diagnostics));
     }
     RETC_TRY(run_prompt(bench, round, prompts, diagnostics));
     RETC_TRY(run_tokens(bench, round, steps, diagnostics));
     RETC_TRY(run_places(bench, round, places, diagnostics));
   }
-  RETC_TRY(retc_machine_measure(&bench->machine, bench->decode_bytes, diagnostics));
+  RETC_TRY(retc_bench_measure_limits(bench, diagnostics));
   finish_phase(&bench->prefill, prompts, o->rounds, o->batch * o->prompt);
   finish_phase(&bench->decode, steps, o->rounds, o->batch * o->tokens);
   for (int64_t p = 0; p < o->position_count; p++) {

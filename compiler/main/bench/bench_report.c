@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "compiler/driver/gpu_engine.h"
 #include "compiler/main/bench/bench.h"
 
 static const struct {
@@ -30,6 +31,12 @@ static json_t *machine_json(const retc_bench *bench) {
     json_object_set_new(machine, kinds[k].key, rate(rates->all[k]));
     json_object_set_new(one, kinds[k].key, rate(rates->one[k]));
     json_object_set_new(probes, kinds[k].key, rates->all[k] > 0 ? json_string(rates->name[k]) : json_null());
+  }
+  if (retc_engine_gpu(bench->engine)) {
+    retc_text name = {0};
+    retc_gpu_describe(retc_engine_gpu(bench->engine), &name);
+    json_object_set_new(machine, "gpu", json_string(name.data ? name.data : ""));
+    retc_text_deinit(&name);
   }
   json_object_set_new(machine, "threads", json_integer(retc_run_threads(retc_runner_run(bench->runner))));
   json_object_set_new(machine, "one_thread", one);
@@ -105,6 +112,12 @@ static retc_status print_json(const retc_bench *bench, const retc_bench_profile 
 
 static void print_machine(const retc_bench *bench, retc_text *text) {
   const retc_machine_rates *rates = &bench->machine.rates;
+  if (retc_engine_gpu(bench->engine)) {
+    retc_text_add(text, "GPU      ");
+    retc_gpu_describe(retc_engine_gpu(bench->engine), text);
+    retc_text_printf(text, "; copies on it reach %.1f GB/s\n", 1e-9 * rates->all[RETC_PROBE_READ]);
+    return;
+  }
   retc_text_printf(text, "machine, %d threads (one)\n", retc_run_threads(retc_runner_run(bench->runner)));
   for (int k = 0; k < RETC_PROBE_KIND_COUNT; k++) {
     if (rates->all[k] <= 0) {
