@@ -9,7 +9,7 @@
 
 #include "base/file.h"
 #include "base/text.h"
-#include "runtime/hip_cache.h"
+#include "runtime/code_cache.h"
 
 extern char **environ;
 
@@ -195,9 +195,9 @@ retc_status retc_hip_code_load(retc_hip_device *device, const char *name, const 
   retc_text_init(&key);
   print_key(device, source, &key);
   retc_status status = RETC_OK;
-  if (!retc_hip_cache_find(key.data, key.length, &built.data, &built.size)) {
+  if (!retc_code_cache_find("hip", key.data, key.length, &built.data, &built.size)) {
     status = build(device, name, source, diagnostics, &built);
-    if (status == RETC_OK) retc_hip_cache_keep(key.data, key.length, built.data, built.size);
+    if (status == RETC_OK) retc_code_cache_keep("hip", key.data, key.length, built.data, built.size);
   }
   if (status == RETC_OK) status = load(device, name, built.data, diagnostics, out_module);
   free(built.data);

@@ -32,6 +32,12 @@ retc_status retc_llvm_emit_assembly(retc_llvm_module *module, retc_diagnostics *
 /* A relocatable, position-independent object file. */
 retc_status retc_llvm_emit_object(retc_llvm_module *module, retc_diagnostics *diagnostics, retc_text *out_bytes);
 
+/* Kernels to code in memory at once: what compile and load do, on as many threads as there are CPUs, or from the cache
+ * (runtime/code_cache.h) when these very kernels have been compiled for this CPU before. options->locations does not
+ * matter. */
+retc_status retc_llvm_build(const retc_kernel *const *kernels, size_t count, const retc_llvm_options *options,
+                            retc_diagnostics *diagnostics, retc_executable **out_executable);
+
 /* Code in memory. The executable does not need the module any more. */
 retc_status retc_llvm_load(retc_llvm_module *module, retc_diagnostics *diagnostics, retc_executable **out_executable);
 

@@ -4,6 +4,7 @@
 #include <llvm-c/Error.h>
 #include <llvm-c/LLJIT.h>
 #include <llvm-c/Orc.h>
+#include <llvm-c/Target.h>
 
 #include "backends/llvm/llvm_private.h"
 
@@ -53,7 +54,7 @@ static void hear(void *user, LLVMErrorRef error) {
 }
 
 /* The process lends what code for a CPU may need of libc: memset, and fmaf where there is no such instruction. */
-static retc_status link_object(jit *it, LLVMMemoryBufferRef object, retc_diagnostics *diagnostics) {
+static retc_status link_objects(jit *it, const retc_llvm_object *objects, size_t count, retc_diagnostics *diagnostics) {
   RETC_TRY(check(LLVMOrcCreateLLJIT(&it->lljit, LLVMOrcCreateLLJITBuilder()), it, diagnostics));
   LLVMOrcExecutionSessionSetErrorReporter(LLVMOrcLLJITGetExecutionSession(it->lljit), hear, &it->complaints);
   LLVMOrcJITDylibRef library = LLVMOrcLLJITGetMainJITDylib(it->lljit);
@@ -61,18 +62,18 @@ static retc_status link_object(jit *it, LLVMMemoryBufferRef object, retc_diagnos
   RETC_TRY(check(LLVMOrcCreateDynamicLibrarySearchGeneratorForProcess(
                    &process, LLVMOrcLLJITGetGlobalPrefix(it->lljit), NULL, NULL), it, diagnostics));
   LLVMOrcJITDylibAddGenerator(library, process);
-  LLVMMemoryBufferRef copy =
-    LLVMCreateMemoryBufferWithMemoryRangeCopy(LLVMGetBufferStart(object), LLVMGetBufferSize(object), "retc");
-  return check(LLVMOrcLLJITAddObjectFile(it->lljit, library, copy), it, diagnostics);
+  for (size_t i = 0; i < count; i++) {
+    LLVMMemoryBufferRef copy = LLVMCreateMemoryBufferWithMemoryRangeCopy(objects[i].data, objects[i].size, "retc");
+    RETC_TRY(check(LLVMOrcLLJITAddObjectFile(it->lljit, library, copy), it, diagnostics));
+  }
+  return RETC_OK;
 }
 
-static retc_status fill(jit *it, const retc_llvm_module *module, LLVMMemoryBufferRef object,
-                        retc_diagnostics *diagnostics) {
-  RETC_TRY(link_object(it, object, diagnostics));
-  it->functions = calloc(module->kernel_count ? module->kernel_count : 1, sizeof *it->functions);
+static retc_status fill(jit *it, const char *const *names, size_t count, retc_diagnostics *diagnostics) {
+  it->functions = calloc(count ? count : 1, sizeof *it->functions);
   if (!it->functions) return retc_fail(diagnostics, RETC_FAILED, "out of memory");
-  for (size_t i = 0; i < module->kernel_count; i++) {
-    it->functions[i].name = strdup(module->kernel_names[i]);
+  for (size_t i = 0; i < count; i++) {
+    it->functions[i].name = strdup(names[i]);
     if (!it->functions[i].name) return retc_fail(diagnostics, RETC_FAILED, "out of memory");
     it->count++;
     LLVMOrcExecutorAddress address = 0;
@@ -82,17 +83,27 @@ static retc_status fill(jit *it, const retc_llvm_module *module, LLVMMemoryBuffe
   return RETC_OK;
 }
 
-retc_status retc_llvm_load(retc_llvm_module *module, retc_diagnostics *diagnostics, retc_executable **out_executable) {
-  LLVMMemoryBufferRef object;
-  RETC_TRY(retc_llvm_module_object(module, diagnostics, &object));
+retc_status retc_llvm_link(const retc_llvm_object *objects, size_t object_count, const char *const *names,
+                           size_t name_count, retc_diagnostics *diagnostics, retc_executable **out_executable) {
+  if (LLVMInitializeNativeTarget() || LLVMInitializeNativeAsmPrinter())
+    return retc_fail(diagnostics, RETC_FAILED, "LLVM has no code generator for this machine");
   jit *it = calloc(1, sizeof *it);
   if (!it) return retc_fail(diagnostics, RETC_FAILED, "out of memory");
   it->executable = (retc_executable){jit_find, jit_destroy};
-  retc_status status = fill(it, module, object, diagnostics);
+  retc_status status = link_objects(it, objects, object_count, diagnostics);
+  if (status == RETC_OK) status = fill(it, names, name_count, diagnostics);
   if (status == RETC_OK) {
     *out_executable = &it->executable;
   } else {
     jit_destroy(&it->executable);
   }
   return status;
+}
+
+retc_status retc_llvm_load(retc_llvm_module *module, retc_diagnostics *diagnostics, retc_executable **out_executable) {
+  LLVMMemoryBufferRef object;
+  RETC_TRY(retc_llvm_module_object(module, diagnostics, &object));
+  const retc_llvm_object one = {LLVMGetBufferStart(object), LLVMGetBufferSize(object)};
+  return retc_llvm_link(&one, 1, (const char *const *)module->kernel_names, module->kernel_count, diagnostics,
+                        out_executable);
 }

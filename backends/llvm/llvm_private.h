@@ -29,6 +29,14 @@ struct retc_llvm_module {
 retc_status retc_llvm_module_object(retc_llvm_module *module, retc_diagnostics *diagnostics,
                                     LLVMMemoryBufferRef *out_object);
 
+/* llvm_jit.c: object files linked into this process; `names` are the functions that `find` is to know. Copies all. */
+typedef struct retc_llvm_object {
+  const char *data;
+  size_t size;
+} retc_llvm_object;
+retc_status retc_llvm_link(const retc_llvm_object *objects, size_t object_count, const char *const *names,
+                           size_t name_count, retc_diagnostics *diagnostics, retc_executable **out_executable);
+
 /* A value as the lanes of a vector loop see it; outside of one everything is uniform.
  *   uniform  scalar                 the same in all lanes
  *   affine   scalar, step           i64: lane l has scalar + l step

@@ -94,12 +94,8 @@ static const retc_runner_verbs jit_verbs = {
 
 retc_status retc_code_load(const retc_compilation *compilation, const retc_llvm_options *options,
                            retc_diagnostics *diagnostics, retc_executable **out_executable) {
-  retc_llvm_module *module = NULL;
-  RETC_TRY(retc_llvm_compile((const retc_kernel *const *)compilation->kernels.items, compilation->kernels.count,
-                             options, diagnostics, &module));
-  retc_status status = retc_llvm_load(module, diagnostics, out_executable);
-  retc_llvm_module_destroy(module);
-  return status;
+  return retc_llvm_build((const retc_kernel *const *)compilation->kernels.items, compilation->kernels.count, options,
+                         diagnostics, out_executable);
 }
 
 /* Kernels and plan, the same for the engines that have them. */
