@@ -30,6 +30,7 @@ typedef struct writer {
   retc_fuse_state *s;
   retc_diagnostics *diagnostics;
   reads *reads; /* of each region */
+  const uint32_t *first, *next; /* the nodes of each region: the first one, and of each node the next; 0: none */
   RETC_VEC(replacement) replacements;
   RETC_VEC(uint32_t) order;
   RETC_VEC(edge) path;  /* the regions being ordered, each with what led to it */
@@ -84,6 +85,8 @@ static void find_reads(writer *w) {
   const size_t count = w->s->graph->nodes.count, regions = w->s->regions.count;
   uint32_t *seen = RETC_NEW_ARRAY(w->s->arena, uint32_t, count);
   uint32_t *first = RETC_NEW_ARRAY(w->s->arena, uint32_t, regions), *next = RETC_NEW_ARRAY(w->s->arena, uint32_t, count);
+  w->first = first;
+  w->next = next;
   w->reads = RETC_NEW_ARRAY(w->s->arena, reads, regions);
   for (uint32_t i = (uint32_t)count; i-- > 1;) { /* the nodes of each region, in order */
     next[i] = first[w->s->home[i]];
@@ -205,9 +208,7 @@ static void write_region(writer *w, uint32_t region) {
   const retc_fuse_region *r = &s->regions.items[region];
   retc_graph *graph = w->builder.graph;
   w->builder.region = retc_graph_add_region(graph, region_name(w, node_at(w, r->node)->origin, r->anchor), r->anchor);
-  for (uint32_t i = 1; i < s->graph->nodes.count; i++) {
-    if (s->home[i] == region) copy_node(w, region, i);
-  }
+  for (uint32_t i = w->first[region]; i; i = w->next[i]) copy_node(w, region, i);
   retc_region *written = retc_graph_region_mutable(graph, w->builder.region);
   for (size_t f = 0; f < retc_fusion_count(); f++) {
     if (r->acted[f]) RETC_VEC_PUSH(&graph->arena, written->folded, retc_fusion_name(f));
@@ -263,11 +264,13 @@ static retc_status write_graph(writer *w, retc_graph **out_graph) {
 /* Gives up the replacements whose region reads the state at other places. */
 static bool check_replacements(writer *w, const retc_graph *written) {
   bool fine = true;
+  const retc_members members = retc_graph_members(written, w->s->arena);
+  const retc_uses uses = retc_graph_uses(written, w->s->arena);
   for (size_t i = 0; i < w->replacements.count; i++) {
     replacement *r = &w->replacements.items[i];
     if (!r->in_place) continue;
     const retc_value state = retc_graph_find_input(written, r->output), value = w->stored[r->value];
-    r->in_place = retc_in_place_is_safe(written, value, state);
+    r->in_place = retc_in_place_is_safe(written, &members, &uses, value, state);
     fine = fine && r->in_place;
   }
   return fine;

@@ -4,6 +4,8 @@
 
 typedef struct inquiry {
   const retc_graph *graph;
+  const retc_members *members;
+  const retc_uses *uses;
   uint32_t region;
   retc_value state;
   bool *reads; /* of each node of the region: it is computed from the state */
@@ -61,20 +63,18 @@ static bool is_used_outside(const inquiry *q, uint32_t value) {
   for (size_t i = 0; i < q->graph->outputs.count; i++) {
     if (q->graph->outputs.items[i].value.index == value) return true;
   }
-  for (size_t i = value + 1; i < q->graph->nodes.count; i++) {
-    const retc_node *node = &q->graph->nodes.items[i];
-    for (int k = 0; k < node->input_count && node->region.index != q->region; k++) {
-      if (node->inputs[k].index == value) return true;
-    }
+  for (uint32_t u = q->uses->starts[value]; u < q->uses->starts[value + 1]; u++) {
+    if (q->graph->nodes.items[q->uses->users[u]].region.index != q->region) return true;
   }
   return false;
 }
 
 static bool inquire(inquiry *q, retc_value result) {
   bool scans = false;
-  for (uint32_t i = 1; i < q->graph->nodes.count; i++) {
+  const uint32_t first = q->members->starts[q->region], end = q->members->starts[q->region + 1];
+  for (uint32_t m = first; m < end; m++) {
+    const uint32_t i = q->members->nodes[m];
     const retc_node *node = &q->graph->nodes.items[i];
-    if (node->region.index != q->region) continue;
     bool starts = starts_from_state(q, node);
     scans = scans || starts;
     for (int k = 0; k < node->input_count; k++) {
@@ -83,17 +83,18 @@ static bool inquire(inquiry *q, retc_value result) {
     q->kept[i] = !q->reads[i] || keeps(q, node);
   }
   if (scans && !is_end_of_scan(q, node_at(q, result))) return false;
-  for (uint32_t i = 1; i < q->graph->nodes.count; i++) {
-    if (q->graph->nodes.items[i].region.index != q->region || q->kept[i]) continue;
-    if (is_used_outside(q, i)) return false;
+  for (uint32_t m = first; m < end; m++) {
+    if (!q->kept[q->members->nodes[m]] && is_used_outside(q, q->members->nodes[m])) return false;
   }
   return q->kept[result.index];
 }
 
-bool retc_in_place_is_safe(const retc_graph *graph, retc_value result, retc_value state) {
+bool retc_in_place_is_safe(const retc_graph *graph, const retc_members *members, const retc_uses *uses, retc_value result,
+                           retc_value state) {
   retc_arena arena;
   retc_arena_init(&arena);
-  inquiry q = {.graph = graph, .region = retc_graph_node(graph, result)->region.index, .state = state};
+  inquiry q = {.graph = graph, .members = members, .uses = uses, .state = state};
+  q.region = retc_graph_node(graph, result)->region.index;
   q.reads = RETC_NEW_ARRAY(&arena, bool, graph->nodes.count);
   q.kept = RETC_NEW_ARRAY(&arena, bool, graph->nodes.count);
   bool safe = inquire(&q, result);

@@ -15,6 +15,7 @@
 
 typedef struct known_kernel {
   const char *key;
+  size_t key_size;
   int kernel;
   retc_operand *constants;
   size_t constant_count;
@@ -28,7 +29,9 @@ typedef struct lower_state {
   RETC_VEC(const char *) panel_names;
   const retc_graph *graph;
   retc_uses uses;
-  const bool *panels; /* of each value */
+  retc_members members;
+  const bool *panels;     /* of each value */
+  const bool *is_output;  /* of each value */
 } lower_state;
 
 /* ---- operands ---- */
@@ -84,10 +87,7 @@ static bool is_result(const lower_state *s, const retc_lowering *l, uint32_t nod
   for (uint32_t u = s->uses.starts[node]; u < s->uses.starts[node + 1]; u++) {
     if (l->graph->nodes.items[s->uses.users[u]].region.index != l->region.index) return true;
   }
-  for (size_t i = 0; i < l->graph->outputs.count; i++) {
-    if (l->graph->outputs.items[i].value.index == node) return true;
-  }
-  return false;
+  return s->is_output[node];
 }
 
 static void collect_operands(retc_lowering *l, const retc_node *node) {
@@ -100,17 +100,17 @@ static void collect_operands(retc_lowering *l, const retc_node *node) {
 }
 
 static retc_status collect(const lower_state *s, retc_lowering *l) {
-  for (uint32_t i = 1; i < l->graph->nodes.count; i++) {
-    const retc_node *node = &l->graph->nodes.items[i];
-    if (node->region.index != l->region.index) continue;
-    collect_operands(l, node);
+  for (uint32_t m = s->members.starts[l->region.index]; m < s->members.starts[l->region.index + 1]; m++) {
+    const uint32_t i = s->members.nodes[m];
+    collect_operands(l, &l->graph->nodes.items[i]);
     if (is_result(s, l, i)) RETC_VEC_PUSH(l->arena, l->results, ((retc_value){i}));
   }
   if (!l->results.count) return retc_lower_refuse(l, l->anchor, "nothing that this region computes is used");
   for (size_t i = 0; i < l->results.count; i++) {
-    retc_value result = l->results.items[i], state = retc_graph_find_replaced(l->graph, result);
+    retc_value result = l->results.items[i], state = {0};
+    if (s->is_output[result.index]) state = retc_graph_find_replaced(l->graph, result);
     retc_operand *operand = state.index ? find_operand(l, state) : NULL;
-    if (operand && !retc_in_place_is_safe(l->graph, result, state)) {
+    if (operand && !retc_in_place_is_safe(l->graph, &s->members, &s->uses, result, state)) {
       return retc_lower_refuse(l, result, "the state that it replaces is read at other places of this region; store it, "
                                           "and replace the state by a copy");
     }
@@ -127,53 +127,59 @@ static size_t operand_number(const retc_lowering *l, retc_value value) {
   return operand ? (size_t)(operand - l->operands.items) : (size_t)-1;
 }
 
-static void print_node(const retc_lowering *l, uint32_t index, uint32_t first, retc_text *out_text) {
+/* A key is bytes that only say what the region is when they are read in order; nobody reads them. */
+static void add_number(retc_text *key, int64_t number) { retc_text_append(key, (const char *)&number, sizeof number); }
+
+static void add_word(retc_text *key, const char *word) { retc_text_append(key, word ? word : "", word ? strlen(word) + 1 : 1); }
+
+static void add_type(retc_text *key, const retc_type *type) {
+  add_number(key, type->dtype);
+  add_number(key, type->shape.rank);
+  for (int i = 0; i < type->shape.rank; i++) add_number(key, type->shape.dim[i]);
+}
+
+enum { KEY_INSIDE, KEY_SCALAR, KEY_OPERAND };
+
+static void add_node(const retc_lowering *l, uint32_t index, uint32_t first, retc_text *key) {
   const retc_node *node = &l->graph->nodes.items[index];
-  retc_text_printf(out_text, "%s", retc_op_get_info(node->op)->name);
+  add_number(key, node->op);
+  add_number(key, node->input_count);
   for (int k = 0; k < node->input_count; k++) {
     retc_value in = node->inputs[k];
-    retc_dim_name scalar;
-    if (retc_lower_is_inside(l, in)) retc_text_printf(out_text, " %u", in.index - first);
-    else if (retc_lower_is_scalar(retc_lower_node(l, in), &scalar)) retc_text_printf(out_text, " %s", retc_dim_text(scalar));
-    else retc_text_printf(out_text, " o%zu", operand_number(l, in));
+    retc_dim_name scalar = (retc_dim_name)0;
+    const bool inside = retc_lower_is_inside(l, in);
+    const bool is_scalar = !inside && retc_lower_is_scalar(retc_lower_node(l, in), &scalar);
+    add_number(key, inside ? KEY_INSIDE : is_scalar ? KEY_SCALAR : KEY_OPERAND);
+    add_number(key, inside ? (int64_t)(in.index - first) : is_scalar ? (int64_t)scalar : (int64_t)operand_number(l, in));
   }
   const retc_attributes *a = &node->attributes;
-  for (int i = 0; i < RETC_OP_INTS_MAX; i++) retc_text_printf(out_text, " %lld", (long long)a->integer[i]);
-  retc_text_printf(out_text, " %a %s", a->number, a->word ? a->word : "");
-  for (size_t i = 0; i < a->dense_count; i++) retc_text_printf(out_text, " %a", a->dense[i]);
-  retc_text_add(out_text, " : ");
-  retc_type_print(&node->type, out_text);
-  retc_text_add(out_text, "\n");
+  for (int i = 0; i < RETC_OP_INTS_MAX; i++) add_number(key, a->integer[i]);
+  retc_text_append(key, (const char *)&a->number, sizeof a->number);
+  add_word(key, a->word);
+  add_number(key, (int64_t)a->dense_count);
+  if (a->dense_count) retc_text_append(key, (const char *)a->dense, a->dense_count * sizeof *a->dense);
+  add_type(key, &node->type);
 }
 
-static void print_operand(const retc_lowering *l, const retc_operand *operand, uint32_t first, retc_text *out_text) {
-  const bool result = retc_lower_is_inside(l, operand->value);
-  retc_type_print(&retc_lower_node(l, operand->value)->type, out_text);
-  retc_text_add(out_text, retc_lower_is_panel(l, operand->value) ? " panel" : "");
-  if (result) retc_text_printf(out_text, " result %u", operand->value.index - first);
-  if (operand->replaced_by.index) retc_text_printf(out_text, " replaced %u", operand->replaced_by.index - first);
-  retc_text_add(out_text, "\n");
+static void add_operand(const retc_lowering *l, const retc_operand *operand, uint32_t first, retc_text *key) {
+  add_type(key, &retc_lower_node(l, operand->value)->type);
+  add_number(key, retc_lower_is_panel(l, operand->value));
+  add_number(key, retc_lower_is_inside(l, operand->value) ? (int64_t)(operand->value.index - first) : -1);
+  add_number(key, operand->replaced_by.index ? (int64_t)(operand->replaced_by.index - first) : -1);
 }
 
-static const char *region_key(const retc_lowering *l) {
+static void make_key(const lower_state *s, const retc_lowering *l, retc_text *key) {
   const retc_region *region = retc_graph_region(l->graph, l->region);
-  const size_t count = l->graph->nodes.count;
-  retc_text text;
-  retc_text_init(&text);
-  retc_text_printf(&text, "%s", region->anchor);
+  const uint32_t *nodes = s->members.nodes + s->members.starts[l->region.index];
+  const uint32_t count = s->members.starts[l->region.index + 1] - s->members.starts[l->region.index];
+  add_word(key, region->anchor);
   for (int i = 0; i < region->schedule_count; i++) {
-    retc_text_printf(&text, " %s=%lld", region->schedule[i].name, (long long)region->schedule[i].value);
+    add_word(key, region->schedule[i].name);
+    add_number(key, region->schedule[i].value);
   }
-  retc_text_add(&text, "\n");
-  uint32_t first = 1;
-  while (first < count && l->graph->nodes.items[first].region.index != l->region.index) first++;
-  for (size_t i = 0; i < l->operands.count; i++) print_operand(l, &l->operands.items[i], first, &text);
-  for (uint32_t i = first; i < count; i++) {
-    if (l->graph->nodes.items[i].region.index == l->region.index) print_node(l, i, first, &text);
-  }
-  const char *key = retc_arena_strndup(l->arena, text.data, text.length);
-  retc_text_deinit(&text);
-  return key;
+  add_number(key, (int64_t)l->operands.count);
+  for (size_t i = 0; i < l->operands.count; i++) add_operand(l, &l->operands.items[i], nodes[0], key);
+  for (uint32_t m = 0; m < count; m++) add_node(l, nodes[m], nodes[0], key);
 }
 
 /* ---- kernels ---- */
@@ -281,7 +287,7 @@ static retc_status map_to_gpu(retc_lowering *l) {
                                                            "has at most %lld", (long long)bytes, (long long)most));
 }
 
-static retc_status make_kernel(lower_state *s, retc_lowering *l, const char *key, known_kernel *out_known) {
+static retc_status make_kernel(lower_state *s, retc_lowering *l, const retc_text *key, known_kernel *out_known) {
   retc_compilation *compilation = s->cx->compilation;
   const retc_region *region = retc_graph_region(l->graph, l->region);
   const char *name = retc_arena_printf(s->arena, "%s_%zu", region->anchor, compilation->kernels.count);
@@ -297,7 +303,9 @@ static retc_status make_kernel(lower_state *s, retc_lowering *l, const char *key
   if (retc_lower_is_gpu(l)) RETC_TRY(map_to_gpu(l));
   describe_kernel(l, region);
   retc_plan_kernel described = retc_plan_describe_kernel(s->plan.plan, l->kernel);
-  *out_known = (known_kernel){key, (int)compilation->kernels.count - 1, l->operands.items + operand_count,
+  char *copy = retc_arena_alloc(s->arena, key->length);
+  memcpy(copy, key->data, key->length);
+  *out_known = (known_kernel){copy, key->length, (int)compilation->kernels.count - 1, l->operands.items + operand_count,
                               l->operands.count - operand_count};
   RETC_VEC_PUSH(s->arena, s->known, *out_known);
   RETC_VEC_PUSH(&s->plan.plan->arena, s->plan.plan->kernels, described);
@@ -305,14 +313,23 @@ static retc_status make_kernel(lower_state *s, retc_lowering *l, const char *key
 }
 
 static retc_status find_kernel(lower_state *s, retc_lowering *l, known_kernel *out_known) {
-  const char *key = region_key(l);
-  for (size_t i = 0; i < s->known.count; i++) {
-    if (strcmp(s->known.items[i].key, key)) continue;
-    *out_known = s->known.items[i];
-    for (size_t c = 0; c < out_known->constant_count; c++) RETC_VEC_PUSH(l->arena, l->operands, out_known->constants[c]);
-    return RETC_OK;
+  retc_text key;
+  retc_text_init(&key);
+  make_key(s, l, &key);
+  retc_status status = RETC_OK;
+  size_t found = 0;
+  while (found < s->known.count && (s->known.items[found].key_size != key.length ||
+                                    memcmp(s->known.items[found].key, key.data, key.length))) {
+    found++;
   }
-  return make_kernel(s, l, key, out_known);
+  if (found < s->known.count) {
+    *out_known = s->known.items[found];
+    for (size_t c = 0; c < out_known->constant_count; c++) RETC_VEC_PUSH(l->arena, l->operands, out_known->constants[c]);
+  } else {
+    status = make_kernel(s, l, &key, out_known);
+  }
+  retc_text_deinit(&key);
+  return status;
 }
 
 /* ---- entries ---- */
@@ -320,7 +337,7 @@ static retc_status find_kernel(lower_state *s, retc_lowering *l, known_kernel *o
 static retc_status lower_region(lower_state *s, retc_region_id id, retc_plan_entry *entry) {
   const retc_region *region = retc_graph_region(s->graph, id);
   retc_lowering l = {.cx = s->cx, .graph = s->graph, .region = id, .arena = s->arena, .panels = s->panels};
-  l.anchor = retc_anchor_node(s->graph, id);
+  l.anchor = retc_anchor_node(s->graph, &s->members, id);
   if (!l.anchor.index) {
     return retc_fail(s->cx->diagnostics, RETC_INVALID, "graph %s: region %s has nothing in it that a region '%s' is built "
                                                        "around", s->graph->name, region->name, region->anchor);
@@ -361,6 +378,10 @@ static retc_status lower_graph(lower_state *s, const retc_graph *graph) {
   retc_plan_entry entry = {.name = retc_arena_strdup(&s->plan.plan->arena, graph->name)};
   begin_graph(s, graph);
   s->uses = retc_graph_uses(graph, s->arena);
+  s->members = retc_graph_members(graph, s->arena);
+  bool *is_output = RETC_NEW_ARRAY(s->arena, bool, graph->nodes.count);
+  for (size_t i = 0; i < graph->outputs.count; i++) is_output[graph->outputs.items[i].value.index] = true;
+  s->is_output = is_output;
   RETC_TRY(retc_plan_writer_inputs(&s->plan));
   RETC_TRY(retc_grid_find(graph, s->cx->diagnostics, &entry.chunk_length, &entry.grid_start));
   for (uint32_t r = 1; r < graph->regions.count; r++) RETC_TRY(lower_region(s, (retc_region_id){r}, &entry));

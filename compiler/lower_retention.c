@@ -83,6 +83,7 @@ typedef struct retention {
   int64_t heads, repeat, chunk, padded;      /* padded: chunk rounded up to score_columns */
   int64_t block, columns, wide, score_columns; /* of the schedule: rows of a block, lanes of values and of scores */
   int64_t group;                             /* rows whose queries and scores are kept at a time */
+  bool is_gpu;                               /* tiles lie in a block's shared memory, of which there is little */
   retc_buffer_id decay, key_tile, state_buffer;
   retc_expr state_b, state_h;                /* where this task's state is in state_buffer */
   retc_expr b, h, g, first, end, start;      /* rows first..end of the chunk are this call's tokens start + row */
@@ -149,7 +150,8 @@ static void size(retc_lowering *l, retention *r) {
   r->score_columns = retc_schedule_get(region, "scores", 16);
   r->padded = ceil_div(r->chunk, r->score_columns) * r->score_columns;
   const int64_t blocks = smaller(GROUP_ROWS, GROUP_ELEMENTS / larger(r->padded, r->q.width)) / r->block;
-  r->group = larger(1, smaller(blocks, ceil_div(r->chunk, r->block))) * r->block;
+  r->is_gpu = l->cx->compilation->profile.wave > 0;
+  r->group = r->is_gpu ? r->block : larger(1, smaller(blocks, ceil_div(r->chunk, r->block))) * r->block;
   r->decay = retc_rows_decay_table(l, r->log_decay, r->chunk, r->score_columns + r->block);
 }
 
@@ -229,7 +231,7 @@ static void copy_values(retention *r, bool pending, retc_expr from, retc_expr to
 /* The chunk's values close together, where that is not too much: rows of many heads lie far apart. */
 static void write_values(retention *r) {
   r->value_tile = (retc_buffer_id){0};
-  if (r->chunk * r->v.width > VALUE_ELEMENTS) return;
+  if (r->is_gpu || r->chunk * r->v.width > VALUE_ELEMENTS) return;
   r->value_tile = alloc(r, "value", r->chunk, ceil_div(r->v.width, TILE_GAP) * TILE_GAP + TILE_GAP);
   copy_values(r, true, retc_int(r->l, 0), r->first);
   copy_values(r, false, r->first, r->end);
@@ -578,7 +580,7 @@ retc_status retc_anchor_retention_lower(retc_lowering *l) {
   retc_expr position = retc_lower_value(l, r.position, NULL);
   retc_expr pending = retc_write_let(w, "pending", retc_mod(l, position, chunk));
   write_state_place(&r);
-  r.key_tile = alloc(&r, "key", r.k.width, r.padded + TILE_GAP);
+  r.key_tile = alloc(&r, "key", r.k.width, r.padded + (r.is_gpu ? 0 : TILE_GAP));
   retc_expr n = retc_write_for(w, "n", RETC_LOOP_SERIAL, zero, retc_dim_expr(l, RETC_NAMED(N)), 1);
   r.first = retc_write_let(w, "first", retc_select(l, retc_equal(l, n, zero), pending, zero));
   r.start = retc_write_let(w, "start", retc_sub(l, retc_mul(l, n, chunk), pending));

@@ -19,6 +19,7 @@ typedef struct checker {
   const retc_plan_entry *entry;
   int step;         /* -1: the entry as a whole */
   lifetime *lives;  /* of each buffer, in this entry */
+  bool *checked;    /* of each kernel: its signature */
 } checker;
 
 static retc_status fail(const checker *c, const char *format, ...) __attribute__((format(printf, 2, 3)));
@@ -164,7 +165,8 @@ static retc_status check_step(const checker *c, const retc_plan_step *step) {
   const retc_plan_kernel *described = &c->plan->kernels.items[step->kernel];
   const retc_kernel *kernel = find_kernel(c, step->kernel);
   if (!kernel) return fail(c, "kernel %s does not exist", described->name);
-  RETC_TRY(check_signature(c, described, kernel));
+  if (!c->checked[step->kernel]) RETC_TRY(check_signature(c, described, kernel));
+  c->checked[step->kernel] = true;
   RETC_TRY(check_arguments(c, step, kernel));
   live(c, step, kernel);
   return RETC_OK;
@@ -227,6 +229,7 @@ retc_status retc_plan_verify(const retc_plan *plan, const retc_kernel *const *ke
   checker c = {.plan = plan, .kernels = kernels, .kernel_count = count, .diagnostics = diagnostics,
                .place = out_place};
   c.lives = RETC_NEW_ARRAY(&arena, lifetime, plan->buffers.count + 1);
+  c.checked = RETC_NEW_ARRAY(&arena, bool, plan->kernels.count + 1);
   retc_status status = RETC_OK;
   for (size_t i = 0; i < plan->entries.count && status == RETC_OK; i++) {
     c.entry = &plan->entries.items[i];

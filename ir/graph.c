@@ -423,3 +423,13 @@ retc_uses retc_graph_uses(const retc_graph *graph, retc_arena *arena) {
   }
   return (retc_uses){starts, users};
 }
+
+retc_members retc_graph_members(const retc_graph *graph, retc_arena *arena) {
+  const size_t regions = graph->regions.count + 1; /* nodes without one are in region 0 */
+  uint32_t *starts = RETC_NEW_ARRAY(arena, uint32_t, regions + 2);
+  uint32_t *nodes = RETC_NEW_ARRAY(arena, uint32_t, graph->nodes.count + 1);
+  for (size_t i = 1; i < graph->nodes.count; i++) starts[graph->nodes.items[i].region.index + 2]++;
+  for (size_t r = 2; r < regions + 2; r++) starts[r] += starts[r - 1];
+  for (uint32_t i = 1; i < graph->nodes.count; i++) nodes[starts[graph->nodes.items[i].region.index + 1]++] = i;
+  return (retc_members){starts, nodes};
+}

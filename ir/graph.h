@@ -197,6 +197,13 @@ typedef struct retc_uses {
 } retc_uses;
 retc_uses retc_graph_uses(const retc_graph *graph, retc_arena *arena);
 
+/* The nodes of every region in order, computed when asked for: nodes[starts[r] .. starts[r+1]). On `arena`. */
+typedef struct retc_members {
+  const uint32_t *starts;
+  const uint32_t *nodes;
+} retc_members;
+retc_members retc_graph_members(const retc_graph *graph, retc_arena *arena);
+
 /* A contraction spec in parts: for each letter of "btk,nk->btn", where it stands in a, b and the output (-1: not). */
 typedef struct retc_contraction {
   int letter_count;
