@@ -10,6 +10,7 @@ typedef struct retc_target_profile {
   int64_t vector_bytes;         /* widest vector register */
   int64_t vector_registers;
   int64_t l1_bytes, l2_bytes;   /* data caches of one core */
+  const char *dots;             /* a CPU's dot instructions of less than f32, for people; NULL: unknown */
   int64_t wave;                 /* lanes of a wave of a GPU; 0: it is a CPU */
   int64_t shared_bytes;         /* GPU: what a block may have of shared memory */
   int64_t cores;                /* that work is shared out to */

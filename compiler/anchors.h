@@ -24,7 +24,9 @@ size_t retc_anchor_count(void);
 const retc_anchor *retc_anchor_at(size_t index);
 const retc_anchor *retc_anchor_find(const char *name);
 /* The anchor node of a region, or none. */
-retc_value retc_anchor_node(const retc_graph *graph, const retc_members *members, retc_region_id region);
+retc_value retc_anchor_node(const retc_graph *graph, retc_region_id region);
+/* The same for somebody who asks for many regions. */
+retc_value retc_anchor_member(const retc_graph *graph, const retc_members *members, retc_region_id region);
 
 #define RETC_ANCHOR_mapped(name)
 #define RETC_ANCHOR_own(name) \

@@ -337,7 +337,7 @@ static retc_status find_kernel(lower_state *s, retc_lowering *l, known_kernel *o
 static retc_status lower_region(lower_state *s, retc_region_id id, retc_plan_entry *entry) {
   const retc_region *region = retc_graph_region(s->graph, id);
   retc_lowering l = {.cx = s->cx, .graph = s->graph, .region = id, .arena = s->arena, .panels = s->panels};
-  l.anchor = retc_anchor_node(s->graph, &s->members, id);
+  l.anchor = retc_anchor_member(s->graph, &s->members, id);
   if (!l.anchor.index) {
     return retc_fail(s->cx->diagnostics, RETC_INVALID, "graph %s: region %s has nothing in it that a region '%s' is built "
                                                        "around", s->graph->name, region->name, region->anchor);

@@ -56,6 +56,10 @@ for place in 3 20 $((size / 2)) $((size - 1)); do
 done
 count 1 "damaged entries"
 
+evaluate "$work/out" --cpu x86-64-v2
+same "$work/out" "another CPU"
+count 2 "another CPU"
+
 "$FAST" dump "$model" --emit asm >"$work/cached.s"
 RETC_CACHE=off "$FAST" dump "$model" --emit asm >"$work/plain.s"
 cmp "$work/cached.s" "$work/plain.s" || fail "a dump depends on the cache"

@@ -18,15 +18,30 @@ static const char pipeline[] =
   "function(sroa,early-cse<memssa>,instcombine<no-verify-fixpoint>,simplifycfg,"
   "loop-mssa(licm),gvn,instcombine<no-verify-fixpoint>,simplifycfg,adce)";
 
-static const struct {
-  const char *name;
-  int64_t vector_bytes;
-} cpus[] = {
-#define RETC_LLVM_CPU(name, vector_bytes) {name, vector_bytes},
+typedef struct cpu_row {
+  const char *architecture, *name;
+  int64_t vector_bytes, registers, l1_kib, l2_kib;
+  const char *dots;
+} cpu_row;
+
+static const cpu_row cpus[] = {
+#define RETC_LLVM_CPU(...) {__VA_ARGS__},
 #include "backends/llvm/llvm_cpus.def"
 #undef RETC_LLVM_CPU
 };
 enum { CPU_COUNT = sizeof cpus / sizeof cpus[0] };
+
+static bool is_of(const cpu_row *row, const char *triple) {
+  return !strncmp(triple, row->architecture, strlen(row->architecture));
+}
+
+/* A name says nothing of how many cores there are. */
+enum { NAMED_CORES = 4 };
+
+static void take_row(retc_target_profile *profile, const cpu_row *row) {
+  *profile = (retc_target_profile){.name = row->name, .vector_bytes = row->vector_bytes, .vector_registers = row->registers,
+                                   .l1_bytes = row->l1_kib * 1024, .l2_bytes = row->l2_kib * 1024, .cores = NAMED_CORES, .dots = row->dots};
+}
 
 static int64_t cache_bytes(int name, int64_t fallback) {
   long found = sysconf(name);
@@ -39,14 +54,39 @@ static void target_deinit(retc_llvm_target *target) {
   LLVMDisposeMessage(target->features);
 }
 
+/* The row of the CPU's name; else of the level that its features reach, the first rows of an architecture. */
+static const cpu_row *find_host_row(const retc_llvm_target *target) {
+  for (size_t i = 0; i < CPU_COUNT; i++) {
+    if (is_of(&cpus[i], target->triple) && !strcmp(cpus[i].name, target->cpu)) return &cpus[i];
+  }
+  const char *f = target->features;
+  const int level = strstr(f, "+avx512f") ? 4 : strstr(f, "+avx2") ? 3 : strstr(f, "+sse4.2") ? 2 : 1;
+  for (size_t i = 0; i < CPU_COUNT; i++) {
+    const bool is_level = i + 1 == (size_t)level || strcmp(cpus[i].architecture, "x86_64");
+    if (is_of(&cpus[i], target->triple) && is_level) return &cpus[i];
+  }
+  return NULL;
+}
+
+static const char *find_dots(const char *features) {
+  if (strstr(features, "+amx-tile")) return "int8, bf16, AMX tiles";
+  if (strstr(features, "+avx512bf16")) return "int8, bf16";
+  return strstr(features, "+avx512vnni") || strstr(features, "+avxvnni") ? "int8" : "none";
+}
+
+/* The features count, not the name: a system may keep the CPU's widest registers from programs. */
 static void target_init_host(retc_llvm_target *target) {
+  static const cpu_row unknown = {"", "unknown", 16, 32, 32, 512, "none"};
   target->cpu = LLVMGetHostCPUName();
   target->features = LLVMGetHostCPUFeatures();
   retc_target_profile *profile = &target->profile;
-  profile->name = "host";
-  for (size_t i = 0; i < CPU_COUNT; i++)
-    if (!strcmp(cpus[i].name, target->cpu)) profile->name = cpus[i].name;
-  profile->vector_bytes = strstr(target->features, "+avx512f") ? 64 : strstr(target->features, "+avx") ? 32 : 16;
+  const cpu_row *row = find_host_row(target);
+  take_row(profile, row ? row : &unknown);
+  if (!strncmp(target->triple, "x86_64", 6)) {
+    profile->vector_bytes = strstr(target->features, "+avx512f") ? 64 : strstr(target->features, "+avx") ? 32 : 16;
+    profile->vector_registers = profile->vector_bytes < 64 ? 16 : 32;
+    profile->dots = find_dots(target->features);
+  }
   profile->l1_bytes = cache_bytes(_SC_LEVEL1_DCACHE_SIZE, profile->l1_bytes);
   profile->l2_bytes = cache_bytes(_SC_LEVEL2_CACHE_SIZE, profile->l2_bytes);
   profile->cores = retc_team_default_size();
@@ -54,40 +94,35 @@ static void target_init_host(retc_llvm_target *target) {
 
 static retc_status target_init_named(retc_llvm_target *target, const char *cpu, retc_diagnostics *diagnostics) {
   const char *names[CPU_COUNT];
+  size_t count = 0;
   for (size_t i = 0; i < CPU_COUNT; i++) {
-    names[i] = cpus[i].name;
-    if (strcmp(cpu, names[i])) continue;
+    if (!is_of(&cpus[i], target->triple)) continue;
+    names[count++] = cpus[i].name;
+    if (strcmp(cpu, cpus[i].name)) continue;
     target->cpu = LLVMCreateMessage(cpu);
     target->features = LLVMCreateMessage("");
-    target->profile.name = names[i];
-    target->profile.vector_bytes = cpus[i].vector_bytes;
+    take_row(&target->profile, &cpus[i]);
     return RETC_OK;
   }
-  const char *nearest = retc_nearest(cpu, names, CPU_COUNT);
+  if (!count) return retc_fail(diagnostics, RETC_INVALID, "CPU '%s' is not known for %s", cpu, target->triple);
+  const char *nearest = retc_nearest(cpu, names, count);
   return retc_fail(diagnostics, RETC_INVALID, "CPU '%s' is not known%s%s%s", cpu, nearest ? "; did you mean '" : "",
                    nearest ? nearest : "", nearest ? "'?" : "");
 }
 
 static retc_status target_init(retc_llvm_target *target, const retc_llvm_options *options,
                                retc_diagnostics *diagnostics) {
-  *target = (retc_llvm_target){.profile = {.l1_bytes = 32 * 1024, .l2_bytes = 1024 * 1024, .cores = 4}};
+  *target = (retc_llvm_target){.cpu = NULL};
   if (LLVMInitializeNativeTarget() || LLVMInitializeNativeAsmPrinter())
     return retc_fail(diagnostics, RETC_FAILED, "LLVM has no code generator for this machine");
   target->triple = LLVMGetDefaultTargetTriple();
-  bool is_x86 = !strncmp(target->triple, "x86_64", 6);
-  if (options && options->cpu) {
-    retc_status status =
-      is_x86 ? target_init_named(target, options->cpu, diagnostics)
-             : retc_fail(diagnostics, RETC_INVALID, "CPU '%s' is not known for %s", options->cpu, target->triple);
-    if (status != RETC_OK) {
-      target_deinit(target);
-      return status;
-    }
-  } else {
+  if (!options || !options->cpu || !strcmp(options->cpu, "host")) {
     target_init_host(target);
+    return RETC_OK;
   }
-  target->profile.vector_registers = is_x86 && target->profile.vector_bytes < 64 ? 16 : 32;
-  return RETC_OK;
+  retc_status status = target_init_named(target, options->cpu, diagnostics);
+  if (status != RETC_OK) target_deinit(target);
+  return status;
 }
 
 retc_status retc_llvm_profile(const retc_llvm_options *options, retc_diagnostics *diagnostics,

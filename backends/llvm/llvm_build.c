@@ -30,6 +30,31 @@ static void *compile_part(void *argument) {
   return NULL;
 }
 
+/* ---- whether it can run here ---- */
+
+static bool has_level(const char *cpu) {
+#if defined(__x86_64__)
+  if (!strcmp(cpu, "x86-64")) return true;
+  if (!strcmp(cpu, "x86-64-v2")) return __builtin_cpu_supports("x86-64-v2");
+  if (!strcmp(cpu, "x86-64-v3")) return __builtin_cpu_supports("x86-64-v3");
+  if (!strcmp(cpu, "x86-64-v4")) return __builtin_cpu_supports("x86-64-v4");
+#endif
+  return !strcmp(cpu, "generic");
+}
+
+/* Code for a CPU of another name may hold instructions that this one lacks. */
+static retc_status check_cpu(const retc_llvm_options *options, retc_diagnostics *diagnostics) {
+  if (!options || !options->cpu || !strcmp(options->cpu, "host") || has_level(options->cpu)) return RETC_OK;
+  char *host = LLVMGetHostCPUName();
+  retc_status status = RETC_OK;
+  if (strcmp(host, options->cpu)) {
+    status = retc_fail(diagnostics, RETC_INVALID, "code for CPU '%s' may not run on this one, expected host, %s, or a level that "
+                                                  "it has, such as x86-64-v2", options->cpu, host);
+  }
+  LLVMDisposeMessage(host);
+  return status;
+}
+
 /* ---- the key ---- */
 
 /* What the linker calls this program: it tells builds of one version apart. */
@@ -57,7 +82,7 @@ static void describe_target(const retc_llvm_options *options, retc_text *out_key
   retc_text_printf(out_key, "retc %d, LLVM %u.%u.%u, build ", RETC_API_VERSION, major, minor, patch);
   (void)dl_iterate_phdr(find_build, out_key);
   char *triple = LLVMGetDefaultTargetTriple(), *cpu = NULL, *features = NULL;
-  if (!options || !options->cpu) {
+  if (!options || !options->cpu || !strcmp(options->cpu, "host")) {
     cpu = LLVMGetHostCPUName();
     features = LLVMGetHostCPUFeatures();
   }
@@ -182,6 +207,7 @@ static retc_status build(const retc_kernel *const *kernels, size_t *weights, siz
 
 retc_status retc_llvm_build(const retc_kernel *const *kernels, size_t count, const retc_llvm_options *options,
                             retc_diagnostics *diagnostics, retc_executable **out_executable) {
+  RETC_TRY(check_cpu(options, diagnostics));
   size_t *weights = calloc(count + 1, sizeof *weights);
   if (!weights) return retc_fail(diagnostics, RETC_FAILED, "out of memory");
   retc_text key;

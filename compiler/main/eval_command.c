@@ -23,6 +23,7 @@ enum { FORM_COUNT = sizeof forms / sizeof forms[0] };
 
 typedef struct options {
   const char *tokens, *text, *form, *out, *split, *engine;
+  const char *cpu;
   int64_t chunk, threads, random_weights;
   retc_form chosen_form;
   retc_engine_kind chosen_engine;
@@ -87,6 +88,7 @@ static retc_status parse(int count, char **words, retc_diagnostics *diagnostics,
       {"chunk", 0, "C", "tokens a chunk (the model's)", RETC_OPTION_INTEGER, &o->chunk, 1, RETC_CHUNK_MAX},
       {"threads", 0, "N", "that run kernels (all)", RETC_OPTION_INTEGER, &o->threads, 1, RETC_THREADS_MAX},
       RETC_TARGET_OPTIONS(&o->target),
+      {"cpu", 0, "NAME", "whose code is made: x86-64-v2, x86-64-v3, ... (this machine's)", RETC_OPTION_TEXT, &o->cpu, 0, 0},
       {"engine", 0, "ENGINE", "jit: compiled; kernel: the same bits interpreted; graph: in float64 (jit)",
        RETC_OPTION_TEXT, &o->engine, 0, 0},
       {"random-weights", 0, "SEED", "of a bare config.json, which has none", RETC_OPTION_INTEGER, &o->random_weights, 0,
@@ -219,6 +221,7 @@ static retc_engine_options engine_options(const options *o, const retc_eval_inpu
                                 .threads = (int)o->threads,
                                 .gpu = o->gpu,
                                 .archs = o->target.arch,
+                                .cpu = o->cpu,
                                 .failed = retc_reproducer_write};
   if (o->chosen_form == RETC_FORM_PARALLEL) result.chunk_length = input->length;
   return result;

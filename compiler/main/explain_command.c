@@ -4,11 +4,13 @@
 
 #include "compiler/driver/engine.h"
 #include "compiler/main/build.h"
+#include "compiler/main/explain_schedule.h"
 #include "compiler/network_parameters.h"
 
 typedef struct options {
   const char *cpu;
   int64_t chunk;
+  bool schedule;
 } options;
 
 enum { COLUMNS = 3, WIDTH_MAX = 72 };
@@ -130,10 +132,16 @@ static retc_status explain(const char *model, const options *o, retc_diagnostics
   retc_text text;
   retc_arena_init(&t.arena);
   retc_text_init(&text);
-  retc_status status = retc_build_init(&build, model, o->chunk, o->cpu, NULL, diagnostics);
+  const char *last = o->schedule ? "schedule" : NULL;
+  retc_status status = retc_build_init(&build, model, o->chunk, o->cpu, last, diagnostics);
+  if (status == RETC_OK) status = retc_source_want_model(build.source, diagnostics);
   if (status == RETC_OK) {
-    fill(&t, build.source, build.compilation->plan);
-    print(&t, &text);
+    if (o->schedule) {
+      retc_explain_schedule(build.compilation, &build.source->network, &text);
+    } else {
+      fill(&t, build.source, build.compilation->plan);
+      print(&t, &text);
+    }
     status = retc_output_write(text.data, text.length, diagnostics);
   }
   retc_text_deinit(&text);
@@ -148,6 +156,8 @@ retc_status retc_explain_command(int count, char **words, retc_diagnostics *diag
       {"chunk", 0, "C", "tokens a chunk of sessions (the model's)", RETC_OPTION_INTEGER, &chosen.chunk, 1,
        RETC_CHUNK_MAX},
       {"cpu", 0, "NAME", "LLVM's name, znver4, x86-64-v3, ... (this machine's)", RETC_OPTION_TEXT, &chosen.cpu, 0, 0},
+      {"schedule", 0, NULL, "what was chosen for each kernel, and why; which chunk length is recommended", RETC_OPTION_FLAG,
+       &chosen.schedule, 0, 0},
   };
   const retc_syntax syntax = {"explain", "How the model description was read, and what it takes. Needs no weights.",
                               "MODEL", table_of_options, sizeof table_of_options / sizeof table_of_options[0]};

@@ -19,6 +19,7 @@ typedef struct options {
   bool gpu;
   int64_t count, top_k, seed; /* -1 until something is chosen; these too: */
   double temperature, top_p;
+  const char *cpu;
   int64_t chunk, threads, random_weights;
   const char *inputs, *out, *weights, *entry;
 } options;
@@ -77,6 +78,7 @@ static retc_status parse(int count, char **words, retc_diagnostics *diagnostics,
       {"chunk", 0, "C", "tokens a chunk (the model's)", RETC_OPTION_INTEGER, &o->chunk, 1, RETC_CHUNK_MAX},
       {"threads", 0, "N", "that run kernels (all)", RETC_OPTION_INTEGER, &o->threads, 1, RETC_THREADS_MAX},
       RETC_TARGET_OPTIONS(&o->target),
+      {"cpu", 0, "NAME", "whose code is made: x86-64-v2, x86-64-v3, ... (this machine's)", RETC_OPTION_TEXT, &o->cpu, 0, 0},
       {"bos", 0, NULL, "begin with the bos token, as text does where there is a tokenizer", RETC_OPTION_FLAG,
        &o->prompt.bos, 0, 0},
       {"no-bos", 0, NULL, "do not", RETC_OPTION_FLAG, &o->prompt.no_bos, 0, 0},
@@ -212,7 +214,7 @@ static retc_status run_source(const options *o, const retc_source *source, const
                               retc_diagnostics *diagnostics) {
   const retc_engine_options engine_options = {
       .chunk_length = o->chunk, .threads = (int)o->threads, .gpu = o->gpu, .archs = o->target.arch,
-      .failed = retc_reproducer_write};
+      .cpu = o->cpu, .failed = retc_reproducer_write};
   const retc_run_options run_options = {1, prompt->count < PIECE ? prompt->count : PIECE, 1};
   generation g = {.chosen = o, .network = &source->network, .prompt = prompt, .started = started};
   retc_engine *engine = NULL;
