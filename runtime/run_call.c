@@ -168,7 +168,8 @@ static retc_status bind_inputs(retc_run *run, const retc_run_input **given, retc
 
 /* ---- running ---- */
 
-static void call_kernel(retc_run *run, const retc_plan_step *step, int64_t thread) {
+/* `part` of as many as the team has threads, on one of these. */
+static void call_kernel(retc_run *run, const retc_plan_step *step, int64_t part, int thread) {
   const retc_program *program = run->program;
   const retc_plan_kernel *kernel = &program->plan->kernels.items[step->kernel];
   retc_launch *launch = &program->launches[step->kernel];
@@ -180,7 +181,7 @@ static void call_kernel(retc_run *run, const retc_plan_step *step, int64_t threa
   for (int i = 0; i < kernel->buffer_count; i++) arguments[count++] = &run->addresses[step->buffers[i]];
   for (int i = 0; i < kernel->dim_count; i++) arguments[count++] = &run->dims.value[kernel->dims[i]];
   arguments[count++] = &scratch;
-  arguments[count++] = &thread;
+  arguments[count++] = &part;
   arguments[count++] = &threads;
   ffi_call(&launch->cif, launch->function, NULL, arguments);
 }
@@ -191,21 +192,18 @@ static double now(void) {
   return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
 }
 
-static void call_timed(retc_run *run, const retc_plan_step *step, int64_t thread, retc_run_span *span) {
+static void call_timed(retc_run *run, const retc_plan_step *step, int64_t part, int thread, retc_run_span *span) {
   span->begin = now();
-  call_kernel(run, step, thread);
+  call_kernel(run, step, part, thread);
   span->end = now();
 }
 
-static void walk_steps(void *user, retc_team *team, int thread) {
+static void run_step(void *user, int64_t number, int part, int thread) {
   retc_run *run = user;
   const retc_plan_entry *entry = &run->program->plan->entries.items[run->last_entry];
-  for (size_t i = 0; i < entry->steps.count; i++) {
-    if (i) retc_team_barrier(team);
-    const retc_plan_step *step = &entry->steps.items[i];
-    if (run->spans) call_timed(run, step, thread, &run->spans[(size_t)thread * entry->steps.count + i]);
-    else call_kernel(run, step, thread);
-  }
+  const retc_plan_step *step = &entry->steps.items[number];
+  if (run->spans) call_timed(run, step, part, thread, &run->spans[(size_t)part * entry->steps.count + (size_t)number]);
+  else call_kernel(run, step, part, thread);
 }
 
 retc_status retc_run_call(retc_run *run, const char *entry_name, const retc_dims *dims, const retc_run_input *inputs,
@@ -227,7 +225,7 @@ retc_status retc_run_call(retc_run *run, const char *entry_name, const retc_dims
   }
   if (status == RETC_OK) {
     if (run->gpu) status = retc_hip_run_entry(run, diagnostics);
-    else retc_team_run(run->program->team, walk_steps, run);
+    else retc_team_run_steps(run->program->team, (int64_t)entry->steps.count, run_step, run);
   }
   free(given);
   return status;

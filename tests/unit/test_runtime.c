@@ -114,6 +114,46 @@ static void barriers_order_memory(void **state) {
   }
 }
 
+typedef struct ladder {
+  int size;
+  int64_t *sums; /* one a part, plain memory: only the order of steps orders the accesses */
+  int delayed;   /* this thread sleeps in a part now and then; -1: none */
+  atomic_int wrong;
+} ladder;
+
+/* A part adds the step to its sum, and looks at what the others had after the step before. */
+static void climb(void *user, int64_t step, int part, int thread) {
+  ladder *l = user;
+  const int64_t before = step * (step - 1) / 2;
+  if (thread < 0 || thread >= l->size || part < 0 || part >= l->size) atomic_fetch_add(&l->wrong, 1);
+  if (l->sums[2 * part + step % 2] != (step > 1 ? (step - 2) * (step - 1) / 2 : 0)) atomic_fetch_add(&l->wrong, 1);
+  for (int i = 0; step && i < l->size; i++) {
+    if (l->sums[2 * i + (step + 1) % 2] != before) atomic_fetch_add(&l->wrong, 1);
+  }
+  l->sums[2 * part + step % 2] = before + step;
+  if (thread == l->delayed && step % 16 == 3) usleep(300);
+}
+
+static void steps_are_done_in_order(void **state) {
+  (void)state;
+  for (int threads = 1; threads <= 5; threads++) {
+    retc_team *team;
+    assert_int_equal(retc_team_create(threads, &diagnostics, &team), RETC_OK);
+    for (int run = 0; run < 60; run++) {
+      int64_t sums[10] = {0}, slots[5] = {0};
+      ladder l = {.size = threads, .sums = sums, .delayed = run % (threads + 1) - 1};
+      retc_team_run_steps(team, run, climb, &l);
+      assert_int_equal(atomic_load(&l.wrong), 0);
+      for (int i = 0; run && i < threads; i++) assert_int_equal(sums[2 * i + (run + 1) % 2], (int64_t)run * (run - 1) / 2);
+      relay r = {.rounds = run % 3, .slots = slots}; /* the two ways to use a team take turns */
+      if (run % 7 == 0) retc_team_run(team, relay_body, &r);
+      assert_int_equal(atomic_load(&r.wrong), 0);
+      if (run == 20) usleep(20000);
+    }
+    retc_team_destroy(team);
+  }
+}
+
 static void teams_of_odd_sizes(void **state) {
   (void)state;
   retc_team *team;
@@ -502,7 +542,7 @@ static void memory_is_aligned_or_refused(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(panels_hold_every_element),
-      cmocka_unit_test(barriers_order_memory),
+      cmocka_unit_test(barriers_order_memory), cmocka_unit_test(steps_are_done_in_order),
       cmocka_unit_test(teams_of_odd_sizes),
       cmocka_unit_test(programs_run_in_any_cut),
       cmocka_unit_test(slots_hold_every_phase),
