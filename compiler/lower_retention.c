@@ -1,5 +1,5 @@
 /* The retention region: rotation, decay mask, chunk boundary, in-chunk and cross products and the state update in one
- * kernel. A task is one (b, h). It walks the chunks that the call touches; of each it rotates the new keys into a tile
+ * kernel. A task is one (b, h), or a part of its value columns. It walks the chunks that the call touches; of each it rotates the new keys into a tile
  * (channels x rows, so that lanes are rows), computes the output rows, and, when the chunk is complete, replaces the
  * state.
  *
@@ -50,6 +50,20 @@ static int64_t tile_cost(int64_t chunk, int64_t depth, int64_t all, int64_t rows
   return cost * ceil_div(chunk, rows);
 }
 
+/* Parts of the value columns that a head is cut into, so that all cores have about as much to do for one row of a batch.
+ * Every part makes the scores itself, about an eighth of a head's work. */
+static int64_t choose_parts(const retc_target_profile *profile, int64_t heads, int64_t values, int64_t lanes) {
+  enum { SCORES = 8, PARTS_MAX = 8 };
+  int64_t best = 1, least = 0;
+  for (int64_t parts = 1; parts <= PARTS_MAX && values % (parts * lanes) == 0; parts *= 2) {
+    int64_t cost = ceil_div(heads * parts, larger(profile->cores, 1)) * (PARTS_MAX * SCORES / parts + PARTS_MAX);
+    if (least && cost * 20 >= least * 19) continue;
+    least = cost;
+    best = parts;
+  }
+  return best;
+}
+
 void retc_anchor_retention_schedule(const retc_graph *graph, const retc_node *node, const retc_target_profile *profile,
                                     retc_region *region) {
   const retc_shape *state = &retc_graph_node(graph, node->inputs[2])->type.shape;
@@ -68,6 +82,8 @@ void retc_anchor_retention_schedule(const retc_graph *graph, const retc_node *no
   }
   retc_schedule_set(region, "rows", rows);
   retc_schedule_set(region, "columns", vectors * lanes);
+  const int64_t parts = choose_parts(profile, state->dim[1], state->dim[3], lanes);
+  if (parts > 1) retc_schedule_set(region, "parts", parts);
   retc_schedule_set(region, "wide", registers / 2 * lanes);
   retc_schedule_set(region, "scores", chunk % SCORE_LANES > SCORE_LANES / 2 || !(chunk % SCORE_LANES) ? SCORE_LANES : 16);
 }
@@ -82,6 +98,8 @@ typedef struct retention {
   retc_dim batch;
   int64_t heads, repeat, chunk, padded;      /* padded: chunk rounded up to score_columns */
   int64_t block, columns, wide, score_columns; /* of the schedule: rows of a block, lanes of values and of scores */
+  int64_t parts;                             /* that the value columns of a head are cut into */
+  retc_expr part_column;                     /* where this task's part begins */
   int64_t group;                             /* rows whose queries and scores are kept at a time */
   bool is_gpu;                               /* tiles lie in a block's shared memory, of which there is little */
   retc_buffer_id decay, key_tile, state_buffer;
@@ -149,6 +167,10 @@ static void size(retc_lowering *l, retention *r) {
   r->wide = retc_schedule_get(region, "wide", 64);
   r->score_columns = retc_schedule_get(region, "scores", 16);
   r->padded = ceil_div(r->chunk, r->score_columns) * r->score_columns;
+  r->parts = retc_schedule_get(region, "parts", 1);
+  const bool in_place = r->end_state.index && retc_lower_buffer(l, r->end_state).index == retc_lower_buffer(l, r->state).index;
+  const bool whole = !in_place || r->score_sum.index || r->state_peak.index; /* what all columns are needed for */
+  if (whole || r->parts < 1 || r->v.width % r->parts) r->parts = 1;
   const int64_t blocks = smaller(GROUP_ROWS, GROUP_ELEMENTS / larger(r->padded, r->q.width)) / r->block;
   r->is_gpu = l->cx->compilation->profile.wave > 0;
   r->group = r->is_gpu ? r->block : larger(1, smaller(blocks, ceil_div(r->chunk, r->block))) * r->block;
@@ -160,16 +182,17 @@ static void size(retc_lowering *l, retention *r) {
 /* e^((chunk - x) log_decay) of this head. */
 static retc_expr decay(retention *r, retc_expr x) { return retc_load(r->l, r->decay, (retc_expr[]){r->h, x}); }
 
-/* Runs `body` over the value columns: blocks of `step` in a loop, then what is left. */
+/* Runs `body` over the value columns of the part: blocks of `step` in a loop, then what is left. */
 static void for_columns(retention *r, int64_t step, void (*body)(retention *r, retc_expr column, int64_t width)) {
   retc_lowering *l = r->l;
-  int64_t whole = r->v.width / step * step;
+  int64_t width = r->v.width / r->parts, whole = width / step * step;
   if (whole) {
     retc_expr zero = retc_int(l, 0);
-    body(r, retc_write_for(&l->writer, "column", RETC_LOOP_SERIAL, zero, retc_int(l, whole), step), step);
+    retc_expr column = retc_write_for(&l->writer, "column", RETC_LOOP_SERIAL, zero, retc_int(l, whole), step);
+    body(r, retc_add(l, r->part_column, column), step);
     retc_write_end(&l->writer);
   }
-  if (r->v.width > whole) body(r, retc_int(l, whole), r->v.width - whole);
+  if (width > whole) body(r, retc_add(l, r->part_column, retc_int(l, whole)), width - whole);
 }
 
 static retc_buffer_id alloc(retention *r, const char *name, int64_t rows, int64_t columns) {
@@ -221,7 +244,8 @@ static void copy_values(retention *r, bool pending, retc_expr from, retc_expr to
   retc_lowering *l = r->l;
   retc_writer *w = &l->writer;
   retc_expr at[2] = {retc_write_for(w, "j", RETC_LOOP_SERIAL, from, to, 1), {0}};
-  at[1] = retc_write_for(w, "lane", RETC_LOOP_VECTOR, retc_int(l, 0), retc_int(l, r->v.width), 1);
+  retc_expr lane = retc_write_for(w, "lane", RETC_LOOP_VECTOR, retc_int(l, 0), retc_int(l, r->v.width / r->parts), 1);
+  at[1] = retc_add(l, r->part_column, lane);
   retc_view values = value_view(r, pending, at[0], at[1]);
   retc_write_store(w, r->value_tile, at, retc_load(l, values.buffer, values.base));
   retc_write_end(w);
@@ -572,10 +596,15 @@ retc_status retc_anchor_retention_lower(retc_lowering *l) {
   size(l, &r);
   retc_writer *w = &l->writer;
   retc_expr zero = retc_int(l, 0), chunk = retc_int(l, r.chunk), heads = retc_int(l, r.heads);
-  retc_expr tasks = retc_mul(l, retc_dim_expr(l, r.batch), heads);
-  retc_expr task = retc_write_for(w, "task", RETC_LOOP_PARALLEL, zero, tasks, 1);
-  r.b = retc_write_let(w, "b", retc_div(l, task, heads));
-  r.h = retc_write_let(w, "h", retc_mod(l, task, heads));
+  retc_expr parts = retc_int(l, r.parts), tasks = retc_mul(l, retc_mul(l, retc_dim_expr(l, r.batch), heads), parts);
+  retc_expr task = retc_write_for(w, "task", RETC_LOOP_PARALLEL, zero, tasks, 1), head = task;
+  r.part_column = zero;
+  if (r.parts > 1) {
+    r.part_column = retc_write_let(w, "part", retc_mul(l, retc_mod(l, task, parts), retc_int(l, r.v.width / r.parts)));
+    head = retc_write_let(w, "head", retc_div(l, task, parts));
+  }
+  r.b = retc_write_let(w, "b", retc_div(l, head, heads));
+  r.h = retc_write_let(w, "h", retc_mod(l, head, heads));
   r.g = retc_write_let(w, "g", retc_div(l, r.h, retc_int(l, r.repeat)));
   retc_expr position = retc_lower_value(l, r.position, NULL);
   retc_expr pending = retc_write_let(w, "pending", retc_mod(l, position, chunk));
