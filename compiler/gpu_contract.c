@@ -60,12 +60,12 @@ static void end_shared_out(contract *c) {
   retc_write_end(&c->l->writer);
 }
 
-/* rows_tile[r,p,k] = element part * p + first + k of row first_row + r; zero where there is none. */
-static void write_rows(contract *c, retc_expr first) {
+/* rows_tile[r,p,k] = element part * p + first + k of row first_row + r, r < rows; zero where there is none. */
+static void write_rows(contract *c, retc_expr first, int64_t rows) {
   retc_lowering *l = c->l;
   retc_writer *w = &l->writer;
   retc_expr slice = retc_int(l, c->slice), row_elements = retc_int(l, PARTS * c->slice);
-  retc_expr e = begin_shared_out(c, c->rows * PARTS * c->slice);
+  retc_expr e = begin_shared_out(c, rows * PARTS * c->slice);
   retc_expr r = let(c, "r", retc_div(l, e, row_elements)), p = let(c, "p", retc_div(l, retc_mod(l, e, row_elements), slice));
   retc_expr k = let(c, "k", retc_mod(l, e, slice)), to[3] = {r, p, k};
   retc_expr from = let(c, "from", retc_add(l, retc_add(l, retc_mul(l, p, retc_int(l, c->part)), first), k));
@@ -81,8 +81,8 @@ static void write_rows(contract *c, retc_expr first) {
   end_shared_out(c);
 }
 
-/* Adds the products of this slice to the lane's sums. */
-static void write_products(contract *c, retc_expr first) {
+/* Adds the products of this slice to the lane's first `rows` sums. */
+static void write_products(contract *c, retc_expr first, int64_t rows) {
   retc_lowering *l = c->l;
   retc_writer *w = &l->writer;
   retc_expr zero = retc_int(l, 0), count = retc_int(l, c->slice);
@@ -92,13 +92,23 @@ static void write_products(contract *c, retc_expr first) {
   if (c->columns % COLUMNS) retc_write_if(w, retc_less(l, c->column, retc_int(l, c->columns)));
   retc_expr k = retc_write_for(w, "k", whole ? RETC_LOOP_UNROLL : RETC_LOOP_SERIAL, zero, count, 1);
   retc_expr weight = let(c, "weight", retc_load(l, c->weight, (retc_expr[]){c->column, retc_add(l, start, k)}));
-  retc_expr r = begin(c, "r", RETC_LOOP_UNROLL, c->rows);
+  retc_expr r = begin(c, "r", RETC_LOOP_UNROLL, rows);
   retc_expr x = retc_load(l, c->rows_tile, (retc_expr[]){r, c->own_part, k});
   retc_lower_note(l, l->anchor);
   retc_write_store(w, c->sum, &r, retc_fma(l, x, weight, retc_load(l, c->sum, &r)));
   retc_write_end(w);
   retc_write_end(w);
   if (c->columns % COLUMNS) retc_write_end(w);
+}
+
+static void write_slices(contract *c, int64_t rows) {
+  retc_writer *w = &c->l->writer;
+  retc_expr first = retc_write_for(w, "first", RETC_LOOP_SERIAL, retc_int(c->l, 0), retc_int(c->l, c->part), c->slice);
+  write_rows(c, first, rows);
+  retc_write_barrier(w);
+  write_products(c, first, rows);
+  retc_write_barrier(w);
+  retc_write_end(w);
 }
 
 static void write_results(contract *c) {
@@ -169,11 +179,11 @@ retc_status retc_gpu_contract_lower(retc_lowering *l) {
   retc_expr r = begin(&c, "r", RETC_LOOP_UNROLL, c.rows);
   retc_write_store(w, c.sum, &r, retc_f32(l, 0));
   retc_write_end(w);
-  retc_expr first = retc_write_for(w, "first", RETC_LOOP_SERIAL, retc_int(l, 0), retc_int(l, c.part), c.slice);
-  write_rows(&c, first);
-  retc_write_barrier(w);
-  write_products(&c, first);
-  retc_write_barrier(w);
+  retc_write_comment(w, "one row alone, as in decoding, waits for no others");
+  retc_write_if(w, retc_equal(l, retc_sub(l, c.row_count, c.first_row), retc_int(l, 1)));
+  write_slices(&c, 1);
+  retc_write_else(w);
+  write_slices(&c, c.rows);
   retc_write_end(w);
   write_results(&c);
   for (int open = 0; open < 3; open++) retc_write_end(w);
