@@ -5,6 +5,9 @@
 
 #include <stdint.h>
 
+/* What products with weights are computed in; sums are f32 in any case. */
+typedef enum retc_math_type { RETC_MATH_F32, RETC_MATH_BF16, RETC_MATH_F16 } retc_math_type;
+
 typedef struct retc_target_profile {
   const char *name;             /* "x86-64-v4", "gfx942", ... */
   int64_t vector_bytes;         /* widest vector register */
@@ -12,6 +15,7 @@ typedef struct retc_target_profile {
   int64_t l1_bytes, l2_bytes;   /* data caches of one core */
   const char *dots;             /* a CPU's dot instructions of less than f32, for people; NULL: unknown */
   int64_t wave;                 /* lanes of a wave of a GPU; 0: it is a CPU */
+  retc_math_type math;          /* GPU */
   int64_t shared_bytes;         /* GPU: what a block may have of shared memory */
   int64_t cores;                /* that work is shared out to */
 } retc_target_profile;

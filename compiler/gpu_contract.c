@@ -6,16 +6,19 @@
  * A block computes `rows` rows times COLUMNS columns: a lane has one column and one part, and a sum for each row. The rows
  * come through shared memory, `slice` elements of every part at a time; the weights are read once, from where they lie,
  * whole cache lines by each lane. */
-#include "compiler/anchors.h"
-#include "compiler/gpu.h"
+#include "compiler/gpu_contract.h"
 
-enum { PARTS = 8, COLUMNS = 32, LANES = PARTS * COLUMNS, SLICE_MOST = 64, ROWS = 8 };
+enum { PARTS = RETC_GPU_PARTS, COLUMNS = 32, LANES = PARTS * COLUMNS, SLICE_MOST = 64, ROWS = 8 };
 
 static int64_t round_up(int64_t a, int64_t b) { return (a + b - 1) / b * b; }
 
 void retc_gpu_contract_schedule(const retc_graph *graph, const retc_node *node, const retc_target_profile *profile,
                                 retc_region *region) {
-  (void)profile;
+  const retc_dtype math = retc_gpu_matrix_type(graph, node, profile);
+  if (math != RETC_DTYPE_F32) {
+    retc_gpu_matrix_schedule(graph, node, math, region);
+    return;
+  }
   const int64_t depth = retc_graph_node(graph, node->inputs[1])->type.shape.dim[1];
   const int64_t least = (depth + PARTS - 1) / PARTS;
   const int64_t slice = least > SLICE_MOST ? SLICE_MOST : round_up(least, 4);
@@ -168,6 +171,9 @@ static void begin_blocks(contract *c) {
 }
 
 retc_status retc_gpu_contract_lower(retc_lowering *l) {
+  const retc_region *region = retc_graph_region(l->graph, l->region);
+  if (retc_schedule_get(region, "bf16", 0)) return retc_gpu_matrix_lower(l, RETC_DTYPE_BF16);
+  if (retc_schedule_get(region, "f16", 0)) return retc_gpu_matrix_lower(l, RETC_DTYPE_F16);
   contract c = describe(l);
   retc_writer *w = &l->writer;
   l->computed = l->anchor;

@@ -10,6 +10,8 @@
  *   parallel  independent and writing disjoint elements; split over the threads of a launch (CPU). At most one in a
  *             kernel, at the outermost level; a private buffer belongs to one iteration.
  *   grid, lane   the blocks of a launch and the threads of a block (GPU)
+ *   wave         independent pieces of work of a block, each done by lanes together: the matrix instructions of a GPU.
+ *                The body holds only let, if, serial and unrolled loops, and mma.
  *
  * Index arithmetic is i64. Every load and store gives one index an axis, row-major, 0 <= index < extent. */
 #ifndef RETC_IR_KERNEL_H
@@ -84,8 +86,10 @@ typedef enum retc_loop_kind {
   RETC_LOOP_UNROLL,
   RETC_LOOP_PARALLEL,
   RETC_LOOP_GRID,
-  RETC_LOOP_LANE
+  RETC_LOOP_LANE,
+  RETC_LOOP_WAVE
 } retc_loop_kind;
+enum { RETC_LOOP_KIND_COUNT = RETC_LOOP_WAVE + 1 };
 const char *retc_loop_kind_name(retc_loop_kind kind);
 
 /* A matrix inside a buffer: element (r, c) is at `base` plus r along row_axis plus c along column_axis. */
@@ -108,7 +112,9 @@ typedef enum retc_statement_kind {
   RETC_STATEMENT_ALLOC,   /* buffer exists from here to the end of the block, content undefined */
   RETC_STATEMENT_BARRIER, /* all lanes of a block arrive */
   /* c[i,l] = fma(a[i,x], b[x,l], c[i,l]) for x in 0..depth in order, i < rows, l < columns. c is f32 and private; a and
-   * b are read, widened to f32. a's row_axis is i and column_axis x; b's row_axis is x and column_axis l, its last. */
+   * b are read, widened to f32. a's row_axis is i and column_axis x; b's row_axis is x and column_axis l, its last.
+   * In a wave loop c is shared, and b's axes are free. Matrix instructions may round such sums otherwise; a sum is the
+   * same whatever the other rows and columns are. */
   RETC_STATEMENT_MMA
 } retc_statement_kind;
 

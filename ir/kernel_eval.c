@@ -41,7 +41,7 @@ static retc_status run_loop(retc_interpreter *in, const retc_prepared *p) {
   int64_t low = in->slots[p->low].i64, high = in->slots[p->high].i64;
   const retc_loop_frame frame = {p->statement, in->loops};
   in->loops = &frame;
-  retc_status status = p->statement->loop == RETC_LOOP_LANE ? retc_interpreter_run_lanes(in, p, low, high)
+  retc_status status = p->statement->loop >= RETC_LOOP_LANE ? retc_interpreter_run_lanes(in, p, low, high)
                                                             : run_iterations(in, p, low, high);
   in->loops = frame.outer;
   return status;

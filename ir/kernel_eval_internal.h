@@ -131,6 +131,9 @@ typedef struct retc_span {
 } retc_span;
 retc_status retc_interpreter_open_view(retc_interpreter *in, const retc_place *place, const retc_view *view,
                                        int64_t rows, int64_t columns, retc_span *out_span);
+/* What is written there is looked at: iterations that must not meet do not. */
+retc_status retc_interpreter_write_view(retc_interpreter *in, const retc_place *place, const retc_span *span,
+                                        int64_t rows, int64_t columns);
 /* The running statement failed: kernel, statement and loop variables are added. */
 retc_status retc_interpreter_fail(retc_interpreter *in, const char *format, ...) __attribute__((format(printf, 2, 3)));
 

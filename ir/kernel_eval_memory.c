@@ -373,3 +373,12 @@ retc_status retc_interpreter_open_view(retc_interpreter *in, const retc_place *p
   }
   return RETC_OK;
 }
+
+retc_status retc_interpreter_write_view(retc_interpreter *in, const retc_place *place, const retc_span *span,
+                                        int64_t rows, int64_t columns) {
+  for (int64_t i = 0; place->watch && i < rows * columns; i++) {
+    const int64_t element = span->first + i / columns * span->row + i % columns * span->column;
+    RETC_TRY(touch_write(in, span->cell, place->watch, element));
+  }
+  return RETC_OK;
+}

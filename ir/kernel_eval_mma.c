@@ -40,7 +40,8 @@ static inline __attribute__((always_inline)) void widen(const retc_span *span, i
 /* An element's order is that of the depth; which element is next is free. */
 static inline __attribute__((always_inline)) void multiply(const product *p) {
   for (int64_t x = 0; x < p->depth; x++) {
-    widen(&p->b, p->b.first + x * p->b.row, 1, p->columns, p->row);
+    if (p->b.column == 1) widen(&p->b, p->b.first + x * p->b.row, 1, p->columns, p->row);
+    else widen(&p->b, p->b.first + x * p->b.row, p->b.column, p->columns, p->row);
     widen(&p->a, p->a.first + x * p->a.column, p->a.row, p->rows, p->left);
     const float *restrict row = p->row;
     for (int64_t i = 0; i < p->rows; i++) {
@@ -101,5 +102,5 @@ retc_status retc_interpreter_mma(retc_interpreter *in, const retc_prepared *p) {
   if (is_fast()) multiply_fast(&made);
   else multiply_anywhere(&made);
   move_accumulator(&made, &c, true);
-  return RETC_OK;
+  return retc_interpreter_write_view(in, &p->c, &c, made.rows, made.columns);
 }

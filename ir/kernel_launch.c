@@ -26,6 +26,7 @@ static int64_t width_of(const retc_kernel *kernel, const retc_statement *loop) {
 static void measure_lanes(block_size *size, const retc_block *block) {
   for (size_t i = 0; i < block->statements.count; i++) {
     const retc_statement *s = block->statements.items[i];
+    if (s->kind == RETC_STATEMENT_FOR && s->loop == RETC_LOOP_WAVE) size->widest = BLOCK_MOST;
     if (s->kind == RETC_STATEMENT_FOR && s->loop == RETC_LOOP_LANE) {
       int64_t width = width_of(size->kernel, s);
       if (has_barrier(&s->body)) size->fixed = width;

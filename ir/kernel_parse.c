@@ -305,10 +305,10 @@ static retc_status read_for(parser *p, retc_statement *s, const char **out_remar
   if (retc_lexer_accept_word(p->lexer, "step")) RETC_TRY(retc_lexer_read_integer(p->lexer, &s->step));
   s->loop = RETC_LOOP_SERIAL;
   if (retc_lexer_peek(p->lexer) != '{') {
-    const char *names[RETC_LOOP_LANE + 1];
+    const char *names[RETC_LOOP_KIND_COUNT];
     size_t index;
-    for (int i = 0; i <= RETC_LOOP_LANE; i++) names[i] = retc_loop_kind_name((retc_loop_kind)i);
-    RETC_TRY(retc_lexer_choose(p->lexer, "kind of loop", names, RETC_LOOP_LANE + 1, &index));
+    for (int i = 0; i < RETC_LOOP_KIND_COUNT; i++) names[i] = retc_loop_kind_name((retc_loop_kind)i);
+    RETC_TRY(retc_lexer_choose(p->lexer, "kind of loop", names, RETC_LOOP_KIND_COUNT, &index));
     s->loop = (retc_loop_kind)index;
   }
   s->variable = add_variable(p, name, RETC_DTYPE_I64);

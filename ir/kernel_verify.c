@@ -22,6 +22,8 @@ typedef struct checker {
   retc_dtype *dtypes; /* of each variable in scope */
   bool has_parallel;
   int grids;      /* grid loops around the statement */
+  int lanes;      /* lane loops around it */
+  bool in_wave;   /* a wave loop is around it */
   int divergent;  /* ifs and loops around it that the lanes of a block may go through differently */
   bool *per_lane; /* of each variable: lanes may have different values of it */
   retc_arena *arena;
@@ -206,11 +208,12 @@ static retc_status check_mma(checker *c, const retc_statement *s) {
   RETC_TRY(check_view(c, "a", &s->a, RETC_ACCESS_READ, s->rows, depth));
   RETC_TRY(check_view(c, "b", &s->b, RETC_ACCESS_READ, depth, s->columns));
   const retc_buffer *accumulator = retc_kernel_buffer(c->kernel, s->c.buffer);
-  if (accumulator->scope != RETC_SCOPE_PRIVATE || accumulator->dtype != RETC_DTYPE_F32)
-    return fail(c, "c must be private and f32");
+  const retc_scope scope = c->in_wave ? RETC_SCOPE_SHARED : RETC_SCOPE_PRIVATE;
+  if (accumulator->scope != scope || accumulator->dtype != RETC_DTYPE_F32)
+    return fail(c, "c must be %s and f32", c->in_wave ? "shared, in a wave loop," : "private");
   if (s->c.buffer.index == s->a.buffer.index || s->c.buffer.index == s->b.buffer.index)
     return fail(c, "c must be another buffer than a and b");
-  if (s->b.column_axis != retc_kernel_buffer(c->kernel, s->b.buffer)->shape.rank - 1)
+  if (!c->in_wave && s->b.column_axis != retc_kernel_buffer(c->kernel, s->b.buffer)->shape.rank - 1)
     return fail(c, "the columns of b must be its last axis");
   return RETC_OK;
 }
@@ -265,12 +268,16 @@ static retc_status check_parallel(checker *c, int depth) {
 }
 
 static retc_status check_loop(checker *c, const retc_statement *s, int depth) {
-  if ((unsigned)s->loop > RETC_LOOP_LANE) return fail(c, "no such kind of loop");
+  if ((unsigned)s->loop >= RETC_LOOP_KIND_COUNT) return fail(c, "no such kind of loop");
   if (s->step < 1 || s->step > INT32_MAX) return fail(c, "the step is %" PRId64 ", expected 1 to 2^31 - 1", s->step);
   RETC_TRY(check_value(c, s->low, RETC_DTYPE_I64, "the lower bound"));
   RETC_TRY(check_value(c, s->high, RETC_DTYPE_I64, "the upper bound"));
   if (s->loop == RETC_LOOP_PARALLEL) RETC_TRY(check_parallel(c, depth));
-  if (s->loop == RETC_LOOP_LANE && !c->grids) return fail(c, "a lane loop outside a grid loop");
+  if (s->loop >= RETC_LOOP_LANE && !c->grids) {
+    return fail(c, "a %s loop outside a grid loop", retc_loop_kind_name(s->loop));
+  }
+  if (s->loop >= RETC_LOOP_LANE && c->in_wave) return fail(c, "a %s loop within a wave loop", retc_loop_kind_name(s->loop));
+  if (s->loop == RETC_LOOP_WAVE && c->lanes) return fail(c, "a wave loop within a lane loop");
   if (s->loop == RETC_LOOP_UNROLL && (retc_kernel_expr(c->kernel, s->low)->op != RETC_KERNEL_OP_CONST ||
                                       retc_kernel_expr(c->kernel, s->high)->op != RETC_KERNEL_OP_CONST))
     return fail(c, "the bounds of an unrolled loop must be constant");
@@ -286,12 +293,16 @@ static retc_status check_block(checker *c, const retc_block *block, int depth);
 
 static retc_status check_for_body(checker *c, const retc_statement *s, int depth) {
   bool differs = differs_by_lane(c, s->low) || differs_by_lane(c, s->high);
-  c->per_lane[s->variable.index] = differs || s->loop == RETC_LOOP_LANE;
+  c->per_lane[s->variable.index] = differs || s->loop >= RETC_LOOP_LANE;
+  c->lanes += s->loop == RETC_LOOP_LANE;
+  c->in_wave |= s->loop == RETC_LOOP_WAVE;
   c->grids += s->loop == RETC_LOOP_GRID;
   c->divergent += differs;
   RETC_TRY(check_block(c, &s->body, depth + 1));
   c->divergent -= differs;
   c->grids -= s->loop == RETC_LOOP_GRID;
+  c->lanes -= s->loop == RETC_LOOP_LANE;
+  if (s->loop == RETC_LOOP_WAVE) c->in_wave = false;
   c->variables[s->variable.index] = GONE;
   return s->loop == RETC_LOOP_PARALLEL ? check_dependence(c, s) : RETC_OK;
 }
@@ -308,6 +319,8 @@ static retc_status check_branches(checker *c, const retc_statement *s, int depth
 static retc_status check_statement(checker *c, const retc_statement *s, int depth) {
   c->statement = s;
   c->number++;
+  if (c->in_wave && (s->kind == RETC_STATEMENT_STORE || s->kind == RETC_STATEMENT_ALLOC || s->kind == RETC_STATEMENT_BARRIER))
+    return fail(c, "a wave loop holds only let, if, loops and mma");
   switch (s->kind) {
     case RETC_STATEMENT_FOR:
       RETC_TRY(check_loop(c, s, depth));

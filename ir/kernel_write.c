@@ -38,7 +38,7 @@ bool retc_kernel_word_is_reserved(const char *name) {
     if (!strcmp(name, words[i])) return true;
   for (int op = 0; op < RETC_KERNEL_OP_COUNT; op++)
     if (!strcmp(name, retc_kernel_op_get_info((retc_kernel_op)op)->name)) return true;
-  for (int kind = 0; kind <= RETC_LOOP_LANE; kind++)
+  for (int kind = 0; kind < RETC_LOOP_KIND_COUNT; kind++)
     if (!strcmp(name, retc_loop_kind_name((retc_loop_kind)kind))) return true;
   retc_dtype dtype;
   retc_dim_name dim;

@@ -105,7 +105,7 @@ static bool has_barrier(const retc_block *block) {
   return false;
 }
 
-static void print_for(hip_emitter *e, const retc_statement *s, const char *start, int64_t step) {
+static void print_for(hip_emitter *e, const retc_statement *s, const char *start, const char *step) {
   const char *name = variable_name(e, s->variable);
   retc_text_add(e->text, "for (int64_t ");
   hip_print_name(e, name);
@@ -120,7 +120,7 @@ static void print_for(hip_emitter *e, const retc_statement *s, const char *start
   hip_print_expr(e, s->high);
   retc_text_add(e->text, "; ");
   hip_print_name(e, name);
-  retc_text_printf(e->text, " += %" PRId64 ") {", step);
+  retc_text_printf(e->text, " += %s) {", step);
 }
 
 static void emit_lanes(hip_emitter *e, const retc_statement *s, int depth) {
@@ -136,12 +136,29 @@ static void emit_lanes(hip_emitter *e, const retc_statement *s, int depth) {
     end_line(e, s);
     declare_index(e, s, "threadIdx.x", depth + 1);
   } else {
-    char start[64];
+    char start[64], step[32];
     snprintf(start, sizeof start, s->step == 1 ? " + int64_t(threadIdx.x)" : " + int64_t(threadIdx.x) * %" PRId64, s->step);
-    print_for(e, s, start, s->step * e->launch.block);
+    snprintf(step, sizeof step, "%" PRId64, s->step * e->launch.block);
+    print_for(e, s, start, step);
     end_line(e, s);
   }
   emit_block(e, &s->body, depth + 1);
+  end_block(e, &s->body, depth);
+}
+
+static void emit_waves(hip_emitter *e, const retc_statement *s, int depth) {
+  char start[96], more[96];
+  const char *format = s->step == 1 ? " + int64_t(threadIdx.x / RETC_WAVE)" : " + int64_t(threadIdx.x / RETC_WAVE) * %" PRId64;
+  snprintf(start, sizeof start, format, s->step);
+  snprintf(more, sizeof more, "%" PRId64 " / RETC_WAVE", s->step * e->launch.block);
+  indent(e, depth);
+  retc_text_add(e->text, "#pragma unroll 1\n");
+  indent(e, depth);
+  print_for(e, s, start, more);
+  end_line(e, s);
+  e->in_wave = true;
+  emit_block(e, &s->body, depth + 1);
+  e->in_wave = false;
   end_block(e, &s->body, depth);
 }
 
@@ -168,6 +185,7 @@ static void emit_for(hip_emitter *e, const retc_statement *s, int depth) {
   switch (s->loop) {
     case RETC_LOOP_GRID: emit_grid(e, s, depth); return;
     case RETC_LOOP_LANE: emit_lanes(e, s, depth); return;
+    case RETC_LOOP_WAVE: emit_waves(e, s, depth); return;
     case RETC_LOOP_PARALLEL: e->refused = "a parallel loop, which is for CPUs"; return;
     case RETC_LOOP_UNROLL:
       indent(e, depth);
@@ -177,7 +195,9 @@ static void emit_for(hip_emitter *e, const retc_statement *s, int depth) {
       print_unrolling(e, s, depth);
   }
   indent(e, depth);
-  print_for(e, s, "", s->step);
+  char step[32];
+  snprintf(step, sizeof step, "%" PRId64, s->step);
+  print_for(e, s, "", step);
   end_line(e, s);
   emit_block(e, &s->body, depth + 1);
   end_block(e, &s->body, depth);
@@ -259,6 +279,7 @@ static void emit_mma(hip_emitter *e, const retc_statement *s, int depth) {
 static void emit_statement(hip_emitter *e, const retc_statement *s, int depth) {
   if (s->kind == RETC_STATEMENT_LET && !e->used_variables[s->variable.index]) return;
   print_comment(e, s->comment, depth);
+  if (s->kind == RETC_STATEMENT_FOR || s->kind == RETC_STATEMENT_LET) e->definitions[s->variable.index] = s;
   switch (s->kind) {
     case RETC_STATEMENT_FOR: emit_for(e, s, depth); break;
     case RETC_STATEMENT_IF: emit_if(e, s, depth); break;
@@ -273,7 +294,10 @@ static void emit_statement(hip_emitter *e, const retc_statement *s, int depth) {
       indent(e, depth);
       retc_text_add(e->text, "__syncthreads();\n");
       break;
-    case RETC_STATEMENT_MMA: emit_mma(e, s, depth); break;
+    case RETC_STATEMENT_MMA:
+      if (e->in_wave) hip_emit_wave_mma(e, s, depth);
+      else emit_mma(e, s, depth);
+      break;
   }
 }
 
@@ -327,7 +351,7 @@ static void print_kernel(hip_emitter *e, retc_text *out_text) {
   print_signature(e);
   for (size_t i = 1; i < e->kernel->buffers.count; i++) {
     const retc_buffer *buffer = &e->kernel->buffers.items[i];
-    if (buffer->scope == RETC_SCOPE_SHARED) declare_buffer(e, buffer, "__shared__ ", 1);
+    if (buffer->scope == RETC_SCOPE_SHARED) declare_buffer(e, buffer, "alignas(16) __shared__ ", 1);
   }
   retc_text_append(out_text, body.data, body.length);
   print_unused(e);
@@ -344,10 +368,12 @@ retc_status retc_hip_emit_kernel(const retc_kernel *kernel, retc_diagnostics *di
   }
   e.used_variables = calloc(kernel->variables.count, sizeof(bool));
   e.used_buffers = calloc(kernel->buffers.count, sizeof(bool));
-  if (e.used_variables && e.used_buffers) print_kernel(&e, out_text);
+  e.definitions = calloc(kernel->variables.count, sizeof *e.definitions);
+  if (e.used_variables && e.used_buffers && e.definitions) print_kernel(&e, out_text);
   else e.refused = "more than there is memory for";
   free(e.used_variables);
   free(e.used_buffers);
+  free(e.definitions);
   if (!e.refused) return RETC_OK;
   return retc_fail(diagnostics, RETC_INVALID, "kernel %s: HIP cannot express %s here", kernel->name, e.refused);
 }
@@ -388,7 +414,7 @@ static void print_launches(const retc_plan *plan, retc_text *text) {
 
 retc_status retc_hip_emit(const retc_kernel *const *kernels, size_t count, const retc_plan *plan,
                           retc_diagnostics *diagnostics, retc_text *out_text) {
-  retc_text_add(out_text, retc_hip_prelude);
+  for (size_t i = 0; retc_hip_prelude[i]; i++) retc_text_add(out_text, retc_hip_prelude[i]);
   for (size_t i = 0; i < count; i++) {
     retc_text_add(out_text, "\n");
     RETC_TRY(retc_hip_emit_kernel(kernels[i], diagnostics, out_text));

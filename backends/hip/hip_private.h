@@ -4,7 +4,7 @@
 
 #include "backends/hip/hip_backend.h"
 
-extern const char retc_hip_prelude[];
+extern const char *const retc_hip_prelude[]; /* pieces, to NULL */
 
 typedef struct hip_emitter {
   const retc_kernel *kernel;
@@ -12,6 +12,8 @@ typedef struct hip_emitter {
   retc_text *text;
   bool *used_variables, *used_buffers; /* by what is written */
   bool used_dims[RETC_DIM_COUNT];
+  const retc_statement **definitions; /* of each variable: its loop or let, of those above the statement at hand */
+  bool in_wave;
   const char *refused; /* the first thing that cannot be expressed */
 } hip_emitter;
 
@@ -28,6 +30,8 @@ void hip_print_top(hip_emitter *e, retc_expr expr);
 void hip_print_element(hip_emitter *e, retc_buffer_id buffer, const retc_expr *indices);
 /* The element of a view `row` and `column` (texts) away from its base, widened to f32. */
 void hip_print_view_element(hip_emitter *e, const retc_view *view, const char *row, const char *column);
+/* hip_mma.c: a product of a wave's lanes together, in a wave loop. */
+void hip_emit_wave_mma(hip_emitter *e, const retc_statement *s, int depth);
 void hip_begin_widened(hip_emitter *e, retc_dtype dtype);
 void hip_end_widened(hip_emitter *e, retc_dtype dtype);
 

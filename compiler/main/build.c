@@ -4,18 +4,22 @@
 
 retc_status retc_build_choose_target(const retc_build_target *target, const char *cpu, retc_diagnostics *diagnostics,
                                      retc_hip_targets *out_hip, retc_target_profile *out_profile) {
-  static const char *const names[] = {"cpu", "hip"};
+  static const char *const names[] = {"cpu", "hip"}, *const maths[] = {"f32", "bf16", "f16"};
+  size_t math = 0;
   const retc_llvm_options llvm = {.cpu = cpu};
   size_t chosen = 0;
   *out_hip = (retc_hip_targets){.count = 0};
+  if (target->math) RETC_TRY(retc_arguments_choose("--math", target->math, maths, 3, diagnostics, &math));
   if (target->target) RETC_TRY(retc_arguments_choose("--target", target->target, names, 2, diagnostics, &chosen));
   if (!chosen) {
+    if (math) return retc_fail(diagnostics, RETC_INVALID, "--math %s goes with --target hip", target->math);
     if (!target->arch) return retc_llvm_profile(&llvm, diagnostics, out_profile);
     return retc_fail(diagnostics, RETC_INVALID, "--arch names GPUs, it goes with --target hip");
   }
   if (cpu) return retc_fail(diagnostics, RETC_INVALID, "--cpu names a CPU, it does not go with --target hip");
   RETC_TRY(retc_hip_targets_parse(target->arch, diagnostics, out_hip));
   *out_profile = retc_hip_targets_profile(out_hip);
+  out_profile->math = (retc_math_type)math;
   return RETC_OK;
 }
 

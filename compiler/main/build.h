@@ -12,6 +12,7 @@
 typedef struct retc_build_target {
   const char *target; /* "cpu", "hip"; NULL: cpu */
   const char *arch;   /* a list, NULL: all; only with hip */
+  const char *math;   /* "f32", "bf16", "f16"; NULL: f32; others only with hip */
 } retc_build_target;
 
 typedef struct retc_build {

@@ -170,6 +170,8 @@ retc_status retc_opt_command(int count, char **words, retc_diagnostics *diagnost
       {"target", 0, "cpu|hip", "what lower makes kernels for (cpu)", RETC_OPTION_TEXT, &chosen.target.target, 0, 0},
       {"arch", 0, "LIST", "of --target hip: gfx90a, gfx942, gfx1100, gfx1201, by commas (all)", RETC_OPTION_TEXT,
        &chosen.target.arch, 0, 0},
+      {"math", 0, "f32|bf16|f16", "of --target hip: what products with weights are computed in (f32)", RETC_OPTION_TEXT,
+       &chosen.target.math, 0, 0},
       {"cpu", 0, "NAME", "whose sizes schedule works with (this machine's)", RETC_OPTION_TEXT, &chosen.cpu, 0, 0},
   };
   const retc_syntax syntax = {"opt",

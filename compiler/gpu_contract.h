@@ -1,0 +1,16 @@
+/* What the two lowerings of products with a weight matrix on a GPU share. */
+#ifndef RETC_COMPILER_GPU_CONTRACT_H
+#define RETC_COMPILER_GPU_CONTRACT_H
+
+#include "compiler/anchors.h"
+#include "compiler/gpu.h"
+
+/* Parts of the summed axis, which are summed up on their own and then added in order. */
+enum { RETC_GPU_PARTS = 8 };
+
+/* The type that matrix instructions are to work on for this product; f32: it is not for them. */
+retc_dtype retc_gpu_matrix_type(const retc_graph *graph, const retc_node *node, const retc_target_profile *profile);
+void retc_gpu_matrix_schedule(const retc_graph *graph, const retc_node *node, retc_dtype math, retc_region *region);
+retc_status retc_gpu_matrix_lower(retc_lowering *l, retc_dtype math);
+
+#endif

@@ -1,0 +1,183 @@
+/* Products of rows with a weight matrix by the matrix instructions of a GPU, for `math` in bf16 or f16: prologue(a) and,
+ * where it lies in memory as something else, w are rounded to that type, products are summed in f32.
+ *
+ * The summed axis is cut into PARTS parts, as in gpu_contract.c: a part is one chain of matrix instructions, a sum is that
+ * of its parts in order. A block computes ROWS rows times `columns` columns, `slice` elements of all parts at a time; a
+ * wave has a part and 16 columns. So a few rows, as in decoding, keep as many waves busy as many rows do, and the bits do
+ * not depend on how many there are. */
+#include "compiler/gpu_contract.h"
+
+enum { PARTS = RETC_GPU_PARTS, ROWS = 16, TILE = 16, GAP = 8 /* between rows, against bank conflicts */ };
+
+typedef struct matrix {
+  retc_lowering *l;
+  const retc_node *node;
+  retc_shape row_shape; /* the leading axes */
+  int row_rank;
+  retc_dtype math;
+  bool staged; /* weights go through shared memory, where they are rounded */
+  int64_t width, depth, columns, slice, part;
+  retc_expr row_count, first_row, first_column;
+  retc_buffer_id rows_tile, weights_tile, sums, weight;
+} matrix;
+
+static retc_expr let(matrix *m, const char *name, retc_expr value) { return retc_write_let(&m->l->writer, name, value); }
+static retc_expr integer(matrix *m, int64_t value) { return retc_int(m->l, value); }
+static void end(matrix *m, int count) {
+  while (count--) retc_write_end(&m->l->writer);
+}
+static retc_expr begin_lanes(matrix *m, int64_t count) {
+  return retc_write_for(&m->l->writer, "e", RETC_LOOP_LANE, integer(m, 0), integer(m, count), 1);
+}
+static retc_expr both(matrix *m, retc_expr a, retc_expr b) {
+  return retc_expr_binary(m->l->kernel, RETC_KERNEL_OP_AND, a, b);
+}
+
+static bool is_half(retc_dtype dtype) { return dtype == RETC_DTYPE_BF16 || dtype == RETC_DTYPE_F16; }
+
+retc_dtype retc_gpu_matrix_type(const retc_graph *graph, const retc_node *node, const retc_target_profile *profile) {
+  const retc_dtype math = profile->math == RETC_MATH_BF16 ? RETC_DTYPE_BF16 : RETC_DTYPE_F16;
+  const retc_shape *weight = &retc_graph_node(graph, node->inputs[1])->type.shape;
+  const bool fits = weight->dim[0] % TILE == 0 && weight->dim[1] % TILE == 0;
+  return profile->math != RETC_MATH_F32 && fits ? math : RETC_DTYPE_F32;
+}
+
+void retc_gpu_matrix_schedule(const retc_graph *graph, const retc_node *node, retc_dtype math, retc_region *region) {
+  const retc_node *weight = retc_graph_node(graph, node->inputs[1]);
+  const bool staged = weight->type.dtype != math;
+  const int64_t least = (weight->type.shape.dim[1] + PARTS - 1) / PARTS, most = staged ? 64 : 128;
+  const int64_t slice = least > most ? most : (least + TILE - 1) / TILE * TILE;
+  retc_schedule_set(region, math == RETC_DTYPE_BF16 ? "bf16" : "f16", 1);
+  retc_schedule_set(region, "columns", staged || weight->type.shape.dim[0] < 32 ? TILE : 2 * TILE);
+  retc_schedule_set(region, "slice", slice);
+  retc_schedule_set(region, "part", (least + slice - 1) / slice * slice);
+}
+
+/* The place of element e of a tile [PARTS, rows, slice + GAP], and the number along the summed axis it stands for. */
+static retc_expr place(matrix *m, retc_expr e, int64_t rows, retc_expr first, retc_expr to[3]) {
+  retc_lowering *l = m->l;
+  to[0] = let(m, "p", retc_div(l, e, integer(m, rows * m->slice)));
+  to[1] = let(m, "r", retc_mod(l, retc_div(l, e, integer(m, m->slice)), integer(m, rows)));
+  to[2] = let(m, "k", retc_mod(l, e, integer(m, m->slice)));
+  return let(m, "from", retc_add(l, retc_add(l, retc_mul(l, to[0], integer(m, m->part)), first), to[2]));
+}
+
+/* rows_tile[p,r,k] = element part * p + first + k of row first_row + r, rounded; zero where there is none. */
+static void write_rows(matrix *m, retc_expr first) {
+  retc_lowering *l = m->l;
+  retc_writer *w = &l->writer;
+  retc_expr to[3], from = place(m, begin_lanes(m, PARTS * ROWS * m->slice), ROWS, first, to);
+  retc_expr row = let(m, "row", retc_add(l, m->first_row, to[1]));
+  retc_write_if(w, both(m, retc_less(l, row, m->row_count), retc_less(l, from, integer(m, m->depth))));
+  retc_index at[RETC_RANK_MAX];
+  retc_lower_row(l, &m->row_shape, m->row_rank, row, at);
+  at[m->row_rank] = retc_at(from);
+  retc_write_store(w, m->rows_tile, to, retc_lower_value(l, m->node->inputs[0], at));
+  retc_write_else(w);
+  retc_write_store(w, m->rows_tile, to, retc_f32(l, 0));
+  end(m, 2);
+}
+
+/* weights_tile[p,c,k]: the same of column first_column + c. */
+static void write_weights(matrix *m, retc_expr first) {
+  retc_lowering *l = m->l;
+  retc_writer *w = &l->writer;
+  retc_expr to[3], from = place(m, begin_lanes(m, PARTS * m->columns * m->slice), m->columns, first, to);
+  retc_expr column = let(m, "column", retc_add(l, m->first_column, to[1]));
+  retc_write_if(w, both(m, retc_less(l, column, integer(m, m->width)), retc_less(l, from, integer(m, m->depth))));
+  retc_write_store(w, m->weights_tile, to, retc_load(l, m->weight, (retc_expr[]){column, from}));
+  retc_write_else(w);
+  retc_write_store(w, m->weights_tile, to, retc_f32(l, 0));
+  end(m, 2);
+}
+
+static void write_products(matrix *m, retc_expr first) {
+  retc_lowering *l = m->l;
+  retc_writer *w = &l->writer;
+  const int64_t tiles = m->columns / TILE;
+  retc_expr zero = integer(m, 0);
+  retc_expr unit = retc_write_for(w, "unit", RETC_LOOP_WAVE, zero, integer(m, PARTS * tiles), 1);
+  retc_expr p = let(m, "p", retc_div(l, unit, integer(m, tiles)));
+  retc_expr n = let(m, "n", retc_mul(l, retc_mod(l, unit, integer(m, tiles)), integer(m, TILE)));
+  retc_expr start = let(m, "start", retc_add(l, retc_mul(l, p, integer(m, m->part)), first));
+  retc_expr column = let(m, "column", retc_add(l, m->first_column, n)), count = integer(m, m->slice);
+  if (m->depth != PARTS * m->part) {
+    count = let(m, "count", retc_max(l, zero, retc_min(l, count, retc_sub(l, integer(m, m->depth), start))));
+  }
+  if (m->width % m->columns) retc_write_if(w, retc_less(l, column, integer(m, m->width)));
+  retc_view to = retc_write_view(w, m->sums, (retc_expr[]){p, zero, n}, 1, 2);
+  retc_view a = retc_write_view(w, m->rows_tile, (retc_expr[]){p, zero, zero}, 1, 2);
+  retc_view b = m->staged ? retc_write_view(w, m->weights_tile, (retc_expr[]){p, n, zero}, 2, 1)
+                          : retc_write_view(w, m->weight, (retc_expr[]){column, start}, 1, 0);
+  retc_lower_note(l, l->anchor);
+  retc_write_mma(w, to, a, b, ROWS, TILE, count);
+  end(m, m->width % m->columns ? 2 : 1);
+}
+
+static void write_results(matrix *m) {
+  retc_lowering *l = m->l;
+  retc_expr e = begin_lanes(m, ROWS * m->columns), total = {0};
+  retc_expr r = let(m, "r", retc_div(l, e, integer(m, m->columns))), x = let(m, "x", retc_mod(l, e, integer(m, m->columns)));
+  retc_expr row = let(m, "row", retc_add(l, m->first_row, r)), column = let(m, "column", retc_add(l, m->first_column, x));
+  retc_write_if(&l->writer, both(m, retc_less(l, row, m->row_count), retc_less(l, column, integer(m, m->width))));
+  for (int p = 0; p < PARTS; p++) {
+    retc_expr part = retc_load(l, m->sums, (retc_expr[]){integer(m, p), r, x});
+    total = p ? retc_add(l, total, part) : part;
+  }
+  retc_lower_note(l, l->anchor);
+  l->computed_as = let(m, "total", total);
+  retc_index at[RETC_RANK_MAX];
+  retc_lower_row(l, &m->row_shape, m->row_rank, row, at);
+  at[m->row_rank] = retc_at(column);
+  retc_lower_store_results(l, l->anchor, at);
+  end(m, 2);
+}
+
+static retc_buffer_id shared(matrix *m, const char *name, retc_dtype dtype, int64_t rows, int64_t columns) {
+  return retc_write_alloc(&m->l->writer, name, RETC_SCOPE_SHARED, dtype, 3, (int64_t[]){PARTS, rows, columns});
+}
+
+static matrix describe(retc_lowering *l, retc_dtype math) {
+  const retc_node *node = retc_lower_node(l, l->anchor), *weight = retc_lower_node(l, node->inputs[1]);
+  const retc_region *region = retc_graph_region(l->graph, l->region);
+  matrix m = {.l = l, .node = node, .row_shape = node->type.shape, .row_rank = node->type.shape.rank - 1, .math = math};
+  m.staged = weight->type.dtype != math;
+  m.width = weight->type.shape.dim[0];
+  m.depth = weight->type.shape.dim[1];
+  m.columns = retc_schedule_get(region, "columns", TILE);
+  m.slice = retc_schedule_get(region, "slice", TILE);
+  m.part = retc_schedule_get(region, "part", ((m.depth + PARTS - 1) / PARTS + m.slice - 1) / m.slice * m.slice);
+  m.weight = retc_lower_buffer(l, node->inputs[1]);
+  return m;
+}
+
+retc_status retc_gpu_matrix_lower(retc_lowering *l, retc_dtype math) {
+  matrix m = describe(l, math);
+  retc_writer *w = &l->writer;
+  retc_expr zero = integer(&m, 0);
+  if (!is_half(math) || m.width % TILE || m.depth % TILE || m.slice % TILE || m.part % m.slice || m.columns % TILE) {
+    return retc_lower_refuse(l, l->anchor, "its schedule is none for matrix instructions");
+  }
+  l->computed = l->anchor;
+  m.row_count = let(&m, "rows", retc_lower_row_count(l, &m.row_shape, m.row_rank));
+  m.first_row = retc_write_for(w, "first_row", RETC_LOOP_GRID, zero, m.row_count, ROWS);
+  m.first_column = retc_write_for(w, "first_column", RETC_LOOP_GRID, zero, integer(&m, m.width), m.columns);
+  m.rows_tile = shared(&m, "rows_tile", math, ROWS, m.slice + GAP);
+  if (m.staged) m.weights_tile = shared(&m, "weights_tile", math, m.columns, m.slice + GAP);
+  m.sums = shared(&m, "sums", RETC_DTYPE_F32, ROWS, m.columns);
+  retc_expr e = begin_lanes(&m, PARTS * ROWS * m.columns), columns = integer(&m, m.columns), rows = integer(&m, ROWS);
+  retc_expr at[3] = {retc_div(l, e, integer(&m, ROWS * m.columns)), retc_mod(l, retc_div(l, e, columns), rows),
+                     retc_mod(l, e, columns)};
+  retc_write_store(w, m.sums, at, retc_f32(l, 0));
+  end(&m, 1);
+  retc_expr first = retc_write_for(w, "first", RETC_LOOP_SERIAL, zero, integer(&m, m.part), m.slice);
+  write_rows(&m, first);
+  if (m.staged) write_weights(&m, first);
+  retc_write_barrier(w);
+  write_products(&m, first);
+  retc_write_barrier(w);
+  end(&m, 1);
+  write_results(&m);
+  end(&m, 2);
+  return l->status;
+}
