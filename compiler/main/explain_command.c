@@ -3,13 +3,14 @@
 #include <string.h>
 
 #include "compiler/driver/engine.h"
-#include "compiler/main/build.h"
+#include "compiler/main/explain.h"
 #include "compiler/main/explain_schedule.h"
 #include "compiler/network_parameters.h"
 
 typedef struct options {
   const char *cpu;
-  int64_t chunk;
+  retc_build_target target;
+  int64_t chunk, batch, tokens;
   bool schedule;
 } options;
 
@@ -127,15 +128,18 @@ static void print(const table *t, retc_text *out_text) {
 }
 
 static retc_status explain(const char *model, const options *o, retc_diagnostics *diagnostics) {
-  retc_build build = {0};
+  retc_build build = {.target = o->target};
   table t = {0};
   retc_text text;
   retc_arena_init(&t.arena);
   retc_text_init(&text);
   const char *last = o->schedule ? "schedule" : NULL;
   retc_status status = retc_build_init(&build, model, o->chunk, o->cpu, last, diagnostics);
-  if (status == RETC_OK) status = retc_source_want_model(build.source, diagnostics);
-  if (status == RETC_OK) {
+  if (status == RETC_OK && build.is_hip && o->schedule) {
+    status = retc_fail(diagnostics, RETC_INVALID, "explain: --schedule goes with --target cpu");
+  } else if (status == RETC_OK && build.is_hip) {
+    status = retc_explain_hip(&build, o->batch, o->tokens, diagnostics);
+  } else if (status == RETC_OK && (status = retc_source_want_model(build.source, diagnostics)) == RETC_OK) {
     if (o->schedule) {
       retc_explain_schedule(build.compilation, &build.source->network, &text);
     } else {
@@ -151,10 +155,18 @@ static retc_status explain(const char *model, const options *o, retc_diagnostics
 }
 
 retc_status retc_explain_command(int count, char **words, retc_diagnostics *diagnostics) {
-  options chosen = {0};
+  options chosen = {.batch = 1, .tokens = 1};
   const retc_option table_of_options[] = {
       {"chunk", 0, "C", "tokens a chunk of sessions (the model's)", RETC_OPTION_INTEGER, &chosen.chunk, 1,
        RETC_CHUNK_MAX},
+      {"target", 0, "cpu|hip", "hip: the kernels instead, and what they take of a GPU (cpu)", RETC_OPTION_TEXT,
+       &chosen.target.target, 0, 0},
+      {"arch", 0, "LIST", "of --target hip: gfx90a, gfx942, gfx1100, gfx1201, by commas (all)", RETC_OPTION_TEXT,
+       &chosen.target.arch, 0, 0},
+      {"math", 0, "f32|bf16|f16", "of --target hip: what products with weights are computed in (f32)", RETC_OPTION_TEXT,
+       &chosen.target.math, 0, 0},
+      {"batch", 0, "N", "of --target hip: rows of the call (1)", RETC_OPTION_INTEGER, &chosen.batch, 1, 1 << 20},
+      {"tokens", 0, "N", "of --target hip: tokens a row of the call (1)", RETC_OPTION_INTEGER, &chosen.tokens, 1, 1 << 20},
       {"cpu", 0, "NAME", "LLVM's name, znver4, x86-64-v3, ... (this machine's)", RETC_OPTION_TEXT, &chosen.cpu, 0, 0},
       {"schedule", 0, NULL, "what was chosen for each kernel, and why; which chunk length is recommended", RETC_OPTION_FLAG,
        &chosen.schedule, 0, 0},
