@@ -500,7 +500,7 @@ static retc_status parse(parser *p) {
   } else if (comes(p, "kernel") || comes(p, "buffer") || comes(p, "entry")) {
     RETC_TRY(read_kernels(p));
   } else {
-    return fail(p, p->lexer.at, "expected \"graph\", \"kernel\" or \"buffer\"");
+    return fail(p, p->lexer.at, "expected \"graph\", \"buffer\", \"entry\" or \"kernel\"");
   }
   p->compilation->end_comment = keep(p, retc_lexer_take_comment(&p->lexer));
   if (retc_lexer_peek(&p->lexer)) return fail(p, p->lexer.at, "expected %s or nothing more", goes_on_with(p));

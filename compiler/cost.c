@@ -119,7 +119,8 @@ static int64_t carried_rows(const counter *c, int64_t chunk) {
 static double read_bytes(const counter *c, const retc_node *reader, int input) {
   const retc_type *type = &retc_graph_node(c->graph, reader->inputs[input])->type;
   const double row = (double)retc_dtype_size(type->dtype), all = count_bytes(c, type);
-  const bool pending = (reader->op == RETC_OP_CHUNK && input == 2) || (reader->op == RETC_OP_FLUSH && (input == 1 || input == 2));
+  const bool pending =
+      (reader->op == RETC_OP_CHUNK && input == 2) || (reader->op == RETC_OP_FLUSH && (input == 1 || input == 2));
   if (reader->op == RETC_OP_GATHER && input == 0) {
     const double taken = count_elements(c, &reader->type.shape) * row;
     return taken < all ? taken : all;

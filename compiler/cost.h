@@ -2,9 +2,10 @@
  * without. Rates and shares that are reported anywhere are made of these numbers.
  *
  * flop   2 M N K of every product; of retention, for every head and token at row i of its chunk, 2 K (i + 1) for the
- *        scores, 2 V (i + 1) for their product with the values and 2 K V for the state it reads, and 2 K V for every row
- *        of a chunk that this call completes. Of the final state (`flush`) 2 K V for each row of the unfinished chunk.
- *        A product over the chunk grid that is no part of a retention counts whole chunks, since that is what it computes.
+ *        scores, 2 V (i + 1) for their product with the values and 2 K V for the state it reads, and 2 K V for every
+ *        row of a chunk that this call completes. Of the final state (`flush`) 2 K V for each row of the unfinished
+ *        chunk. A product over the chunk grid that is no part of a retention counts whole chunks, since that is what
+ *        it computes.
  *        Nothing else counts: no rows that fill up a tile or a chunk, no masked half, no pointwise work, no reductions.
  * bytes  of weights as they lie in memory, filling of panels, scales and constants included, once a step; of a gathered
  *        table the rows taken; of states what is read or replaced: all of S once, and again when the call completes a

@@ -98,6 +98,18 @@ static retc_status read_attributes(parser *p, retc_op op, retc_attributes *out_a
   return RETC_OK;
 }
 
+/* The ':' before the type; perhaps there is an attribute too many in its place. */
+static retc_status expect_type(parser *p, retc_op op) {
+  const retc_op_info *info = retc_op_get_info(op);
+  const char *start = retc_lexer_place(p->lexer), *end = start;
+  while (end < p->lexer->end && retc_char_is_word(*end)) end++;
+  if (end > start && end < p->lexer->end && *end == '=') {
+    return fail(p, start, "%s has no %sattribute %.*s", info->name, *info->attributes ? "further " : "",
+                (int)(end - start < 200 ? end - start : 200), start);
+  }
+  return retc_lexer_expect(p->lexer, ':');
+}
+
 static retc_status read_inputs(parser *p, retc_value inputs[RETC_OP_INPUTS_MAX], int *out_count) {
   *out_count = 0;
   if (retc_lexer_peek(p->lexer) != '%') return RETC_OK;
@@ -140,7 +152,7 @@ static retc_status parse_node(parser *p) {
   RETC_TRY(read_op(p, &op));
   RETC_TRY(read_inputs(p, inputs, &input_count));
   RETC_TRY(read_attributes(p, op, &attributes));
-  RETC_TRY(retc_lexer_expect(lexer, ':'));
+  RETC_TRY(expect_type(p, op));
   const char *written = retc_lexer_place(lexer);
   RETC_TRY(retc_lexer_read_type(lexer, &type.dtype, &type.shape));
   if (retc_lexer_accept(lexer, '@')) RETC_TRY(retc_lexer_read_word(lexer, "an origin", &origin));

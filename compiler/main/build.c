@@ -70,7 +70,8 @@ retc_status retc_build_print(retc_build *build, retc_build_product product, retc
     return RETC_OK;
   }
   retc_status status = print(build, product, diagnostics, out_text);
-  return retc_compile_report(&build->options, product == RETC_BUILD_HIP ? "hip" : "llvm", build->compilation, status, diagnostics);
+  return retc_compile_report(&build->options, product == RETC_BUILD_HIP ? "hip" : "llvm", build->compilation, status,
+                             diagnostics);
 }
 
 void retc_build_deinit(retc_build *build) {

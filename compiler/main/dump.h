@@ -25,7 +25,8 @@ typedef struct retc_dump_stages {
   retc_build build;
   const char *only;
   /* May be set before init; called for every stage that changed something, while it is the program. */
-  retc_status (*draw)(void *user, const retc_compilation *compilation, retc_diagnostics *diagnostics, retc_text *out_text);
+  retc_status (*draw)(void *user, const retc_compilation *compilation, retc_diagnostics *diagnostics,
+                      retc_text *out_text);
   void *user;
   retc_diagnostics *diagnostics;
   retc_status drawn; /* the first failure of `draw` */
@@ -33,8 +34,8 @@ typedef struct retc_dump_stages {
   RETC_VEC(retc_dump_stage) list;
 } retc_dump_stages;
 
-/* Every stage of the model up to the pass `last` (NULL: all), the text of a program file being the first one. `stages` is
- * zero but for `draw` and `user`. After a failure, too, deinit is to be called. */
+/* Every stage of the model up to the pass `last` (NULL: all), the text of a program file being the first one. `stages`
+ * is zero but for `draw` and `user`. After a failure, too, deinit is to be called. */
 retc_status retc_dump_stages_init(retc_dump_stages *stages, const char *model, const retc_dump_options *options,
                                   const char *last, retc_diagnostics *diagnostics);
 void retc_dump_stages_deinit(retc_dump_stages *stages);

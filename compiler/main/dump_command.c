@@ -52,11 +52,12 @@ static retc_status check_passes(const retc_dump_options *o, retc_diagnostics *di
   if (o->after) RETC_TRY(check_pass("dump: --after", o->after, diagnostics));
   for (int i = 0; i < 2 && o->diff[0]; i++) RETC_TRY(check_pass("dump: --diff", o->diff[i], diagnostics));
   if (o->diff[0] && retc_pass_find(o->diff[0]) >= retc_pass_find(o->diff[1])) {
-    return retc_fail(diagnostics, RETC_INVALID, "dump: --diff: pass %s does not come before %s", o->diff[0], o->diff[1]);
+    return retc_fail(diagnostics, RETC_INVALID, "dump: --diff: pass %s does not come before %s", o->diff[0],
+                     o->diff[1]);
   }
   if (o->dot && o->after && retc_pass_find(o->after) >= lower_pass()) {
-    return retc_fail(diagnostics, RETC_INVALID, "dump: --dot draws graphs, and after %s the program consists of kernels",
-                     o->after);
+    return retc_fail(diagnostics, RETC_INVALID,
+                     "dump: --dot draws graphs, and after %s the program consists of kernels", o->after);
   }
   if (!o->only) return RETC_OK;
   if (o->dot) return retc_fail(diagnostics, RETC_INVALID, "dump: --only picks a kernel, and --dot draws graphs");
@@ -121,12 +122,13 @@ retc_status retc_dump_command(int count, char **words, retc_diagnostics *diagnos
   retc_dump_options chosen = {0};
   const retc_option table[] = {
       {"after", 0, "PASS", "stop after this pass, see retc ops (the last)", RETC_OPTION_TEXT, &chosen.after, 0, 0},
-      {"only", 0, "KERNEL", "of kernels, LLVM IR and assembly only this kernel's", RETC_OPTION_TEXT, &chosen.only, 0, 0},
+      {"only", 0, "KERNEL", "of kernels, LLVM IR and assembly only this kernel's", RETC_OPTION_TEXT, &chosen.only, 0,
+       0},
       {"emit", 0, "llvm|asm|hip", "LLVM IR, assembly or HIP source instead", RETC_OPTION_TEXT, &chosen.emit, 0, 0},
       {"all", 0, "DIR", "write every stage, the plan and the code as files 01-..., 02-...", RETC_OPTION_TEXT,
        &chosen.all, 0, 0},
-      {"html", 0, "FILE", "write one page that shows every stage: graphs, kernels, code, costs, memory", RETC_OPTION_TEXT,
-       &chosen.html, 0, 0},
+      {"html", 0, "FILE", "write one page that shows every stage: graphs, kernels, code, costs, memory",
+       RETC_OPTION_TEXT, &chosen.html, 0, 0},
       {"diff", 0, "PASS PASS", "what changed from after the first pass to after the second, by diff -u",
        RETC_OPTION_PAIR, chosen.diff, 0, 0},
       {"dot", 0, NULL, "the graphs (--after a pass; before kernels are made) in Graphviz's language", RETC_OPTION_FLAG,
@@ -139,10 +141,11 @@ retc_status retc_dump_command(int count, char **words, retc_diagnostics *diagnos
        &chosen.target.math, 0, 0},
       {"cpu", 0, "NAME", "LLVM's name, znver4, x86-64-v3, ... (this machine's)", RETC_OPTION_TEXT, &chosen.cpu, 0, 0},
   };
-  const retc_syntax syntax = {"dump",
-                              "Prints the program after a pass, as kernels or as code. Needs no weights. MODEL may also be\n"
-                              "program text: what it has not been through is run.",
-                              "MODEL", table, sizeof table / sizeof table[0]};
+  const retc_syntax syntax = {
+      "dump",
+      "Prints the program after a pass, as kernels or as code. Needs no weights. MODEL may also be\n"
+      "program text: what it has not been through is run.",
+      "MODEL", table, sizeof table / sizeof table[0]};
   const char *model;
   bool help;
   RETC_TRY(retc_command_begin(&syntax, count, words, diagnostics, &model, &help));

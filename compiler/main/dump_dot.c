@@ -1,4 +1,4 @@
-/* Graphs in Graphviz's language: a cluster for each entry, in it one for each region, which lists what was folded in. */
+/* Graphs in Graphviz's language: a cluster for each entry, in it one for each region with what was folded in. */
 #include <string.h>
 
 #include "compiler/main/dump.h"
@@ -7,7 +7,10 @@
 static size_t character_length(const char *at) {
   unsigned char first = (unsigned char)at[0];
   if (first < 0x80) return first >= 0x20 && first != 0x7f;
-  size_t length = first >= 0xc2 && first < 0xe0 ? 2 : first >= 0xe0 && first < 0xf0 ? 3 : first >= 0xf0 && first < 0xf5 ? 4 : 0;
+  size_t length = first >= 0xc2 && first < 0xe0   ? 2
+                  : first >= 0xe0 && first < 0xf0 ? 3
+                  : first >= 0xf0 && first < 0xf5 ? 4
+                                                  : 0;
   for (size_t i = 1; i < length; i++) {
     if (((unsigned char)at[i] & 0xc0) != 0x80) return 0;
   }
@@ -62,8 +65,8 @@ static void print_node(const drawer *d, uint32_t index) {
 
 static void open_region(const drawer *d, uint32_t index) {
   const retc_region *region = &d->graph->regions.items[index];
-  retc_text_printf(d->text, "    subgraph cluster_%zu_%u {\n      style=\"rounded,filled\"; color=\"#999999\"; ", d->number,
-                   (unsigned)index);
+  retc_text_printf(d->text, "    subgraph cluster_%zu_%u {\n      style=\"rounded,filled\"; color=\"#999999\"; ",
+                   d->number, (unsigned)index);
   retc_text_add(d->text, "fillcolor=\"#f4f4f4\";\n      label=\"");
   print_escaped(region->name, d->text);
   retc_text_add(d->text, ": ");

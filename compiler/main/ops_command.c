@@ -145,8 +145,9 @@ retc_status retc_ops_command(int count, char **words, retc_diagnostics *diagnost
   const retc_option options[] = {
       {"markdown", 0, NULL, "as Markdown tables", RETC_OPTION_FLAG, &markdown, 0, 0},
   };
-  const retc_syntax syntax = {"ops", "Lists the operations of graphs and kernels, element types, dimensions and passes.", NULL, options,
-                              sizeof options / sizeof options[0]};
+  const retc_syntax syntax = {"ops",
+                              "Lists the operations of graphs and kernels, element types, dimensions and passes.", NULL,
+                              options, sizeof options / sizeof options[0]};
   const char *none;
   RETC_TRY(retc_command_begin(&syntax, count, words, diagnostics, &none, &help));
   if (help) return RETC_OK;

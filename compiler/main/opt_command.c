@@ -76,6 +76,7 @@ static retc_status run_checked(retc_compilation *compilation, const size_t *pass
   bool hold = true;
   RETC_TRY(retc_check_create(compilation, SEED, diagnostics, &check));
   retc_status status = RETC_OK;
+  if (!count) fputs("opt: --check: no pass to compare, see --pass, --from and --to\n", stderr);
   for (size_t i = 0; i < count && status == RETC_OK; i++) {
     retc_check_result result;
     status = retc_passes_run(compilation, &passes[i], 1, compile, diagnostics);
@@ -83,14 +84,15 @@ static retc_status run_checked(retc_compilation *compilation, const size_t *pass
     if (status != RETC_OK) break;
     fprintf(stderr, "%-10s %s", retc_pass_get_info(passes[i])->name, result.holds ? "holds" : "DIFFERS");
     if (result.output) {
-      fprintf(stderr, ": %s of %s: %.3g of %.3g, limit %.3g", result.output, result.entry, result.difference, result.scale,
-              result.limit);
+      fprintf(stderr, ": %s of %s: %.3g of %.3g, limit %.3g", result.output, result.entry, result.difference,
+              result.scale, result.limit);
     }
     fputc('\n', stderr);
     hold = hold && result.holds;
   }
   retc_check_destroy(check);
-  if (status == RETC_OK && !hold) return retc_fail(diagnostics, RETC_FAILED, "opt: a pass changes what the program computes");
+  if (status == RETC_OK && !hold)
+    return retc_fail(diagnostics, RETC_FAILED, "opt: a pass changes what the program computes");
   return status;
 }
 
@@ -165,7 +167,8 @@ retc_status retc_opt_command(int count, char **words, retc_diagnostics *diagnost
       {"run", 0, "FILE", "interpret the program on the arrays of this safetensors file instead of printing it",
        RETC_OPTION_TEXT, &chosen.run, 0, 0},
       {"out", 0, "FILE", "... and write what comes out, new states included", RETC_OPTION_TEXT, &chosen.out, 0, 0},
-      {"weights", 0, "PATH", "... with weights from this file or model directory", RETC_OPTION_TEXT, &chosen.weights, 0, 0},
+      {"weights", 0, "PATH", "... with weights from this file or model directory", RETC_OPTION_TEXT, &chosen.weights, 0,
+       0},
       {"entry", 0, "NAME", "... of this entry (the first)", RETC_OPTION_TEXT, &chosen.entry, 0, 0},
       {"target", 0, "cpu|hip", "what lower makes kernels for (cpu)", RETC_OPTION_TEXT, &chosen.target.target, 0, 0},
       {"arch", 0, "LIST", "of --target hip: gfx90a, gfx942, gfx1100, gfx1201, by commas (all)", RETC_OPTION_TEXT,
@@ -174,9 +177,9 @@ retc_status retc_opt_command(int count, char **words, retc_diagnostics *diagnost
        &chosen.target.math, 0, 0},
       {"cpu", 0, "NAME", "whose sizes schedule works with (this machine's)", RETC_OPTION_TEXT, &chosen.cpu, 0, 0},
   };
-  const retc_syntax syntax = {"opt",
-                              "Runs passes on program text (of graphs or kernels) and prints it; \"-\" is standard input.",
-                              "FILE", table, sizeof table / sizeof table[0]};
+  const retc_syntax syntax = {
+      "opt", "Runs passes on program text (of graphs or kernels) and prints it; \"-\" is standard input.", "FILE",
+      table, sizeof table / sizeof table[0]};
   const char *path;
   bool help;
   RETC_TRY(retc_command_begin(&syntax, count, words, diagnostics, &path, &help));

@@ -15,7 +15,7 @@ retc_status retc_program_arrays_check(const retc_checkpoint *file, const retc_co
 
 /* NULL: the file has none. `input_ids`, as files of tokens call them, are `tokens`. */
 const retc_stored_tensor *retc_program_arrays_find(const retc_checkpoint *file, const char *name);
-/* The arrays of an entry's inputs that the file has, weights only where they are wanted, and its scalars of the call. */
+/* The arrays of an entry's inputs that the file has, weights only where they are wanted, and its scalars. */
 retc_status retc_program_arrays_take(const retc_checkpoint *file, const retc_entry_inputs *inputs, bool weights,
                                      retc_diagnostics *diagnostics, retc_arrays *arrays);
 

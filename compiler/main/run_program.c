@@ -144,10 +144,12 @@ static retc_status check_dims(const call *c) {
 }
 
 /* As the file has it where compiled code can read it so; bools are made 0 or 1. */
-static retc_status make_input(const call *c, const retc_entry_input *input, retc_arena *arena, retc_run_input *out_input) {
+static retc_status make_input(const call *c, const retc_entry_input *input, retc_arena *arena,
+                              retc_run_input *out_input) {
   const retc_stored_tensor *stored = retc_program_arrays_find(c->file, input->name);
   const retc_dtype dtype = input->type.dtype;
-  *out_input = (retc_run_input){.name = input->name, .dtype = dtype, .shape = {.rank = stored->rank}, .data = stored->data};
+  *out_input =
+      (retc_run_input){.name = input->name, .dtype = dtype, .shape = {.rank = stored->rank}, .data = stored->data};
   for (int i = 0; i < stored->rank; i++) out_input->shape.dim[i] = stored->dim[i];
   const bool aligned = (uintptr_t)stored->data % retc_dtype_size(dtype) == 0;
   if (stored->dtype == dtype && aligned && dtype != RETC_DTYPE_BOOL) return RETC_OK;
@@ -167,7 +169,8 @@ static retc_status write_results(const call *c, const retc_run *run, retc_arena 
     retc_shape shape;
     tensors[i] = (retc_tensor_to_write){.name = name};
     tensors[i].data = retc_run_find_output(run, name, &tensors[i].dtype, &shape);
-    if (!tensors[i].data) return retc_fail(c->diagnostics, RETC_INTERNAL, "output %s is not there after the call", name);
+    if (!tensors[i].data)
+      return retc_fail(c->diagnostics, RETC_INTERNAL, "output %s is not there after the call", name);
     tensors[i].rank = shape.rank;
     for (int axis = 0; axis < shape.rank; axis++) tensors[i].dim[axis] = shape.dim[axis];
   }

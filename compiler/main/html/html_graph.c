@@ -1,5 +1,5 @@
-/* The picture of a graph: operations are boxes; inputs, weights, states and constants stand in the boxes that read them,
- * outputs in those that compute them. Regions and the repeated layer are frames. */
+/* The picture of a graph: operations are boxes; inputs, weights, states and constants stand in the boxes that read
+ * them, outputs in those that compute them. Regions and the repeated layer are frames. */
 #include <string.h>
 
 #include "compiler/main/html/html.h"
@@ -26,13 +26,16 @@ static bool is_drawn(const drawer *d, uint32_t i) {
   return d->layers.repeats[i] == i && !is_leaf(&d->graph->nodes.items[i]);
 }
 
-static size_t intern(const drawer *d, const char *text) { return retc_html_strings_add(d->strings, text, strlen(text)); }
+static size_t intern(const drawer *d, const char *text) {
+  return retc_html_strings_add(d->strings, text, strlen(text));
+}
 
 /* "contract btk,nk->btn" */
 static const char *operation_text(const drawer *d, const retc_node *node) {
   const char *name = retc_op_get_info(node->op)->name;
   const char *word = node->attributes.word;
-  if (node->op == RETC_OP_PART) return retc_arena_printf(d->arena, "%s %lld", name, (long long)node->attributes.integer[0]);
+  if (node->op == RETC_OP_PART)
+    return retc_arena_printf(d->arena, "%s %lld", name, (long long)node->attributes.integer[0]);
   return word && *word ? retc_arena_printf(d->arena, "%s %s", name, word) : name;
 }
 
@@ -162,7 +165,8 @@ static void print_chips(const drawer *d, uint32_t i) {
   }
   for (size_t k = 0; k < d->graph->outputs.count; k++) {
     if (d->graph->outputs.items[k].value.index != i) continue;
-    const char *name = d->graph->outputs.items[k].name; /* of a state that it replaces, perhaps: then layers have their own */
+    /* Of a state that it replaces, perhaps: then layers have their own. */
+    const char *name = d->graph->outputs.items[k].name;
     retc_text_printf(d->text, "%s[%zu,%zu,%zu,%u]", separator, intern(d, "output"), intern(d, name), intern(d, ""),
                      (unsigned)retc_graph_find_input(d->graph, name).index);
     separator = ",";

@@ -188,7 +188,8 @@ static void fold(finder *f, int layer_count) {
   out->first = first;
   if (out->count < 2) return;
   out->nodes += first;
-  for (uint32_t i = 1; i < f->graph->nodes.count; i++) out->layer[i] = out->layer[i] < first ? -1 : out->layer[i] - first;
+  for (uint32_t i = 1; i < f->graph->nodes.count; i++)
+    out->layer[i] = out->layer[i] < first ? -1 : out->layer[i] - first;
   for (int layer = 1; layer < out->count; layer++) {
     for (size_t i = 0; i < out->nodes[layer].count; i++) {
       out->repeats[out->nodes[layer].items[i]] = out->nodes[0].items[i];

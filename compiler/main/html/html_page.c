@@ -36,8 +36,9 @@ static void print_stage(page *p, size_t index) {
   const retc_dump_stage *stage = &p->stages.list.items[index];
   const retc_pass_info *pass = retc_pass_get_info(stage->pass);
   retc_text_printf(&p->data, "%s{\"name\":%zu,\"holds\":%zu,\"lowered\":%s,\"changed\":%s,\"run\":%s,\"seconds\":%.6f",
-                   index ? ",\n" : "\n", intern(p, pass->name), intern(p, pass->after), stage->lowered ? "true" : "false",
-                   stage->changed ? "true" : "false", stage->run ? "true" : "false", stage->seconds);
+                   index ? ",\n" : "\n", intern(p, pass->name), intern(p, pass->after),
+                   stage->lowered ? "true" : "false", stage->changed ? "true" : "false", stage->run ? "true" : "false",
+                   stage->seconds);
   retc_text_printf(&p->data, ",\"graphs\":[%s],\"text\":", stage->pictures.data ? stage->pictures.data : "");
   print_text(p, index);
   retc_text_add(&p->data, "}");

@@ -29,7 +29,8 @@ static void print_calls(const writer *w) {
   retc_text_add(w->text, "\"calls\":[");
   for (int i = 0; i < CALL_COUNT; i++) {
     retc_text_printf(w->text, "%s{\"name\":\"%s\",\"batch\":%lld,\"tokens\":%lld,\"position\":%lld}", i ? "," : "",
-                     calls[i].name, (long long)calls[i].batch, (long long)calls[i].tokens, (long long)calls[i].position);
+                     calls[i].name, (long long)calls[i].batch, (long long)calls[i].tokens,
+                     (long long)calls[i].position);
   }
   retc_text_add(w->text, "]");
 }
@@ -87,15 +88,16 @@ static void print_cost(const writer *w, size_t entry, size_t step) {
     const retc_dims dims = dims_of(&w->plan->entries.items[entry], call);
     retc_cost cost;
     if (!retc_cost_of_step(w->compilation, entry, step, &dims, &cost)) break;
-    retc_text_printf(w->text, "%s[%.0f,%.0f,%.0f,%.0f]", call ? "," : "", cost.flop, cost.weight_bytes, cost.state_bytes,
-                     cost.row_bytes);
+    retc_text_printf(w->text, "%s[%.0f,%.0f,%.0f,%.0f]", call ? "," : "", cost.flop, cost.weight_bytes,
+                     cost.state_bytes, cost.row_bytes);
   }
   retc_text_add(w->text, "]");
 }
 
 static void print_step(const writer *w, size_t entry, size_t index) {
   const retc_plan_step *step = &w->plan->entries.items[entry].steps.items[index];
-  retc_text_printf(w->text, "%s[%d,%zu,[", index ? ",\n" : "\n", step->kernel, intern(w, step->region ? step->region : ""));
+  retc_text_printf(w->text, "%s[%d,%zu,[", index ? ",\n" : "\n", step->kernel,
+                   intern(w, step->region ? step->region : ""));
   for (int i = 0; i < w->plan->kernels.items[step->kernel].buffer_count; i++) {
     retc_text_printf(w->text, "%s%d", i ? "," : "", step->buffers[i]);
   }
