@@ -1,5 +1,6 @@
 # A golden case in each form that it has logits of, on the emulated GPU: sh tests/hip/case.sh DIR ARCH... Prints a table of
-# relative errors. Every architecture gets another order of threads and blocks.
+# relative errors. Every architecture gets another order of threads and blocks. TOO_LONG: forms
+# whose chunk takes more shared memory than a block has, which is said.
 . "$(dirname "$0")/../common.sh"
 : "${RETC_HIP_LIBRARY:?}"
 case=$1
@@ -29,6 +30,12 @@ for arch in "$@"; do
     [ "$form" != session ] || of=recurrent
     has "logits_$of" || continue
     printf '%-10s %-8s ' "$form" "$arch"
+    case " ${TOO_LONG-} " in *" $form "*)
+      if evaluate "$form" 2>"$work/words" || ! grep "bytes of shared memory, a block has at most" "$work/words"; then
+        failed="$failed $form/$arch"
+      fi
+      continue ;;
+    esac
     evaluate "$form" || failed="$failed $form/$arch"
     rm -f "$work/out.safetensors"
   done

@@ -34,13 +34,13 @@ done
 for output in mlp:probabilities gated_retention:y custom_head:probabilities; do
   program=${output%:*}
   file=$source/../examples/programs/$program
-  "$RETC" run "$file.graph" --inputs "$file.safetensors" --out "$work/cpu" 2>/dev/null &&
-    "$RETC" run "$file.graph" --inputs "$file.safetensors" --target hip --out "$work/gpu" 2>"$work/stderr" ||
+  "$FAST" run "$file.graph" --inputs "$file.safetensors" --out "$work/cpu" 2>/dev/null &&
+    "$FAST" run "$file.graph" --inputs "$file.safetensors" --target hip --out "$work/gpu" 2>"$work/stderr" ||
     { cat "$work/stderr"; fail "$program"; }
   "$TOOLS/compare" tensor ${output#*:} "$work/cpu" "$work/gpu" 1e-6 || fail "$program gives something else"
 done
 
-"$RETC" bench "$case" --target hip --prompt 8 --tokens 2 --rounds 1 >"$work/stdout" || fail "bench --target hip"
+"$FAST" bench "$case" --target hip --prompt 8 --tokens 2 --rounds 1 >"$work/stdout" || fail "bench --target hip"
 grep -q "^GPU .*emulated gfx90a, gfx90a; copies on it reach" "$work/stdout" || fail "bench tells of no GPU"
 grep -q "^decode .* % of reads" "$work/stdout" || fail "bench tells of no decoding"
 
@@ -55,6 +55,6 @@ expect 1 "hipErrorOutOfMemory (out of memory)" small
 expect 1 "RETC_HIP_LIBRARY is no library that can be loaded" absent
 expect 1 "which is not among --arch gfx942" run --target hip --arch gfx942
 expect 2 "gfx90b" run --target hip --arch gfx90b
-expect 2 "time kernels of a CPU" "$RETC" bench "$case" --target hip --profile
+expect 2 "time kernels of a CPU" "$FAST" bench "$case" --target hip --profile
 expect 2 "--arch names GPUs, it goes with --target hip" run --arch gfx90a
 expect 2 "--target" run --target gpu
