@@ -5,7 +5,7 @@
  *
  *   score[i,j] = (q_i . k_j) g^(i-j)                          j <= i
  *   o_i        = g^(i+1) S^T q_i + sum_j score[i,j] v_j       one chain of fma that starts with the first term, j in order
- *   S          = g^C S + sum_j (g^(C-1-j) k_j) v_j^T          j in order
+ *   S          = g^C S + sum_j (g^(C-1-j) k_j) v_j^T          j in order, behind (g^C - 1) S + S
  *
  * Rows come in blocks where the call has enough of them, else one by one; the last block ends with the last row, and
  * computes some of the rows before it again. Rows that do not exist are not computed, and a row's operations are the same
@@ -102,7 +102,7 @@ typedef struct retention {
   retc_expr part_column;                     /* where this task's part begins */
   int64_t group;                             /* rows whose queries and scores are kept at a time */
   bool is_gpu;                               /* tiles lie in a block's shared memory, of which there is little */
-  retc_buffer_id decay, key_tile, state_buffer;
+  retc_buffer_id decay, growth, key_tile, state_buffer;
   retc_expr state_b, state_h;                /* where this task's state is in state_buffer */
   retc_expr b, h, g, first, end, start;      /* rows first..end of the chunk are this call's tokens start + row */
   /* of the rows at hand: their first one in the chunk and in the tiles, and how many */
@@ -174,6 +174,7 @@ static void size(retc_lowering *l, retention *r) {
   const int64_t blocks = smaller(GROUP_ROWS, GROUP_ELEMENTS / larger(r->padded, r->q.width)) / r->block;
   r->is_gpu = l->cx->compilation->profile.wave > 0;
   r->group = r->is_gpu ? r->block : larger(1, smaller(blocks, ceil_div(r->chunk, r->block))) * r->block;
+  r->growth = retc_rows_growth_table(l, r->log_decay, r->chunk);
   r->decay = retc_rows_decay_table(l, r->log_decay, r->chunk, r->score_columns + r->block);
 }
 
@@ -520,7 +521,8 @@ static void write_state_rows(retention *r, retc_expr channel, int64_t rows, retc
     retc_expr at[2] = {i, lane}, state[4] = {r->state_b, r->state_h, retc_add(l, channel, i), retc_add(l, column, lane)};
     retc_lower_note(l, l->anchor);
     if (after) retc_write_store(w, r->state_buffer, state, retc_load(l, sum, at));
-    else retc_write_store(w, sum, at, retc_mul(l, decay(r, zero), retc_load(l, r->state_buffer, state)));
+    else retc_write_store(w, sum, at, retc_fma(l, retc_load(l, r->growth, &r->h), retc_load(l, r->state_buffer, state),
+                                               retc_load(l, r->state_buffer, state)));
     retc_write_end(w);
     retc_write_end(w);
     if (after) continue;

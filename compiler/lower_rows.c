@@ -105,6 +105,14 @@ retc_buffer_id retc_rows_decay_table(retc_lowering *l, retc_value log_decay, int
   return retc_lower_constant(l, "decay", RETC_DTYPE_F32, &shape, table);
 }
 
+retc_buffer_id retc_rows_growth_table(retc_lowering *l, retc_value log_decay, int64_t chunk) {
+  const retc_node *node = retc_lower_node(l, log_decay);
+  const int64_t heads = node->type.shape.dim[0];
+  double *table = RETC_NEW_ARRAY(l->arena, double, heads);
+  for (int64_t h = 0; h < heads; h++) table[h] = expm1((double)chunk * retc_constant_at(node, (size_t)h));
+  return retc_lower_constant(l, "growth", RETC_DTYPE_F32, &(retc_shape){.rank = 1, .dim = {heads}}, table);
+}
+
 bool retc_anchor_rotate_matches(const retc_graph *graph, const retc_node *node) {
   (void)graph;
   return node->op == RETC_OP_ROTATE;
