@@ -20,6 +20,10 @@ class Failed(Exception):
     pass
 
 
+class Absent(Failed):
+    """This build of retc has no such option."""
+
+
 class Runner:
     """Runs commands in the repository's folder and gives what they print."""
 
@@ -34,6 +38,8 @@ class Runner:
         done = subprocess.run(self.prefix + words, cwd=SOURCE, env=self.environment, text=True, capture_output=True)
         if done.returncode:
             lines = done.stderr.strip().splitlines() or [f"status {done.returncode}"]
+            if done.returncode < 0:
+                lines = [f"ended by signal {-done.returncode}"]
             raise Failed(lines[-1])
         return done.stdout
 
@@ -47,11 +53,19 @@ class Report:
         self.runner = Runner(arguments.run_with)
         self.quick = arguments.quick
         self.model = f"{CONFIGS}/{'170m' if self.quick else '1.3b'}.json"
-        self.rounds = "2" if self.quick else "5"
+        self.rounds = str(2 if self.quick else arguments.rounds)
         self.machine = None
         self.tables = {}
+        self.help = {c: subprocess.run([RETC, c, "--help"], cwd=SOURCE, text=True, capture_output=True).stdout
+                     for c in ("bench", "eval")}
+
+    def require(self, command, options):
+        for word in options:
+            if word.startswith("--") and word not in self.help[command]:
+                raise Absent(f"retc {command} has no option {word}")
 
     def bench(self, model, *options):
+        self.require("bench", options)
         words = [RETC, "bench", model, *options, "--json"]
         result = self.runner.json(words)
         self.machine = self.machine or result["machine"]
@@ -68,6 +82,8 @@ class Report:
         """function gives the measured text and the command."""
         try:
             found, command = function()
+        except Absent:
+            return
         except Failed as problem:
             found, command = f"failed: {problem}", ""
         self.add(group, what, goal, found, f"`{command}`" if command else "")
@@ -92,11 +108,13 @@ class Report:
 
         for kind, goal in (("bf16", "85 %"), ("int8", "85 %"), ("int4", "70 %")):
             self.measure("decode", f"decode, batch 1, {kind} weights", f"≥ {goal} of read bandwidth",
-                         row(kind, ["--weights", kind], 1))
+                         row(kind, [] if kind == "bf16" else ["--weights", kind], 1))
         self.measure("decode", "decode, batch 8, int8 weights", "≥ 4 x the tokens/s of batch 1",
                      row("int8", ["--weights", "int8"], 8))
         self.measure("decode", "decode, batch 1, bf16 weights, AVX2", "reported",
-                     row("v3", ["--weights", "bf16", "--cpu", "x86-64-v3"], 1))
+                     row("v3", ["--cpu", "x86-64-v3"], 1))
+        if ("int8", 1) not in one:
+            self.measure("decode", "decode, batch 8, bf16 weights", "reported", row("bf16", [], 8))
 
     def prefill(self):
         def row(options):
@@ -111,11 +129,11 @@ class Report:
 
         for math, goal in (("f32", "88 % of f32 FMA peak"), ("bf16", "80 % of bf16 dot peak"),
                            ("int8", None)):
-            options = ["--weights", "int8"] if math == "int8" else ["--weights", "bf16", "--math", math]
+            options = {"f32": [], "bf16": ["--math", "bf16"], "int8": ["--weights", "int8"]}[math]
             self.measure("prefill", f"prefill, 512 tokens, {math} math", f"≥ {goal}" if goal else "reported",
                          row(options))
         self.measure("prefill", "prefill, 512 tokens, f32 math, AVX2", "reported",
-                     row(["--weights", "bf16", "--cpu", "x86-64-v3"]))
+                     row(["--cpu", "x86-64-v3"]))
 
     def retention(self):
         best = {}
@@ -154,8 +172,8 @@ class Report:
                         f"{slowest:.2f} x the mean"), command
             return run
 
-        self.measure("flat", "time per token at position 128 / 8,192 / 131,072, int8 weights",
-                     "within 3 %, slowest < 1.5 x", row(self.model, ["--weights", "int8"], "2" if self.quick else "5"))
+        self.measure("flat", "time per token at position 128 / 8,192 / 131,072",
+                     "within 3 %, slowest < 1.5 x", row(self.model, [], self.rounds))
         self.measure("flat", "the same, examples/shakespeare", "within 3 %, slowest < 1.5 x",
                      row(SHAKESPEARE, [], "5"))
 
@@ -175,7 +193,8 @@ class Report:
                     f"{library / 2**20:.0f})"), command
 
         self.measure("compile", "compile, cold / cached", "≤ 0.5 s / ≤ 10 ms", times)
-        self.measure("compile", "peak memory, loading included", "≤ 1.05 x (weights + states) + 64 MiB + libLLVM", memory)
+        self.measure("compile", "peak memory, loading included", "≤ 1.05 x (weights + states) + 64 MiB + libLLVM",
+                     memory)
 
     def accuracy(self):
         words = [RETC, "eval", SHAKESPEARE, "--text", f"{SHAKESPEARE}/validation.txt"]
@@ -185,6 +204,7 @@ class Report:
 
         def row(options):
             def run():
+                self.require("eval", options)
                 exact = nats([])
                 found = nats(options)
                 return f"{found - exact:+.6f} ({found:.6f} against {exact:.6f})", shlex.join(words + options)
@@ -216,6 +236,8 @@ class Report:
         """peers: name → function that gives prefill and decode rates of another program."""
         try:
             own = self.own(model, options, prompt, tokens)
+        except Absent:
+            return
         except Failed as problem:
             own = None
             self.add("peers", what, f"retc failed: {problem}", "", "", "")
@@ -226,7 +248,7 @@ class Report:
                 self.add("peers", what, name, f"failed: {problem}", "", "")
                 continue
             if own:
-                cells = [f"{a:.1f} / {b:.1f} = {a / b:.2f} x" for a, b in zip(own, other)]
+                cells = [f"{a:.1f} / {b:.1f} = {a / b:.2f}" for a, b in zip(own, other)]
                 self.add("peers", what, name, *cells, shlex.join(["retc", "bench", model, *options]))
 
     def torch_rates(self, model, dtype, mode, prompt, tokens):
@@ -235,9 +257,9 @@ class Report:
         found = self.runner.json(words)[f"{dtype} {mode}"]
         return found["prefill_tokens_per_s"], found["decode_tokens_per_s"]
 
-    def llama_rates(self, kind, prompt, tokens):
+    def llama_rates(self, kind, prompt, tokens, options):
         words = self.python("llama_peer.py", self.model, "--types", kind, "--prompt", prompt, "--tokens", tokens)
-        found = self.runner.json(words)[kind]
+        found = self.runner.json(words + options)[kind]
         return found["prefill_tokens_per_s"], found["decode_tokens_per_s"]
 
     def peers(self):
@@ -245,24 +267,32 @@ class Report:
             return
         prompt, tokens = ("128", "8") if self.quick else ("512", "16")
         self.check_torch()
-        for model in (self.model, SHAKESPEARE):
-            for dtype, math in (("f32", "f32"), ("bf16", "f32"), ("bf16", "bf16")):
-                count = tokens if model == self.model else "64"
-                peers = {f"PyTorch {mode}": lambda mode=mode: self.torch_rates(model, dtype, mode, prompt, count)
-                         for mode in ("eager", "compile")}
-                name = os.path.basename(model).removesuffix(".json")
-                self.compare(f"{name}, {dtype} weights, {math} math", model, ["--weights", dtype, "--math", math], peers,
-                             prompt, count)
+        wide = self.model.replace(".json", "-f32.json")
+        for model, dtype, options in ((wide, "f32", []), (self.model, "bf16", []),
+                                      (self.model, "bf16", ["--math", "bf16"]), (SHAKESPEARE, "f32", []),
+                                      (SHAKESPEARE, "bf16", [])):
+            count = "512" if model == SHAKESPEARE else tokens
+            name = os.path.basename(model).removesuffix(".json").removesuffix("-f32")
+            math = f", {options[1]} math" if options else ""
+            if model == SHAKESPEARE:
+                math += "; retc's as stored"
+            peers = {f"PyTorch, {mode}": lambda mode=mode: self.torch_rates(model, dtype, mode, prompt, count)
+                     for mode in ("eager", "compile")}
+            self.compare(f"{name}, {dtype} weights{math}", model, options, peers, prompt, count)
         for kind in ("bf16", "int8", "int4"):
-            self.compare(f"{os.path.basename(self.model)[:-5]}, {kind} weights", self.model, ["--weights", kind],
-                         {"llama.cpp, a Llama of equal size": lambda: self.llama_rates(kind, prompt, tokens)}, prompt,
-                         tokens)
+            self.compare(f"{os.path.basename(self.model)[:-5]}, {kind} weights", self.model,
+                         [] if kind == "bf16" else ["--weights", kind],
+                         {"llama.cpp, a Llama of equal size": lambda: self.llama_rates(kind, prompt, tokens, []),
+                          "the same, weights not repacked": lambda: self.llama_rates(kind, prompt, tokens, ["--plain"])},
+                         prompt, tokens)
 
     # ---- the file ----
 
     def describe(self):
         facts = cpu_facts()
-        lines = [f"- {facts['model']}, {len(os.sched_getaffinity(0))} CPUs, L2 {facts['l2']}, L3 {facts['l3']} as the "
+        commit = subprocess.run(["git", "log", "-1", "--format=%h of %cs"], cwd=SOURCE, text=True, capture_output=True)
+        lines = [f"- retc at {commit.stdout.strip() or 'no commit'}.",
+                 f"- {facts['model']}, {len(os.sched_getaffinity(0))} CPUs, L2 {facts['l2']}, L3 {facts['l3']} as the "
                  f"system says, {facts['memory']} GiB of memory, {os.uname().sysname} {os.uname().release}.",
                  f"- {facts['known']}"]
         if self.machine:
@@ -278,7 +308,7 @@ class Report:
     def write(self):
         path = os.path.join(SOURCE, self.arguments.out)
         text = open(path).read() if os.path.exists(path) else "# Performance\n"
-        heads = {"peers": "| model | peer | prefill, retc / peer, tokens/s | decode, retc / peer, tokens/s | retc's command |"}
+        heads = {"peers": "| model | peer | prefill, tokens/s, retc / peer | decode, retc / peer | retc's command |"}
         sections = {"machine": self.describe()} if self.machine else {}
         for group, rows in self.tables.items():
             head = heads.get(group, "| what | goal | measured | command |")
@@ -317,14 +347,15 @@ def cpu_facts():
         except OSError:
             return "unknown"
 
-    return {"model": first(r"^model name\s*:(.*)$", "/proc/cpuinfo"), "known": "the CPU's features: " + ", ".join(known),
-            "l2": cache(2), "l3": cache(3),
+    return {"model": first(r"^model name\s*:(.*)$", "/proc/cpuinfo"),
+            "known": "the CPU's features: " + ", ".join(known), "l2": cache(2), "l3": cache(3),
             "memory": round(int(first(r"^MemTotal:\s*(\d+)", "/proc/meminfo")) / 2**20)}
 
 
 def main():
     parser = argparse.ArgumentParser(prog="sh tests/bench/run.sh")
     parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--rounds", type=int, default=5, metavar="N")
     parser.add_argument("--peers", default="", metavar="FOLDER")
     parser.add_argument("--out", default="docs/performance.md", metavar="FILE")
     parser.add_argument("--only", default="", metavar="REGEX")

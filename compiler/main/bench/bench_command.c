@@ -38,10 +38,20 @@ static retc_status parse(int count, char **words, retc_diagnostics *diagnostics,
                                    &o->position_count);
 }
 
+/* What cannot be written is said before the work, not after it. */
+static retc_status check_trace(const char *path, retc_diagnostics *diagnostics) {
+  retc_file_writer writer;
+  if (!path) return RETC_OK;
+  retc_status status = retc_file_writer_init(&writer, path, diagnostics);
+  retc_file_writer_deinit(&writer);
+  return status;
+}
+
 static retc_status run(retc_bench *bench, retc_diagnostics *diagnostics) {
   const retc_bench_options *o = bench->options;
   retc_bench_profile profiles[RETC_BENCH_PHASES] = {{0}};
   bool profiled = o->profile || o->trace;
+  RETC_TRY(check_trace(o->trace, diagnostics));
   bench->machine = (retc_machine){.requests = -1, .answers = -1, .process = -1};
   if (!o->gpu) RETC_TRY(retc_machine_init(&bench->machine, (int)o->threads, diagnostics));
   retc_status status = retc_bench_compile(bench, diagnostics);

@@ -1,5 +1,5 @@
-"""Times a Llama with as many parameters as a RetNet config in llama.cpp: llama_peer.py CONFIG [options]; one JSON object
-on stdout. Its weights are random numbers in a GGUF file that is made for the run.
+"""Times a Llama with as many parameters as a RetNet config in llama.cpp: llama_peer.py CONFIG [options]; one JSON
+object on stdout. Its weights are random numbers in a GGUF file that is made for the run.
 
 Attention takes the four square matrices that a Llama has; the feed-forward is as wide as makes the number of parameters
 equal, rounded to the blocks of 32 that quantised rows consist of.
@@ -84,8 +84,9 @@ def write_model(path, config, kind):
 
 
 class Session:
-    def __init__(self, path, threads, prompt, tokens):
+    def __init__(self, path, threads, prompt, tokens, repack):
         options = llama_cpp.llama_model_default_params()
+        options.use_extra_bufts = repack
         options.n_gpu_layers = 0
         self.model = llama_cpp.llama_model_load_from_file(path.encode(), options)
         if not self.model:
@@ -113,7 +114,7 @@ class Session:
 
 
 def measure(path, a):
-    session = Session(path, a.threads, a.prompt, a.tokens)
+    session = Session(path, a.threads, a.prompt, a.tokens, not a.plain)
     prompt = [(7 * i + 1) % 30000 for i in range(a.prompt)]
     prefill, decode = [], []
     for number in range(a.rounds + 1):
@@ -134,6 +135,7 @@ def main():
     parser.add_argument("--types", default="bf16,int8,int4")
     for name, default in (("threads", 0), ("prompt", 512), ("tokens", 16), ("rounds", 3)):
         parser.add_argument(f"--{name}", type=int, default=default)
+    parser.add_argument("--plain", action="store_true", help="weights as in the file, neither repacked nor in tiles")
     a = parser.parse_args()
     a.threads = a.threads or len(os.sched_getaffinity(0))
     config = json.load(open(a.config))

@@ -135,8 +135,8 @@ class RetNet(nn.Module):
         shape = self.shape = Shape(config)
         self.chunk = chunk
         self.embeddings = nn.Module()
-        self.embeddings.weight = nn.Parameter(torch.empty(shape.vocabulary, shape.width, dtype=dtype).uniform_(-1.7, 1.7),
-                                              requires_grad=False)
+        rows = torch.empty(shape.vocabulary, shape.width, dtype=dtype).uniform_(-1.7, 1.7)
+        self.embeddings.weight = nn.Parameter(rows, requires_grad=False)
         self.layers = nn.ModuleList(Layer(shape, dtype, chunk) for _ in range(shape.layers))
         self.norm = nn.Module()
         self.norm.weight = norm_weight(shape.width)
