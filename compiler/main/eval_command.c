@@ -220,7 +220,7 @@ static retc_engine_options engine_options(const options *o, const retc_eval_inpu
                                 .chunk_length = o->chunk,
                                 .threads = (int)o->threads,
                                 .gpu = o->gpu,
-                                .archs = o->target.arch,
+                                .archs = o->target.arch, .math = retc_target_math(&o->target),
                                 .cpu = o->cpu,
                                 .failed = retc_reproducer_write};
   if (o->chosen_form == RETC_FORM_PARALLEL) result.chunk_length = input->length;

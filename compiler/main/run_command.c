@@ -214,6 +214,7 @@ static retc_status run_source(const options *o, const retc_source *source, const
                               retc_diagnostics *diagnostics) {
   const retc_engine_options engine_options = {
       .chunk_length = o->chunk, .threads = (int)o->threads, .gpu = o->gpu, .archs = o->target.arch,
+      .math = retc_target_math(&o->target),
       .cpu = o->cpu, .failed = retc_reproducer_write};
   const retc_run_options run_options = {1, prompt->count < PIECE ? prompt->count : PIECE, 1};
   generation g = {.chosen = o, .network = &source->network, .prompt = prompt, .started = started};
@@ -233,7 +234,8 @@ static retc_status run_source(const options *o, const retc_source *source, const
 static retc_status run(const options *o, const retc_source *source, double started, retc_diagnostics *diagnostics) {
   const retc_run_program_options program = {.inputs = o->inputs, .out = o->out, .weights = o->weights,
                                             .entry = o->entry, .chunk_length = o->chunk, .threads = o->threads,
-                                            .gpu = o->gpu, .archs = o->target.arch};
+                                            .gpu = o->gpu, .archs = o->target.arch,
+                                            .math = retc_target_math(&o->target)};
   if (o->inputs) return retc_run_program(source, &program, diagnostics);
   if (source->is_text) {
     return retc_fail(diagnostics, RETC_INVALID,

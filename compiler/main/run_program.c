@@ -32,6 +32,7 @@ static retc_status open_program(call *c) {
   if (c->options->gpu) {
     RETC_TRY(retc_gpu_open(c->diagnostics, &c->gpu));
     RETC_TRY(retc_gpu_profile(c->gpu, c->options->archs, c->diagnostics, &c->compile.profile));
+    c->compile.profile.math = c->options->math;
   } else {
     RETC_TRY(retc_llvm_profile(&llvm, c->diagnostics, &c->compile.profile));
   }

@@ -11,6 +11,7 @@ typedef struct retc_run_program_options {
   int64_t chunk_length, threads;
   bool gpu;          /* runs on the first GPU */
   const char *archs; /* that kernels are made for; NULL: the GPU's */
+  retc_math_type math; /* of products with weights, on GPUs */
 } retc_run_program_options;
 
 /* RETC_INVALID: everything that is wrong with the arrays, before anything is compiled or written. */

@@ -1,10 +1,24 @@
 #include "compiler/main/target.h"
 
+#include <string.h>
+
+enum { MATH_COUNT = RETC_MATH_F16 + 1 };
+static const char *const maths[MATH_COUNT] = {"f32", "bf16", "f16"};
+
+retc_math_type retc_target_math(const retc_build_target *target) {
+  for (int i = 0; target->math && i < MATH_COUNT; i++) {
+    if (!strcmp(target->math, maths[i])) return (retc_math_type)i;
+  }
+  return RETC_MATH_F32;
+}
+
 retc_status retc_target_check(const retc_build_target *target, retc_diagnostics *diagnostics, bool *out_gpu) {
   static const char *const names[] = {"cpu", "hip"};
-  size_t chosen = 0;
+  size_t chosen = 0, math = 0;
   if (target->target) RETC_TRY(retc_arguments_choose("--target", target->target, names, 2, diagnostics, &chosen));
+  if (target->math) RETC_TRY(retc_arguments_choose("--math", target->math, maths, MATH_COUNT, diagnostics, &math));
   *out_gpu = chosen == 1;
+  if (math && !*out_gpu) return retc_fail(diagnostics, RETC_INVALID, "--math %s goes with --target hip", target->math);
   if (!target->arch || *out_gpu) return RETC_OK;
   return retc_fail(diagnostics, RETC_INVALID, "--arch names GPUs, it goes with --target hip");
 }

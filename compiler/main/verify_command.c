@@ -33,7 +33,10 @@ static retc_status parse(int count, char **words, retc_diagnostics *diagnostics,
                               "Runs a model in every form, compiled and interpreted, and says whether they agree.",
                               "MODEL", table, sizeof table / sizeof table[0]};
   RETC_TRY(retc_command_begin(&syntax, count, words, diagnostics, out_model, out_help));
-  return retc_target_check(&o->target, diagnostics, &o->gpu);
+  RETC_TRY(retc_target_check(&o->target, diagnostics, &o->gpu));
+  if (retc_target_math(&o->target) == RETC_MATH_F32) return RETC_OK;
+  return retc_fail(diagnostics, RETC_INVALID, "verify: what it compares is computed in f32, expected no --math %s",
+                   o->target.math);
 }
 
 /* splitmix64 */

@@ -88,11 +88,10 @@ matrices() {
          END { for (name in count) print name, count[name] }'
 }
 
-# planned FILE: "kernel argument" of those that call a matrix product of the prelude: "f32" or "half" fragments
+# planned FILE: "kernel half" of those that call a matrix product of the prelude
 planned() {
   awk '/__global__/ { name = $0; sub(/\($/, "", name); sub(/.* /, "", name) }
-       name && /retc_multiply_half/ { print name, "half" }
-       name && /retc_multiply_f32/ { print name, "f32" }' "$1" | sort -u
+       name && /retc_mma</ { print name, "half" }' "$1" | sort -u
 }
 
 # check ARCH: what must hold of the code object's rows
@@ -109,9 +108,9 @@ check() {
   done <"$work/planned"
 }
 
-table() { # MODEL: a row a kernel, a column an architecture
+table() { # MODEL MATH: a row a kernel, a column an architecture
   echo
-  echo "\`$1\`"
+  echo "\`$1\`, \`--math $2\`"
   echo
   echo "| kernel | gfx90a | gfx942 | gfx1100 | gfx1201 |"
   echo "|---|---|---|---|---|"
@@ -126,8 +125,8 @@ table() { # MODEL: a row a kernel, a column an architecture
   done
 }
 
-examine() { # MODEL
-  "$RETC" compile "$1" --target hip -o "$work/out" >"$work/words" 2>&1 || { cat "$work/words" >&2; fail "$1"; }
+examine() { # MODEL MATH
+  "$RETC" compile "$1" --target hip --math "$2" -o "$work/out" >"$work/words" 2>&1 || { cat "$work/words" >&2; fail "$1"; }
   text=$work/out/model.hip
   build_by_hipcc "$text"
   build_by_hiprtc "$text"
@@ -138,15 +137,20 @@ examine() { # MODEL
     matrices "$arch" >"$work/matrices.$arch"
     check "$arch"
   done
-  table "${1#"$source"/}"
+  [ "$2" = f32 ] || [ -s "$work/planned" ] || fail "$1: no product is planned for matrix instructions with --math $2"
+  table "${1#"$source"/}" "$2"
 }
 
 if [ "${1-}" != --document ]; then
-  for model in "$@"; do examine "$model"; done
+  for model in "$@"; do
+    for math in f32 bf16 f16; do examine "$model" $math; done
+  done
   exit 0
 fi
 document=$source/docs/hip.md
-for model in examples/shakespeare tests/bench/configs/1.3b.json; do examine "$source/$model"; done >"$work/tables"
+for model in examples/shakespeare tests/bench/configs/1.3b.json; do
+  for math in f32 bf16; do examine "$source/$model" $math; done
+done >"$work/tables"
 awk -v tables="$work/tables" '
   /^<!-- end of tables/ { while ((getline line < tables) > 0) print line; print ""; inside = 0 }
   !inside { print }
