@@ -84,7 +84,7 @@ rows() {
 # matrices ARCH: "kernel count" of those with matrix instructions
 matrices() {
   llvm-objdump-19 -d --no-show-raw-insn "$work/$1.co" |
-    awk '/^[0-9a-f]+ <.*>:/ { name = $2; gsub(/[<>:]/, "", name) } / v_(mfma|wmma)_/ { count[name]++ }
+    awk '/^[0-9a-f]+ <.*>:/ { name = $2; gsub(/[<>:]/, "", name) } /[ \t]v_(mfma|wmma)_/ { count[name]++ }
          END { for (name in count) print name, count[name] }'
 }
 
