@@ -20,10 +20,18 @@ typedef struct retc_program_facts {
 
 enum { RETC_REPLAY_MAX = 64 };
 
+/* Who makes code of the kernels. */
+typedef enum retc_replay_code {
+  RETC_REPLAY_NO_CODE,
+  RETC_REPLAY_LLVM,
+  RETC_REPLAY_HIP,
+  RETC_REPLAY_CODE_COUNT
+} retc_replay_code;
+
 /* What the line "program" of a reproducer asks for: stages that `retc opt` runs, and the machine they are run for. */
 typedef struct retc_replay {
   size_t passes[RETC_REPLAY_MAX], pass_count; /* rows of passes.def */
-  bool code;                                  /* then LLVM ("llvm") makes code of the kernels */
+  retc_replay_code code;                      /* then this makes code of the kernels: "llvm", "hip" */
   const char *cpu;                            /* LLVM's name; NULL: this machine's */
   bool has_machine;
   retc_target_profile machine; /* without its name */
@@ -62,7 +70,7 @@ size_t retc_pass_find(const char *name);
 
 /* An internal error: what is wrong is retc, not what it was given. */
 typedef struct retc_failure {
-  const char *stage;                   /* the pass, or "llvm" */
+  const char *stage;                   /* the pass, "llvm" or "hip" */
   const retc_compilation *compilation; /* the program as the stage was given it; after "import" as that made it */
   const struct retc_compile_options *options;
 } retc_failure;

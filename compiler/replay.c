@@ -5,7 +5,7 @@
 
 #include "ir/lexer.h"
 
-static const char code_stage[] = "llvm";
+static const char *const code_stages[] = {[RETC_REPLAY_LLVM] = "llvm", [RETC_REPLAY_HIP] = "hip"};
 
 static const struct size_row {
   const char *name;
@@ -15,22 +15,24 @@ static const struct size_row {
              {"vector_registers", offsetof(retc_target_profile, vector_registers), 8, 1024},
              {"l1_bytes", offsetof(retc_target_profile, l1_bytes), 4096, INT64_C(1) << 40},
              {"l2_bytes", offsetof(retc_target_profile, l2_bytes), 4096, INT64_C(1) << 40},
-             {"cores", offsetof(retc_target_profile, cores), 1, 1 << 16}};
+             {"cores", offsetof(retc_target_profile, cores), 0, 1 << 16},
+             {"wave", offsetof(retc_target_profile, wave), 0, 1024},
+             {"shared_bytes", offsetof(retc_target_profile, shared_bytes), 0, INT64_C(1) << 40}};
 enum { SIZE_COUNT = sizeof sizes / sizeof sizes[0] };
 
 retc_status retc_replay_read_run(retc_lexer *lexer, retc_replay *replay) {
-  const char *names[RETC_REPLAY_MAX + 1];
+  const char *names[RETC_REPLAY_MAX + RETC_REPLAY_CODE_COUNT];
   size_t count = 0, index;
   for (; count < retc_pass_count() && count < RETC_REPLAY_MAX; count++) names[count] = retc_pass_get_info(count)->name;
   size_t code = count;
-  names[count++] = code_stage;
+  for (int i = RETC_REPLAY_LLVM; i < RETC_REPLAY_CODE_COUNT; i++) names[count++] = code_stages[i];
   RETC_TRY(retc_lexer_expect(lexer, '['));
   do {
     const char *start = retc_lexer_place(lexer);
     RETC_TRY(retc_lexer_choose(lexer, "pass", names, count, &index));
-    if (replay->code) return retc_lexer_fail(lexer, start, "nothing runs after %s", code_stage);
-    if (index == code) {
-      replay->code = true;
+    if (replay->code) return retc_lexer_fail(lexer, start, "nothing runs after %s", code_stages[replay->code]);
+    if (index >= code) {
+      replay->code = (retc_replay_code)(RETC_REPLAY_LLVM + (index - code));
     } else if (replay->pass_count == RETC_REPLAY_MAX) {
       return retc_lexer_fail(lexer, start, "expected at most %d passes", RETC_REPLAY_MAX);
     } else {
@@ -65,7 +67,7 @@ void retc_replay_print(const retc_replay *replay, retc_text *out_text) {
   for (size_t i = 0; i < replay->pass_count; i++, before = ", ") {
     retc_text_printf(out_text, "%s%s", before, retc_pass_get_info(replay->passes[i])->name);
   }
-  if (replay->code) retc_text_printf(out_text, "%s%s", before, code_stage);
+  if (replay->code) retc_text_printf(out_text, "%s%s", before, code_stages[replay->code]);
   if (replay->code || replay->pass_count) retc_text_add(out_text, "]");
   if (replay->cpu) {
     retc_text_add(out_text, " cpu=");

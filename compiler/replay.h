@@ -6,7 +6,7 @@
 
 struct retc_lexer;
 
-/* What stands behind "run=" and "machine="; "llvm" comes last. RETC_INVALID with the place. */
+/* What stands behind "run=" and "machine="; "llvm" or "hip" comes last. RETC_INVALID with the place. */
 retc_status retc_replay_read_run(struct retc_lexer *lexer, retc_replay *replay);
 retc_status retc_replay_read_machine(struct retc_lexer *lexer, retc_replay *replay);
 /* Each fact with a blank before it; nothing when nothing is asked for. */

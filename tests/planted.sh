@@ -35,38 +35,48 @@ wrong() {
   run 0 "$planted" opt "$work/program" --to memory --check
 }
 
-# An error of retc itself leaves a file: the program before the pass, what to run, what it said, and how to repeat it.
+# left STAGE COMMAND...: it leaves a file with the program before the stage, what to run, what it said, and how to repeat it.
+left() {
+  stage=$1
+  shift
+  rm -rf "$work"/left/* "$work/out"
+  run 1 "$planted" "$@"
+  cp "$work/stderr" "$work/first"
+  [ ! -e "$work/out" ] || fail "$stage: a directory was left behind"
+  [ "$(ls "$work/left" | wc -l)" = 1 ] || fail "$stage, $*: left behind: $(ls "$work/left"), $(cat "$work/first")"
+  file=$(echo "$work"/left/*)
+  case ${file##*/} in
+    retc-reproducer-$stage-*.graph | retc-reproducer-$stage-*.kernel) ;;
+    *) fail "$stage: the file is called $file" ;;
+  esac
+  grep -q "retc opt $file\$" "$work/first" || fail "$stage: it is not said how to repeat it: $(cat "$work/first")"
+  grep -q "^#   retc opt $file\$" "$file" || fail "$stage: the file does not say how to repeat it"
+  grep -q "^# It worked with: form .*, padding .*chunk length.*, [CG]PU " "$file" || fail "$stage: no options: $(head "$file")"
+  grep -q "^program .*run=\[$stage\].* machine=\[" "$file" || fail "$stage: the file does not say what to run"
+  said="the program is wrong after pass $stage"
+  case $stage in llvm | hip) said="the backend refuses kernel" ;; esac
+  grep -q "$said" "$work/first" && grep -q "^#   .*$said" "$file" || fail "$stage: $(cat "$work/first")"
+  # Text as any other; what it asks for fails the same way, and is no error any more where retc has none.
+  run 1 "$planted" opt "$file"
+  grep -q "$said" "$work/stderr" || fail "$stage, repeated: $(cat "$work/stderr")"
+  RETC_PLANTED= run 0 "$planted" opt "$file"
+}
+
 invalid() {
   mkdir "$work/left"
-  export RETC_REPRODUCER_DIR=$work/left
-  for stage in $passes llvm; do
-    export RETC_PLANTED=$stage:invalid
-    for command in "compile $model --chunk 24 -o $work/out" "run $model --prompt-tokens 1,2 -n 1" "verify $model"; do
-      rm -rf "$work"/left/* "$work/out"
-      run 1 "$planted" $command
-      cp "$work/stderr" "$work/first"
-      [ ! -e "$work/out" ] || fail "$stage: a directory was left behind"
-      [ "$(ls "$work/left" | wc -l)" = 1 ] || fail "$stage, $command: left behind: $(ls "$work/left"), $(cat "$work/first")"
-      file=$(echo "$work"/left/*)
-      case ${file##*/} in
-        retc-reproducer-$stage-*.graph | retc-reproducer-$stage-*.kernel) ;;
-        *) fail "$stage: the file is called $file" ;;
-      esac
-      grep -q "retc opt $file\$" "$work/first" || fail "$stage: it is not said how to repeat it: $(cat "$work/first")"
-      grep -q "^#   retc opt $file\$" "$file" || fail "$stage: the file does not say how to repeat it"
-      grep -q "^# It worked with: form .*, padding .*chunk length.*, CPU " "$file" || fail "$stage: no options: $(head -n 9 "$file")"
-      grep -q "^program .*run=\[$stage\].* machine=\[" "$file" || fail "$stage: the file does not say what to run"
-      said="the program is wrong after pass $stage"
-      [ $stage != llvm ] || said="the backend refuses kernel"
-      grep -q "$said" "$work/first" && grep -q "^#   .*$said" "$file" || fail "$stage: $(cat "$work/first")"
-      # Text as any other; what it asks for fails the same way, and is no error any more where retc has none.
-      run 1 "$planted" opt "$file"
-      grep -q "$said" "$work/stderr" || fail "$stage, repeated: $(cat "$work/stderr")"
-      RETC_PLANTED= run 0 "$planted" opt "$file"
-    done
+  export RETC_REPRODUCER_DIR=$work/left RETC_CACHE=off
+  for pass in $passes llvm; do
+    export RETC_PLANTED=$pass:invalid
+    left $pass compile "$model" --chunk 24 -o "$work/out"
+    left $pass run "$model" --prompt-tokens 1,2 -n 1
+    left $pass verify "$model"
+  done
+  for pass in lower memory hip; do
+    export RETC_PLANTED=$pass:invalid
+    left $pass compile "$model" --target hip -o "$work/out"
   done
   # Where no file can be written, the message comes all the same.
-  export RETC_REPRODUCER_DIR=$work/nowhere
+  export RETC_REPRODUCER_DIR=$work/nowhere RETC_PLANTED=llvm:invalid
   run 1 "$planted" compile "$model" -o "$work/out"
   grep -q "the backend refuses" "$work/stderr" && grep -q "$work/nowhere" "$work/stderr" || fail "$(cat "$work/stderr")"
 }

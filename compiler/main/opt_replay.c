@@ -1,8 +1,18 @@
 #include "compiler/main/opt_replay.h"
 
+#include "backends/hip/hip_backend.h"
 #include "backends/llvm/llvm_backend.h"
 
-static retc_status make_code(const retc_compilation *compilation, const char *cpu, retc_diagnostics *diagnostics) {
+static retc_status make_hip(const retc_compilation *compilation, retc_diagnostics *diagnostics) {
+  retc_text text;
+  retc_text_init(&text);
+  retc_status status = retc_hip_emit((const retc_kernel *const *)compilation->kernels.items, compilation->kernels.count,
+                                     compilation->plan, diagnostics, &text);
+  retc_text_deinit(&text);
+  return status;
+}
+
+static retc_status make_object(const retc_compilation *compilation, const char *cpu, retc_diagnostics *diagnostics) {
   const retc_llvm_options llvm = {.cpu = cpu};
   retc_llvm_module *module;
   retc_text object;
@@ -30,7 +40,8 @@ retc_status retc_opt_replay(retc_compilation *compilation, const char *cpu, retc
     options.profile.name = name;
   }
   RETC_TRY(retc_passes_run(compilation, replay.passes, replay.pass_count, &options, diagnostics));
-  if (replay.code) RETC_TRY(make_code(compilation, llvm.cpu, diagnostics));
+  if (replay.code == RETC_REPLAY_LLVM) RETC_TRY(make_object(compilation, llvm.cpu, diagnostics));
+  if (replay.code == RETC_REPLAY_HIP) RETC_TRY(make_hip(compilation, diagnostics));
   compilation->replay = (retc_replay){.pass_count = 0};
   return RETC_OK;
 }

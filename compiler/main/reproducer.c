@@ -11,7 +11,8 @@
 static void print_program(const retc_failure *failure, retc_text *out_text) {
   retc_compilation asking = *failure->compilation;
   size_t pass = retc_pass_find(failure->stage);
-  asking.replay = (retc_replay){.code = pass == retc_pass_count(), .cpu = failure->options->cpu, .has_machine = true,
+  retc_replay_code code = strcmp(failure->stage, "hip") ? RETC_REPLAY_LLVM : RETC_REPLAY_HIP;
+  asking.replay = (retc_replay){.code = pass == retc_pass_count() ? code : RETC_REPLAY_NO_CODE, .cpu = failure->options->cpu, .has_machine = true,
                                 .machine = failure->compilation->profile};
   /* What import made is wrong as it is read. */
   if (pass > 0 && pass < retc_pass_count()) asking.replay.passes[asking.replay.pass_count++] = pass;
@@ -62,8 +63,9 @@ static void print_head(const retc_failure *failure, const char *command, const c
                    options->padded ? "yes" : "no");
   if (options->chunk_length) retc_text_printf(out_text, "chunk length %" PRId64, options->chunk_length);
   else retc_text_add(out_text, "the model's chunk length");
-  retc_text_printf(out_text, ", CPU %s%s\n", machine ? machine : "unknown",
-                   options->cpu ? "" : " (this machine's)");
+  retc_text_printf(out_text, ", %s %s%s\n", failure->compilation->profile.wave ? "GPU" : "CPU",
+                   machine ? machine : "unknown",
+                   options->cpu || failure->compilation->profile.wave ? "" : " (this machine's)");
 }
 
 void retc_reproducer_write(void *user, const retc_failure *failure, retc_diagnostics *diagnostics) {

@@ -69,7 +69,7 @@ for reader in $readers; do
     *) words=$work/text.dict ;;
   esac
   echo "fuzz_$reader, $seconds s"
-  if TMPDIR=$work "$build/tests/fuzz/fuzz_$reader" -max_total_time="$seconds" -timeout=10 -rss_limit_mb=2048 \
+  if TMPDIR=$work "$build/tests/fuzz/fuzz_$reader" -max_total_time="$seconds" -timeout=100 -rss_limit_mb=2048 \
     -max_len=16384 -dict="$words" -artifact_prefix="$build/findings/$reader-" \
     -print_final_stats=1 -verbosity=0 "$work/$reader" >"$work/log" 2>&1
   then
