@@ -21,7 +21,7 @@ double retc_bench_median(double *values, int64_t count) {
 static retc_engine_options engine_options(const retc_bench *bench) {
   const retc_bench_options *o = bench->options;
   return (retc_engine_options){.chunk_length = o->chunk, .threads = (int)o->threads, .cpu = o->cpu,
-                               .gpu = o->gpu, .archs = o->target.arch,
+                               .gpu = o->gpu, .archs = o->target.arch, .math = retc_target_math(&o->target),
                                .failed = retc_reproducer_write};
 }
 

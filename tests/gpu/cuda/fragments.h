@@ -1,0 +1,78 @@
+/* Products of a wave by NVIDIA's mma.sync, in the place of the prelude's: 16 x 8 sums, 16 deep. Of a lane, group = lane / 4
+ * is a row of the left operand and a column of the right one, and quarter = lane % 4 its part of the depth; of the sums it
+ * has rows group and group + 8, columns 2 * quarter and the next.
+ *
+ * Which elements of the depth a quarter has may be chosen, as long as both operands choose alike: 8 that lie together, so
+ * that a load is 16 bytes, and two steps take them up. */
+#ifndef RETC_CUDA_FRAGMENTS_H
+#define RETC_CUDA_FRAGMENTS_H
+
+#define RETC_WAVE 32
+
+RETC_DEVICE void retc_step(float *sums, const uint32_t *left, const uint32_t *right, const retc_bf16 *) {
+  asm volatile("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"
+               : "+f"(sums[0]), "+f"(sums[1]), "+f"(sums[2]), "+f"(sums[3])
+               : "r"(left[0]), "r"(left[1]), "r"(left[2]), "r"(left[3]), "r"(right[0]), "r"(right[1]));
+}
+RETC_DEVICE void retc_step(float *sums, const uint32_t *left, const uint32_t *right, const retc_f16 *) {
+  asm volatile("mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"
+               : "+f"(sums[0]), "+f"(sums[1]), "+f"(sums[2]), "+f"(sums[3])
+               : "r"(left[0]), "r"(left[1]), "r"(left[2]), "r"(left[3]), "r"(right[0]), "r"(right[1]));
+}
+
+/* A quarter's 8 of 32 elements of a row, of which `count` exist; rows begin at multiples of 16 bytes. */
+template <class T> RETC_DEVICE void retc_load(const T *row, int quarter, int64_t count, uint32_t *out_pairs) {
+  const T *from = row + 8 * quarter;
+  if (count >= 32) {
+    const uint4 all = *reinterpret_cast<const uint4 *>(from);
+    out_pairs[0] = all.x, out_pairs[1] = all.y, out_pairs[2] = all.z, out_pairs[3] = all.w;
+  } else {
+    for (int i = 0; i < 4; i++) {
+      const uint32_t first = 8 * quarter + 2 * i < count ? from[2 * i].bits : 0;
+      const uint32_t second = 8 * quarter + 2 * i + 1 < count ? from[2 * i + 1].bits : 0;
+      out_pairs[i] = first | second << 16;
+    }
+  }
+}
+
+/* c[i * c_row + l] += sum over x < depth of a[i * a_row + x] b[l * b_column + x], i < 16 R, l < 16 C. */
+template <int R, int C, class T>
+RETC_DEVICE void retc_mma(float *c, int64_t c_row, const T *a, int64_t a_row, const T *b, int64_t b_column,
+                          int64_t depth) {
+  const int lane = threadIdx.x % RETC_WAVE, group = lane / 4, quarter = lane % 4;
+  float sums[R][2 * C][4];
+#pragma unroll
+  for (int i = 0; i < R; i++)
+#pragma unroll
+    for (int l = 0; l < 2 * C; l++)
+#pragma unroll
+      for (int s = 0; s < 4; s++)
+        sums[i][l][s] = c[(16 * i + group + 8 * (s / 2)) * c_row + 8 * l + 2 * quarter + s % 2];
+  for (int64_t x = 0; x < depth; x += 32) {
+    uint32_t upper[R][4], lower[R][4], right[2 * C][4];
+#pragma unroll
+    for (int i = 0; i < R; i++) {
+      retc_load(a + (16 * i + group) * a_row + x, quarter, depth - x, upper[i]);
+      retc_load(a + (16 * i + group + 8) * a_row + x, quarter, depth - x, lower[i]);
+    }
+#pragma unroll
+    for (int l = 0; l < 2 * C; l++) retc_load(b + (8 * l + group) * b_column + x, quarter, depth - x, right[l]);
+#pragma unroll
+    for (int step = 0; step < 2; step++)
+#pragma unroll
+      for (int i = 0; i < R; i++) {
+        const uint32_t left[4] = {upper[i][2 * step], lower[i][2 * step], upper[i][2 * step + 1], lower[i][2 * step + 1]};
+#pragma unroll
+        for (int l = 0; l < 2 * C; l++) retc_step(sums[i][l], left, &right[l][2 * step], a);
+      }
+  }
+#pragma unroll
+  for (int i = 0; i < R; i++)
+#pragma unroll
+    for (int l = 0; l < 2 * C; l++)
+#pragma unroll
+      for (int s = 0; s < 4; s++)
+        c[(16 * i + group + 8 * (s / 2)) * c_row + 8 * l + 2 * quarter + s % 2] = sums[i][l][s];
+}
+
+#endif
