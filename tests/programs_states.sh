@@ -36,6 +36,19 @@ grep -q "tensor 'strange' is no input of the program" "$work/words" || fail "not
 "$arrays" make "$work/a" "probabilities@$work/all:1:2:1"
 cmp "$work/a" "$work/last" || fail "L=1 is not the last position"
 
+# The interpreter asks for the same arrays, in the same words.
+weights=$head.safetensors
+chosen=chosen:i32:7:=3,49,0,17,8,3,31
+for wrong in hidden:f16:1x2x20:~1 hiden:f32:1x2x20:~1 hidden:f32:1x2x19:~1 "hidden@$weights strange:f32:1:=1"; do
+  "$arrays" make "$work/in" $wrong $chosen
+  compiled=0 interpreted=0
+  "$RETC" run "$head.graph" --inputs "$work/in" --weights "$weights" --out "$work/a" 2>"$work/words" || compiled=$?
+  "$RETC" opt "$head.graph" --run "$work/in" --weights "$weights" --out "$work/b" 2>"$work/said" || interpreted=$?
+  [ $compiled = $interpreted ] || fail "$wrong: status $compiled of run, $interpreted of opt --run"
+  [ -s "$work/words" ] || fail "$wrong: nothing is said"
+  cmp "$work/words" "$work/said" || fail "$wrong: $(cat "$work/words" "$work/said")"
+done
+
 # A file beside others: what a failed call leaves is what was there.
 echo before >"$work/kept"
 ! "$RETC" run "$head.graph" --inputs "$inputs" --out "$work/kept" 2>/dev/null || fail "arrays of another program were taken"

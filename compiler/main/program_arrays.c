@@ -70,6 +70,62 @@ retc_status retc_program_arrays_check(const retc_checkpoint *file, const retc_co
   return status;
 }
 
+/* ---- what an entry needs ---- */
+
+static bool is_input(const retc_entry_inputs *inputs, const char *name) {
+  for (size_t i = 0; i < inputs->list.count; i++) {
+    if (!strcmp(inputs->list.items[i].name, name)) return true;
+  }
+  return false;
+}
+
+/* What is nearest among the tensors that no other input takes may be meant. */
+static retc_status missing(const retc_checkpoint *file, const retc_entry_inputs *inputs, const retc_entry_input *input,
+                           const char *weights, retc_diagnostics *diagnostics) {
+  retc_arena arena;
+  retc_arena_init(&arena);
+  size_t count = 0;
+  const char **names = RETC_NEW_ARRAY(&arena, const char *, retc_checkpoint_count(file) + 1);
+  for (size_t i = 0; i < retc_checkpoint_count(file); i++) {
+    const char *name = retc_checkpoint_at(file, i)->name;
+    if (!is_input(inputs, name)) names[count++] = name;
+  }
+  const char *nearest = retc_nearest(input->name, names, count);
+  retc_status status =
+      retc_fail(diagnostics, RETC_INVALID, "%s%s%s: %s '%s' is not there%s%s%s", retc_checkpoint_path(file),
+                weights ? " and " : "", weights ? weights : "", input->kind, input->name,
+                nearest ? ", did you mean '" : "", nearest ? nearest : "", nearest ? "'?" : "");
+  retc_arena_deinit(&arena);
+  return status;
+}
+
+retc_status retc_program_arrays_require(const retc_checkpoint *file, const retc_entry_inputs *inputs,
+                                        const char *weights, retc_diagnostics *diagnostics) {
+  for (size_t i = 0; i < inputs->list.count; i++) {
+    const retc_entry_input *input = &inputs->list.items[i];
+    const retc_stored_tensor *stored = retc_program_arrays_find(file, input->name);
+    if (stored) {
+      RETC_TRY(retc_entry_check_dtype(inputs, input, stored->dtype, diagnostics));
+    } else if (strcmp(input->kind, "state")) {
+      return missing(file, inputs, input, weights, diagnostics);
+    }
+  }
+  return RETC_OK;
+}
+
+retc_status retc_program_arrays_check_sizes(const retc_entry_inputs *inputs, const retc_dims *dims,
+                                            retc_diagnostics *diagnostics) {
+  for (size_t i = 0; i < inputs->list.count; i++) {
+    const retc_shape *shape = &inputs->list.items[i].type.shape;
+    for (int axis = 0; axis < shape->rank; axis++) {
+      if (!retc_dim_is_named(shape->dim[axis]) || retc_dim_value(shape->dim[axis], dims)) continue;
+      return retc_fail(diagnostics, RETC_INVALID, "%s: %s: axis %d, %s, is 0, expected at least 1", inputs->file,
+                       inputs->list.items[i].name, axis, retc_dim_text((retc_dim_name)~shape->dim[axis]));
+    }
+  }
+  return RETC_OK;
+}
+
 /* ---- taking ---- */
 
 const retc_stored_tensor *retc_program_arrays_find(const retc_checkpoint *file, const char *name) {

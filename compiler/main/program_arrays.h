@@ -15,6 +15,13 @@ retc_status retc_program_arrays_check(const retc_checkpoint *file, const retc_co
 
 /* NULL: the file has none. `input_ids`, as files of tokens call them, are `tokens`. */
 const retc_stored_tensor *retc_program_arrays_find(const retc_checkpoint *file, const char *name);
+/* Whether an entry's inputs are there, but for states, and of a type that they can be read from. `weights` names the
+ * second file in messages; NULL: there is none. */
+retc_status retc_program_arrays_require(const retc_checkpoint *file, const retc_entry_inputs *inputs,
+                                        const char *weights, retc_diagnostics *diagnostics);
+/* No axis of an input may be empty. */
+retc_status retc_program_arrays_check_sizes(const retc_entry_inputs *inputs, const retc_dims *dims,
+                                            retc_diagnostics *diagnostics);
 /* The arrays of an entry's inputs that the file has, weights only where they are wanted, and its scalars. */
 retc_status retc_program_arrays_take(const retc_checkpoint *file, const retc_entry_inputs *inputs, bool weights,
                                      retc_diagnostics *diagnostics, retc_arrays *arrays);

@@ -48,62 +48,11 @@ static retc_status open_arrays(call *c) {
   return retc_program_arrays_add(c->file, c->options->weights ? c->options->weights : model, c->diagnostics);
 }
 
-static bool is_input(const retc_entry_inputs *inputs, const char *name) {
-  for (size_t i = 0; i < inputs->list.count; i++) {
-    if (!strcmp(inputs->list.items[i].name, name)) return true;
-  }
-  return false;
-}
-
-/* What is nearest among the tensors that no other input takes may be meant. */
-static retc_status missing(const call *c, const retc_entry_inputs *inputs, const retc_entry_input *input) {
-  retc_arena arena;
-  retc_arena_init(&arena);
-  size_t count = 0;
-  const char **names = RETC_NEW_ARRAY(&arena, const char *, retc_checkpoint_count(c->file) + 1);
-  for (size_t i = 0; i < retc_checkpoint_count(c->file); i++) {
-    const char *name = retc_checkpoint_at(c->file, i)->name;
-    if (!is_input(inputs, name)) names[count++] = name;
-  }
-  const char *nearest = retc_nearest(input->name, names, count), *weights = c->options->weights;
-  retc_status status = retc_fail(c->diagnostics, RETC_INVALID, "%s%s%s: %s '%s' is not there%s%s%s",
-                                 retc_checkpoint_path(c->file), weights ? " and " : "", weights ? weights : "",
-                                 input->kind, input->name, nearest ? ", did you mean '" : "", nearest ? nearest : "",
-                                 nearest ? "'?" : "");
-  retc_arena_deinit(&arena);
-  return status;
-}
-
-static retc_status check_inputs(const call *c, const retc_entry_inputs *inputs) {
-  for (size_t i = 0; i < inputs->list.count; i++) {
-    const retc_entry_input *input = &inputs->list.items[i];
-    const retc_stored_tensor *stored = retc_program_arrays_find(c->file, input->name);
-    if (stored) {
-      RETC_TRY(retc_entry_check_dtype(inputs, input, stored->dtype, c->diagnostics));
-    } else if (strcmp(input->kind, "state")) {
-      return missing(c, inputs, input);
-    }
-  }
-  return RETC_OK;
-}
-
-static retc_status check_sizes(const call *c, const retc_entry_inputs *inputs) {
-  for (size_t i = 0; i < inputs->list.count; i++) {
-    const retc_shape *shape = &inputs->list.items[i].type.shape;
-    for (int axis = 0; axis < shape->rank; axis++) {
-      if (!retc_dim_is_named(shape->dim[axis]) || retc_dim_value(shape->dim[axis], &c->dims)) continue;
-      return retc_fail(c->diagnostics, RETC_INVALID, "%s: %s: axis %d, %s, is 0, expected at least 1", inputs->file,
-                       inputs->list.items[i].name, axis, retc_dim_text((retc_dim_name)~shape->dim[axis]));
-    }
-  }
-  return RETC_OK;
-}
-
 static retc_status bind_arrays(call *c, const retc_entry_inputs *inputs) {
-  RETC_TRY(check_inputs(c, inputs));
+  RETC_TRY(retc_program_arrays_require(c->file, inputs, c->options->weights, c->diagnostics));
   RETC_TRY(retc_program_arrays_take(c->file, inputs, false, c->diagnostics, &c->arrays));
   RETC_TRY(retc_bind_dims(c->compilation, inputs, &c->arrays, c->diagnostics, &c->dims));
-  return check_sizes(c, inputs);
+  return retc_program_arrays_check_sizes(inputs, &c->dims, c->diagnostics);
 }
 
 /* Other entries want weights of their own, which the files need not have. */
