@@ -2,6 +2,7 @@
 #include <cuda.h>
 #include <fcntl.h>
 #include <spawn.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -53,6 +54,61 @@ static char *read_file(const char *path, size_t *out_size) {
   return data;
 }
 
+/* ---- shared memory ---- */
+
+static size_t size_of(const char *type) {
+  static const struct {
+    const char *type;
+    size_t size;
+  } sizes[] = {{"float", 4}, {"double", 8}, {"int64_t", 8}, {"int32_t", 4}, {"retc_bf16", 2}, {"retc_f16", 2},
+               {"uint8_t", 1}};
+  for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+    if (strcmp(sizes[i].type, type) == 0) return sizes[i].size;
+  }
+  return 0;
+}
+
+/* CUDA has at most 48 KiB of static shared memory, AMD's cards 64: "__shared__ T name[a][b];" becomes a place in dynamic
+ * shared memory. `used` grows. false: the line declares none. */
+static bool write_shared(FILE *file, const char *line, size_t *used) {
+  char type[32], name[128], axes[128];
+  const char *at = strstr(line, "__shared__ ");
+  if (!at || sscanf(at, "__shared__ %31s %127[^[]%127[^;]", type, name, axes) != 3 || !size_of(type)) return false;
+  size_t size = size_of(type);
+  for (const char *axis = axes; *axis == '['; axis = strchr(axis, ']') + 1) size *= strtoull(axis + 1, NULL, 10);
+  *used = (*used + 15) / 16 * 16;
+  fprintf(file, "  auto &%s = *reinterpret_cast<%s (*)%s>(retc_shared + %zu);\n", name, type, axes, *used);
+  *used += size;
+  return true;
+}
+
+/* The name that a line with __global__ ends with, before its parameters. */
+static void find_name(const char *line, char *name, size_t size) {
+  const char *end = strrchr(line, '('), *begin = end;
+  while (begin > line && begin[-1] != ' ') begin--;
+  snprintf(name, size, "%.*s", (int)(end ? end - begin : 0), begin ? begin : "");
+}
+
+/* The text, and how much shared memory each kernel has, where library.c finds it. */
+static void write_source(FILE *file, char *source) {
+  char kernel[128] = "";
+  size_t used = 0;
+  for (char *line = source, *next; *line; line = next) {
+    next = line + strcspn(line, "\n");
+    const char kept = *next;
+    *next = 0;
+    if (strstr(line, "__global__")) {
+      if (*kernel) fprintf(file, "extern \"C\" __device__ unsigned retc_shared_%s = %zu;\n", kernel, used);
+      find_name(line, kernel, sizeof kernel);
+      used = 0;
+    }
+    if (!write_shared(file, line, &used)) fprintf(file, "%s\n", line);
+    *next = kept;
+    next += kept != 0;
+  }
+  if (*kernel) fprintf(file, "extern \"C\" __device__ unsigned retc_shared_%s = %zu;\n", kernel, used);
+}
+
 static int run_nvcc(const char *source, const char *object, const char *log) {
   CUdevice device;
   int major = 0, minor = 0, status = -1;
@@ -87,7 +143,7 @@ hiprtcResult hiprtcCompileProgram(hiprtcProgram program, int option_count, const
   FILE *file = fopen(source, "w");
   int status = -1;
   if (file) {
-    fputs(program->source, file);
+    write_source(file, program->source);
     fclose(file);
     status = run_nvcc(source, object, log);
   }

@@ -129,15 +129,43 @@ hipError_t hipModuleLoadData(hipModule_t *module, const void *image) {
 
 hipError_t hipModuleUnload(hipModule_t module) { return (hipError_t)cuModuleUnload((CUmodule)module); }
 
+/* Dynamic shared memory of kernels, which HIP's launches do not name: see compiler.c. */
+static struct {
+  const void *function;
+  unsigned bytes;
+} shared[1024];
+static size_t shared_count;
+
+static unsigned shared_of(const void *function) {
+  size_t i = shared_count;
+  while (i > 0 && shared[i - 1].function != function) i--;
+  return i ? shared[i - 1].bytes : 0;
+}
+
 hipError_t hipModuleGetFunction(hipFunction_t *function, hipModule_t module, const char *name) {
-  return (hipError_t)cuModuleGetFunction((CUfunction *)function, (CUmodule)module, name);
+  char variable[160];
+  CUdeviceptr place;
+  size_t size;
+  unsigned bytes = 0;
+  CUresult result = cuModuleGetFunction((CUfunction *)function, (CUmodule)module, name);
+  if (result != CUDA_SUCCESS) return (hipError_t)result;
+  snprintf(variable, sizeof variable, "retc_shared_%s", name);
+  if (cuModuleGetGlobal(&place, &size, (CUmodule)module, variable) != CUDA_SUCCESS) return hipSuccess;
+  result = cuMemcpyDtoH(&bytes, place, sizeof bytes);
+  if (result == CUDA_SUCCESS && bytes) {
+    result = cuFuncSetAttribute((CUfunction)*function, CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES, (int)bytes);
+  }
+  if (shared_count == sizeof shared / sizeof *shared) shared_count = 0;
+  shared[shared_count].function = *function;
+  shared[shared_count++].bytes = bytes;
+  return (hipError_t)result;
 }
 
 hipError_t hipModuleLaunchKernel(hipFunction_t function, unsigned int grid_x, unsigned int grid_y, unsigned int grid_z,
                                  unsigned int block_x, unsigned int block_y, unsigned int block_z,
                                  unsigned int shared_bytes, hipStream_t stream, void **arguments, void **extra) {
   return (hipError_t)cuLaunchKernel((CUfunction)function, grid_x, grid_y, grid_z, block_x, block_y, block_z,
-                                    shared_bytes, (CUstream)stream, arguments, extra);
+                                    shared_bytes + shared_of(function), (CUstream)stream, arguments, extra);
 }
 
 /* ---- graphs ---- */
@@ -145,7 +173,7 @@ hipError_t hipModuleLaunchKernel(hipFunction_t function, unsigned int grid_x, un
 static CUDA_KERNEL_NODE_PARAMS node_of(const hipKernelNodeParams *p) {
   return (CUDA_KERNEL_NODE_PARAMS){.func = p->func, .gridDimX = p->gridDim.x, .gridDimY = p->gridDim.y,
                                    .gridDimZ = p->gridDim.z, .blockDimX = p->blockDim.x, .blockDimY = p->blockDim.y,
-                                   .blockDimZ = p->blockDim.z, .sharedMemBytes = p->sharedMemBytes,
+                                   .blockDimZ = p->blockDim.z, .sharedMemBytes = p->sharedMemBytes + shared_of(p->func),
                                    .kernelParams = p->kernelParams, .extra = p->extra};
 }
 

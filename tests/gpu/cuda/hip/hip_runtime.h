@@ -38,4 +38,7 @@ __device__ __forceinline__ void __builtin_amdgcn_wave_barrier() { __syncwarp(); 
 #define __builtin_amdgcn_sched_barrier(mask) ((void)0)
 #define __builtin_amdgcn_s_setprio(priority) ((void)0)
 
+/* What compiler.c makes of a kernel's arrays of shared memory: static ones end at 48 KiB. */
+extern __shared__ __align__(16) unsigned char retc_shared[];
+
 #endif
