@@ -67,7 +67,7 @@ retc_status retc_compile_command(int count, char **words, retc_diagnostics *diag
       {"cpu", 0, "NAME", "LLVM's name, znver4, x86-64-v3, ... (this machine's)", RETC_OPTION_TEXT, &chosen.cpu, 0, 0},
   };
   const retc_syntax syntax = {"compile", "Writes model.ll, model.s, model.o and plan.json, or for GPUs model.hip and\n"
-                              "plan.json. Needs no weights.",
+                              "plan.json. Needs no weights: a config.json alone will do.",
                               "MODEL", table, sizeof table / sizeof table[0]};
   const char *model;
   bool help;

@@ -143,8 +143,8 @@ retc_status retc_dump_command(int count, char **words, retc_diagnostics *diagnos
   };
   const retc_syntax syntax = {
       "dump",
-      "Prints the program after a pass, as kernels or as code. Needs no weights. MODEL may also be\n"
-      "program text: what it has not been through is run.",
+      "Prints the program after a pass, as kernels or as code. Needs no weights: MODEL may be\n"
+      "a config.json alone. It may also be program text: what that has not been through is run.",
       "MODEL", table, sizeof table / sizeof table[0]};
   const char *model;
   bool help;

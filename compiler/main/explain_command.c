@@ -171,7 +171,7 @@ retc_status retc_explain_command(int count, char **words, retc_diagnostics *diag
       {"schedule", 0, NULL, "what was chosen for each kernel, and why; which chunk length is recommended", RETC_OPTION_FLAG,
        &chosen.schedule, 0, 0},
   };
-  const retc_syntax syntax = {"explain", "How the model description was read, and what it takes. Needs no weights.",
+  const retc_syntax syntax = {"explain", "How the model description was read, and what it takes. A config.json alone will do.",
                               "MODEL", table_of_options, sizeof table_of_options / sizeof table_of_options[0]};
   const char *model;
   bool help;
