@@ -69,8 +69,12 @@ case $part in
       has "$stage: instructions" 5 '^<code class="row hit linked"'
       lacks "$stage: locations" '!dbg|!DILocation|\.loc\b|\.cfi_'
     done
-    look "$page" "stage=assembly&statement=contract_2:13"
-    has "instructions of a statement" 1 '^<code class="row statement linked"[^>]*data-statement="13" data-kernel="2"'
+    row=$(sed -n 's/^<code class="row hit linked"[^>]*\(data-statement="[0-9]*" data-kernel="[0-9]*"\).*/\1/p' "$work/dom" | sed -n 1p)
+    [ -n "$row" ] || fail "no instruction has a statement"
+    statement=${row#*\"} statement=${statement%%\"*} kernel=${row%\"} kernel=${kernel##*\"}
+    kernel=$("$FAST" dump "$model" | sed -n "s/^kernel \([a-z_]*_$kernel\)(.*/\1/p")
+    look "$page" "stage=assembly&statement=$kernel:$statement"
+    has "instructions of a statement" 1 "^<code class=\"row statement linked\"[^>]*$row"
 
     look "$page" "stage=memory&call=prefill&theme=dark&value=$first"
     has "dark" 1 '^<html [^>]*data-theme="dark"'

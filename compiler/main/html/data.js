@@ -44,9 +44,10 @@ function unquote(text) {
 /* ---- the plan's names ---- */
 const plan = data.plan;
 const entryNames = plan ? plan.entries.map((entry) => word(entry.name)) : [];
-/* A buffer holds a value: "step.23" that of %23. */
+/* A buffer holds a value: "step.23" that of %23. An entry's name may begin with that of another. */
+const longestFirst = [...entryNames].sort((a, b) => b.length - a.length);
 function keyOfBuffer(name) {
-  for (const entry of entryNames) if (name.startsWith(entry + ".")) return keyOf(name.slice(entry.length + 1), entry);
+  for (const entry of longestFirst) if (name.startsWith(entry + ".")) return keyOf(name.slice(entry.length + 1), entry);
   return baseName(name);
 }
 const kernelNames = plan ? plan.kernels.map(word) : kernelsInText();

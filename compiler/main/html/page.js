@@ -16,9 +16,10 @@ function keyGiven(text) {
 function readHash() {
   const given = new URLSearchParams(location.hash.slice(1));
   state.view = views.find((view) => view.id === given.get("stage")) || state.view || views[0];
-  if (given.has("layer")) state.layer = given.get("layer") === "all" ? -1 : Math.max(0, Math.min(layers.count - 1, Number(given.get("layer")) - layers.first || 0));
-  if (plan && given.has("call")) state.call = Math.max(0, plan.calls.findIndex((call) => call.name === given.get("call")));
-  if (given.has("kernel")) state.kernel = kernelNumber.has(given.get("kernel")) ? kernelNumber.get(given.get("kernel")) : -1;
+  /* what an address does not say is as at the start */
+  state.layer = given.get("layer") === "all" ? -1 : Math.max(0, Math.min(layers.count - 1, Number(given.get("layer") || layers.first) - layers.first || 0));
+  if (plan) state.call = Math.max(0, plan.calls.findIndex((call) => call.name === given.get("call")));
+  state.kernel = kernelNumber.has(given.get("kernel")) ? kernelNumber.get(given.get("kernel")) : -1;
   if (["light", "dark"].includes(given.get("theme"))) state.theme = given.get("theme");
   selected.value = given.has("value") ? keyGiven(given.get("value")) : null;
   selected.statement = 0;
