@@ -3,6 +3,7 @@
 #ifndef RETC_BACKENDS_TARGET_H
 #define RETC_BACKENDS_TARGET_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 /* What products with weights are computed in; sums are f32 in any case. */
@@ -17,6 +18,8 @@ typedef struct retc_target_profile {
   int64_t wave;                 /* lanes of a wave of a GPU; 0: it is a CPU */
   retc_math_type math;          /* GPU */
   int64_t shared_bytes;         /* GPU: what a block may have of shared memory */
+  bool has_dot_bf16, has_dot_int8; /* instructions for products of pairs of bf16, of fours of bytes */
+  bool has_multiply_add;           /* ... of pairs of 16-bit integers, of this width */
   int64_t cores;                /* that work is shared out to */
 } retc_target_profile;
 

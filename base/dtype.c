@@ -113,6 +113,10 @@ double retc_dtype_load(retc_dtype dtype, const void *array, size_t index) {
     case RETC_DTYPE_BF16: { READ(uint16_t, bits); return (double)retc_bf16_to_f32(bits); }
     case RETC_DTYPE_I64: { READ(int64_t, value); return (double)value; }
     case RETC_DTYPE_I32: { READ(int32_t, value); return (double)value; }
+    case RETC_DTYPE_I8:
+    case RETC_DTYPE_I4: { READ(int8_t, value); return (double)value; }
+    case RETC_DTYPE_U8:
+    case RETC_DTYPE_U4X2: { READ(uint8_t, value); return (double)value; }
     case RETC_DTYPE_BOOL: { READ(uint8_t, value); return value != 0; }
     case RETC_DTYPE_COUNT: break;
   }
@@ -133,6 +137,10 @@ void retc_dtype_store(retc_dtype dtype, void *array, size_t index, double value)
     case RETC_DTYPE_BF16: WRITE(uint16_t, narrow(value, bf16)); break;
     case RETC_DTYPE_I64: WRITE(int64_t, integer_of(value, INT64_MIN, INT64_MAX)); break;
     case RETC_DTYPE_I32: WRITE(int32_t, integer_of(value, INT32_MIN, INT32_MAX)); break;
+    case RETC_DTYPE_I8: WRITE(int8_t, integer_of(value, INT8_MIN, INT8_MAX)); break;
+    case RETC_DTYPE_I4: WRITE(int8_t, integer_of(value, -8, 7)); break;
+    case RETC_DTYPE_U8:
+    case RETC_DTYPE_U4X2: WRITE(uint8_t, integer_of(value, 0, UINT8_MAX)); break;
     case RETC_DTYPE_BOOL: WRITE(uint8_t, value != 0); break;
     case RETC_DTYPE_COUNT: break;
   }

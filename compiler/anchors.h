@@ -44,6 +44,8 @@ retc_value retc_anchor_member(const retc_graph *graph, const retc_members *membe
 #undef RETC_ANCHOR_own
 #undef RETC_ANCHOR_mapped
 
+/* How a node that the anchor `contract` matches wants its weight to lie. */
+retc_weight_layout retc_contract_layout(const retc_graph *graph, const retc_node *node);
 /* Whether an axis of the node counts chunks. */
 bool retc_is_on_grid(const retc_node *node);
 

@@ -16,6 +16,7 @@ struct retc_check {
   size_t count;
   uint64_t random;
   bool graphs; /* the results are those of graphs */
+  double rounding; /* of products in few bits; 0: there are none */
 };
 
 /* ---- random inputs ---- */
@@ -180,9 +181,25 @@ static bool is_worse(const retc_check_result *a, const retc_check_result *b) {
   return a->difference / (1 + a->scale) > b->difference / (1 + b->scale);
 }
 
+/* What is rounded to few bits rounds to another number when it differs in its last bit, and the difference is one of few
+ * bits then. */
+static double rounding_of(const retc_compilation *c) {
+  double rounding = 0;
+  for (size_t g = 0; g < c->graphs.count; g++) {
+    const retc_graph *graph = c->graphs.items[g];
+    for (uint32_t i = 1; i < graph->nodes.count; i++) {
+      const retc_op op = graph->nodes.items[i].op;
+      if (op == RETC_OP_CONTRACT_BF16 && rounding < 0.01) rounding = 0.01;
+      if (op == RETC_OP_CONTRACT_INT8 && rounding < 0.03) rounding = 0.03;
+    }
+  }
+  return rounding;
+}
+
 static double tolerance_of(const retc_check *check, bool graphs, const retc_pass_info *info) {
   if (info->same_bits) return 0;
-  if (graphs) return 1e-9;
+  if (graphs) return check->rounding > 0 ? check->rounding : 1e-9;
+  if (check->rounding > 0 && check->graphs) return check->rounding;
   return check->graphs ? 1e-4 : 1e-5; /* f64 against f32; f32 against f32 */
 }
 
@@ -209,6 +226,7 @@ static retc_status step_entry(retc_check *check, const retc_compilation *c, entr
 retc_status retc_check_step(retc_check *check, const retc_compilation *c, size_t pass, retc_diagnostics *diagnostics,
                             retc_check_result *out_result) {
   bool graphs = !c->plan && c->graphs.count;
+  if (c->graphs.count) check->rounding = rounding_of(c);
   double tolerance = tolerance_of(check, graphs, retc_pass_get_info(pass));
   *out_result = (retc_check_result){.holds = true};
   for (size_t i = 0; i < check->count; i++) {

@@ -197,10 +197,16 @@ static retc_status read_buffer(parser *p, const char *comment) {
   buffer.kind = (retc_plan_buffer_kind)kind;
   RETC_TRY(retc_lexer_read_type(lexer, &buffer.dtype, &buffer.shape));
   const char *place = retc_lexer_place(lexer);
-  if (retc_lexer_accept_word(lexer, "panel")) {
+  for (int layout = RETC_LAYOUT_PANEL; layout < RETC_LAYOUT_COUNT; layout++) {
+    if (!retc_lexer_accept_word(lexer, retc_weight_layout_name((retc_weight_layout)layout))) continue;
     if (buffer.kind != RETC_PLAN_WEIGHT) return fail(p, place, "only a weight lies in panels");
     if (buffer.shape.rank != 2) return fail(p, start, "a weight in panels has two axes");
-    buffer.layout = RETC_LAYOUT_PANEL;
+    if (!retc_weight_layout_holds((retc_weight_layout)layout, buffer.dtype)) {
+      return fail(p, place, "a weight of %s does not lie in %s", retc_dtype_name(buffer.dtype),
+                  retc_weight_layout_name((retc_weight_layout)layout));
+    }
+    buffer.layout = (retc_weight_layout)layout;
+    break;
   }
   if (buffer.kind == RETC_PLAN_INPUT && retc_lexer_accept_word(lexer, "below")) {
     RETC_TRY(read_size(p, 1, &buffer.limit));

@@ -38,7 +38,8 @@ static double count_elements(const counter *c, const retc_shape *shape) {
 }
 
 static double count_bytes(const counter *c, const retc_type *type) {
-  return count_elements(c, &type->shape) * (double)retc_dtype_size(type->dtype);
+  const double size = type->dtype == RETC_DTYPE_I4 ? 0.5 : (double)retc_dtype_size(type->dtype);
+  return count_elements(c, &type->shape) * size;
 }
 
 /* ---- FLOP ---- */
@@ -55,6 +56,11 @@ static double product_flop(const counter *c, const retc_node *node) {
     flop *= (double)size_of(c, retc_graph_node(c->graph, from)->type.shape.dim[axis]);
   }
   return flop;
+}
+
+static double rows_flop(const counter *c, const retc_node *node) {
+  const retc_shape *a = &retc_graph_node(c->graph, node->inputs[0])->type.shape;
+  return 2 * count_elements(c, &node->type.shape) * (double)size_of(c, a->dim[a->rank - 1]);
 }
 
 /* The position that the grid's first row of this call stands at, and the chunk's length. */
@@ -103,6 +109,7 @@ static void count_flop(counter *c) {
     const retc_node *node = &c->graph->nodes.items[i];
     if (node->region.index != c->region.index) continue;
     if (node->op == RETC_OP_CONTRACT) c->cost->flop += product_flop(c, node);
+    if (node->op == RETC_OP_CONTRACT_BF16 || node->op == RETC_OP_CONTRACT_INT8) c->cost->flop += rows_flop(c, node);
     if (node->op == RETC_OP_FLUSH) c->cost->flop += flush_flop(c, node);
   }
 }

@@ -26,42 +26,61 @@ typedef struct lower_state {
   retc_arena *arena;
   retc_plan_writer plan;
   RETC_VEC(known_kernel) known;
-  RETC_VEC(const char *) panel_names;
+  RETC_VEC(struct packed_weight {
+    const char *name;
+    retc_weight_layout layout;
+  }) packed;
   const retc_graph *graph;
   retc_uses uses;
   retc_members members;
-  const bool *panels;     /* of each value */
+  const retc_weight_layout *layouts; /* of each value */
   const bool *is_output;  /* of each value */
 } lower_state;
 
 /* ---- operands ---- */
 
-bool retc_lower_is_panel(const retc_lowering *l, retc_value weight) { return l->panels[weight.index]; }
+retc_weight_layout retc_lower_layout(const retc_lowering *l, retc_value weight) { return l->layouts[weight.index]; }
+
+static retc_status add_packed(lower_state *s, const retc_graph *graph, retc_value value, retc_weight_layout layout) {
+  const retc_node *weight = retc_graph_node(graph, value);
+  for (size_t i = 0; i < s->packed.count; i++) {
+    const struct packed_weight *known = &s->packed.items[i];
+    if (strcmp(known->name, weight->name)) continue;
+    if (known->layout == layout) return RETC_OK;
+    return retc_fail(s->cx->diagnostics, RETC_INVALID, "graph %s: %%%s: products of different kinds read this weight",
+                     graph->name, weight->name);
+  }
+  RETC_VEC_PUSH(s->arena, s->packed, ((struct packed_weight){weight->name, layout}));
+  return RETC_OK;
+}
 
 /* The weights that products of any entry read in panels, by name. */
-static void find_panels(lower_state *s) {
+static retc_status find_panels(lower_state *s) {
   static const char anchor[] = "contract";
   const retc_compilation *compilation = s->cx->compilation;
-  if (compilation->profile.wave) return; /* lanes of a GPU read along the rows of a weight */
+  if (compilation->profile.wave) return RETC_OK; /* lanes of a GPU read along the rows of a weight */
   for (size_t g = 0; g < compilation->graphs.count; g++) {
     const retc_graph *graph = compilation->graphs.items[g];
     for (size_t i = 1; i < graph->nodes.count; i++) {
       const retc_node *node = &graph->nodes.items[i];
-      if (node->op != RETC_OP_CONTRACT || strcmp(retc_graph_region(graph, node->region)->anchor, anchor)) continue;
+      if (!node->region.index || strcmp(retc_graph_region(graph, node->region)->anchor, anchor)) continue;
       if (!retc_anchor_find(anchor)->matches(graph, node)) continue;
-      RETC_VEC_PUSH(s->arena, s->panel_names, retc_graph_node(graph, node->inputs[1])->name);
+      RETC_TRY(add_packed(s, graph, node->inputs[1], retc_contract_layout(graph, node)));
+      if (node->input_count == 3) RETC_TRY(add_packed(s, graph, node->inputs[2], RETC_LAYOUT_PANEL));
     }
   }
+  return RETC_OK;
 }
 
 /* Of each value of the graph at hand. */
-static const bool *mark_panels(lower_state *s) {
-  bool *panels = RETC_NEW_ARRAY(s->arena, bool, s->graph->nodes.count);
-  for (size_t i = 0; i < s->panel_names.count; i++) {
-    retc_value weight = retc_graph_find_input(s->graph, s->panel_names.items[i]);
-    if (weight.index) panels[weight.index] = !strcmp(retc_graph_node(s->graph, weight)->attributes.word, "weight");
+static const retc_weight_layout *mark_layouts(lower_state *s) {
+  retc_weight_layout *layouts = RETC_NEW_ARRAY(s->arena, retc_weight_layout, s->graph->nodes.count);
+  for (size_t i = 0; i < s->packed.count; i++) {
+    retc_value weight = retc_graph_find_input(s->graph, s->packed.items[i].name);
+    if (!weight.index || strcmp(retc_graph_node(s->graph, weight)->attributes.word, "weight")) continue;
+    layouts[weight.index] = s->packed.items[i].layout;
   }
-  return panels;
+  return layouts;
 }
 
 static retc_operand *find_operand(const retc_lowering *l, retc_value value) {
@@ -163,7 +182,7 @@ static void add_node(const retc_lowering *l, uint32_t index, uint32_t first, ret
 
 static void add_operand(const retc_lowering *l, const retc_operand *operand, uint32_t first, retc_text *key) {
   add_type(key, &retc_lower_node(l, operand->value)->type);
-  add_number(key, retc_lower_is_panel(l, operand->value));
+  add_number(key, retc_lower_layout(l, operand->value));
   add_number(key, retc_lower_is_inside(l, operand->value) ? (int64_t)(operand->value.index - first) : -1);
   add_number(key, operand->replaced_by.index ? (int64_t)(operand->replaced_by.index - first) : -1);
 }
@@ -222,11 +241,10 @@ static void add_parameters(retc_lowering *l) {
     const retc_node *node = retc_lower_node(l, operand->value);
     unsigned access = retc_lower_is_inside(l, operand->value) ? RETC_ACCESS_WRITE : RETC_ACCESS_READ;
     if (operand->replaced_by.index) access |= RETC_ACCESS_WRITE;
-    retc_shape shape = node->type.shape;
-    if (retc_lower_is_panel(l, operand->value)) {
-      shape = (retc_shape){.rank = 3, .dim = {(shape.dim[0] + RETC_PANEL - 1) / RETC_PANEL, shape.dim[1], RETC_PANEL}};
-    }
-    operand->buffer = retc_write_parameter(&l->writer, buffer_name(l, operand->value, i), node->type.dtype, &shape, access);
+    const retc_weight_layout layout = retc_lower_layout(l, operand->value);
+    const retc_shape shape = retc_weight_layout_shape(layout, &node->type.shape);
+    operand->buffer = retc_write_parameter(&l->writer, buffer_name(l, operand->value, i),
+                                           retc_weight_layout_dtype(layout, node->type.dtype), &shape, access);
   }
 }
 
@@ -297,6 +315,10 @@ static retc_status make_kernel(lower_state *s, retc_lowering *l, const retc_text
   retc_writer_init(&l->writer, l->kernel);
   add_parameters(l);
   l->uses = count_uses(l);
+  const retc_op op = retc_lower_node(l, l->anchor)->op;
+  if (retc_lower_is_gpu(l) && (op == RETC_OP_CONTRACT_BF16 || op == RETC_OP_CONTRACT_INT8)) {
+    return retc_lower_refuse(l, l->anchor, "a GPU multiplies in f32; expected --math f32, or a contract");
+  }
   RETC_TRY(retc_lower_is_gpu(l) ? retc_anchor_find(region->anchor)->gpu_lower(l) : retc_anchor_find(region->anchor)->lower(l));
   RETC_TRY(l->status);
   RETC_TRY(check_tiles(l));
@@ -336,7 +358,7 @@ static retc_status find_kernel(lower_state *s, retc_lowering *l, known_kernel *o
 
 static retc_status lower_region(lower_state *s, retc_region_id id, retc_plan_entry *entry) {
   const retc_region *region = retc_graph_region(s->graph, id);
-  retc_lowering l = {.cx = s->cx, .graph = s->graph, .region = id, .arena = s->arena, .panels = s->panels};
+  retc_lowering l = {.cx = s->cx, .graph = s->graph, .region = id, .arena = s->arena, .layouts = s->layouts};
   l.anchor = retc_anchor_member(s->graph, &s->members, id);
   if (!l.anchor.index) {
     return retc_fail(s->cx->diagnostics, RETC_INVALID, "graph %s: region %s has nothing in it that a region '%s' is built "
@@ -370,8 +392,8 @@ static retc_status check_graph(const retc_pass_context *cx, const retc_graph *gr
 
 static void begin_graph(lower_state *s, const retc_graph *graph) {
   s->graph = graph;
-  s->panels = mark_panels(s);
-  retc_plan_writer_begin(&s->plan, graph, s->panels);
+  s->layouts = mark_layouts(s);
+  retc_plan_writer_begin(&s->plan, graph, s->layouts);
 }
 
 static retc_status lower_graph(lower_state *s, const retc_graph *graph) {
@@ -393,7 +415,7 @@ static retc_status lower_graph(lower_state *s, const retc_graph *graph) {
 static retc_status lower_graphs(lower_state *s) {
   const retc_compilation *compilation = s->cx->compilation;
   for (size_t i = 0; i < compilation->graphs.count; i++) RETC_TRY(check_graph(s->cx, compilation->graphs.items[i]));
-  find_panels(s);
+  RETC_TRY(find_panels(s));
   for (size_t i = 0; i < compilation->graphs.count; i++) {
     begin_graph(s, compilation->graphs.items[i]);
     RETC_TRY(retc_plan_writer_inputs(&s->plan));

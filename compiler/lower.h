@@ -11,6 +11,7 @@
 
 #include "compiler/pass.h"
 #include "ir/kernel.h"
+#include "runtime/plan.h"
 
 typedef struct retc_index {
   retc_expr base;
@@ -49,7 +50,7 @@ typedef struct retc_lowering {
   RETC_VEC(retc_known) known;   /* in the expression being made */
   retc_value stored;            /* the result that is being made, to be rounded by its store */
   const uint32_t *uses;         /* of each value, by nodes of the region */
-  const bool *panels;           /* of each value: a weight that lies in memory in panels */
+  const retc_weight_layout *layouts; /* of each value: how a weight lies in memory */
   retc_status status;           /* the first thing that cannot be lowered; loops are written on */
 } retc_lowering;
 
@@ -63,8 +64,8 @@ bool retc_lower_is_scalar(const retc_node *node, retc_dim_name *out_name);
 /* Adds a buffer of numbers; equal ones are shared. */
 retc_buffer_id retc_lower_constant(retc_lowering *l, const char *name, retc_dtype dtype, const retc_shape *shape,
                                    const double *numbers);
-/* Whether a weight lies in memory in panels: it does when any product of any entry reads it as one. */
-bool retc_lower_is_panel(const retc_lowering *l, retc_value weight);
+/* How a weight lies in memory: in panels when any product of any entry reads it so. */
+retc_weight_layout retc_lower_layout(const retc_lowering *l, retc_value weight);
 /* The value cannot be computed in this region: RETC_INVALID, kept in l->status. */
 retc_status retc_lower_refuse(retc_lowering *l, retc_value value, const char *reason);
 

@@ -5,6 +5,9 @@
  * rows, a part of a panel of narrow weights is widened once for all of them. Every output is one chain of fma along k,
  * whatever the tile it fell into: between two parts of k the sums lie in memory.
  *
+ * contract_bf16 and contract_int8 are the same with another tile: rows are rounded as they are written to it, and the
+ * innermost product is one of pairs of bf16, or of integers.
+ *
  * There are as many groups as the machine has cores, and every core gets an equal share of the panels: few rows are
  * bound by the reading of weights, many by arithmetic, and both are balanced. */
 #include <string.h>
@@ -17,12 +20,19 @@ enum { DEPTH_MAX = 1 << 20 };
 /* Of a task's rows; of k at a time, a multiple of the least; tiles of rows from which on narrow weights are widened. */
 enum { TILE_BYTES = 8 << 20, ROWS_MOST = 512, DEPTH_PART = 256, DEPTH_STEP = 64, MANY_TILES = 2 };
 
-bool retc_anchor_contract_matches(const retc_graph *graph, const retc_node *node) {
-  if (node->op != RETC_OP_CONTRACT) return false;
-  const retc_node *weight = retc_graph_node(graph, node->inputs[1]);
+static bool is_matrix_weight(const retc_graph *graph, retc_value value) {
+  const retc_node *weight = retc_graph_node(graph, value);
   const retc_shape *shape = &weight->type.shape;
   if (weight->op != RETC_OP_INPUT || strcmp(weight->attributes.word, "weight") || shape->rank != 2) return false;
-  if (retc_dim_is_named(shape->dim[0]) || retc_dim_is_named(shape->dim[1]) || shape->dim[1] > DEPTH_MAX) return false;
+  return !retc_dim_is_named(shape->dim[0]) && !retc_dim_is_named(shape->dim[1]) && shape->dim[1] <= DEPTH_MAX;
+}
+
+bool retc_anchor_contract_matches(const retc_graph *graph, const retc_node *node) {
+  if (node->op == RETC_OP_CONTRACT_BF16) return is_matrix_weight(graph, node->inputs[1]);
+  if (node->op == RETC_OP_CONTRACT_INT8) {
+    return is_matrix_weight(graph, node->inputs[1]) && is_matrix_weight(graph, node->inputs[2]);
+  }
+  if (node->op != RETC_OP_CONTRACT || !is_matrix_weight(graph, node->inputs[1])) return false;
   if (node->type.dtype != RETC_DTYPE_F32) return false;
   retc_contraction spec;
   if (!retc_contraction_parse(node->attributes.word, &spec)) return false;
@@ -40,6 +50,20 @@ bool retc_anchor_contract_matches(const retc_graph *graph, const retc_node *node
 
 static int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
+retc_weight_layout retc_contract_layout(const retc_graph *graph, const retc_node *node) {
+  if (node->op == RETC_OP_CONTRACT_BF16) return RETC_LAYOUT_PAIRS;
+  if (node->op != RETC_OP_CONTRACT_INT8) return RETC_LAYOUT_PANEL;
+  const retc_dtype dtype = retc_graph_node(graph, node->inputs[1])->type.dtype;
+  return dtype == RETC_DTYPE_I4 ? RETC_LAYOUT_NIBBLES : RETC_LAYOUT_QUADS;
+}
+
+/* Of a row of the tile, and of what is multiplied with it. */
+static retc_dtype tile_dtype(const retc_node *node) {
+  return node->op == RETC_OP_CONTRACT_BF16   ? RETC_DTYPE_BF16
+         : node->op == RETC_OP_CONTRACT_INT8 ? RETC_DTYPE_I8
+                                             : RETC_DTYPE_F32;
+}
+
 void retc_anchor_contract_schedule(const retc_graph *graph, const retc_node *node, const retc_target_profile *profile,
                                    retc_region *region) {
   const retc_shape *weight = &retc_graph_node(graph, node->inputs[1])->type.shape;
@@ -48,7 +72,8 @@ void retc_anchor_contract_schedule(const retc_graph *graph, const retc_node *nod
   /* Accumulators, one panel row and a broadcast in registers; narrower vectors take a tile in several passes. */
   const int64_t rows = 6;
   /* The rows of a task are read once a panel, in order; more than this do not make their prologue cheaper. */
-  int64_t fit = TILE_BYTES / (depth * 4) / rows, most = ceil_div(ROWS_MOST, rows);
+  const int64_t size = (int64_t)retc_dtype_size(tile_dtype(node));
+  int64_t fit = TILE_BYTES / (depth * size) / rows, most = ceil_div(ROWS_MOST, rows);
   retc_schedule_set(region, "rows", rows);
   retc_schedule_set(region, "block", rows * (fit < 1 ? 1 : fit > most ? most : fit));
   retc_schedule_set(region, "panels", group);
@@ -56,12 +81,12 @@ void retc_anchor_contract_schedule(const retc_graph *graph, const retc_node *nod
   int64_t groups = ceil_div(panels, group);
   retc_schedule_set(region, "blocks", cores / groups > 1 ? cores / groups : 1);
   /* Two thirds of a core's first cache for the part of a panel that all rows are multiplied with. */
-  int64_t part = profile->l1_bytes * 2 / 3 / (RETC_PANEL * 4) / DEPTH_STEP * DEPTH_STEP;
+  int64_t part = profile->l1_bytes * 2 / 3 / (RETC_PANEL * size) / DEPTH_STEP * DEPTH_STEP;
   part = part < DEPTH_STEP ? DEPTH_STEP : part > DEPTH_PART ? DEPTH_PART : part;
   retc_schedule_set(region, "depth", part);
   /* As many panels for one reading of the rows' part as a quarter of the second cache has room for the sums of. */
   int64_t block = retc_schedule_get(region, "block", rows);
-  int64_t together = (profile->l2_bytes / 4 - block * part * 4) / (block * RETC_PANEL * 4);
+  int64_t together = (profile->l2_bytes / 4 - block * part * size) / (block * RETC_PANEL * 4);
   retc_schedule_set(region, "together", together < 1 ? 1 : together > group ? group : together);
 }
 
@@ -76,7 +101,97 @@ typedef struct contract {
   retc_expr place; /* of the panel among those that are made together */
   retc_expr first_k, k_count; /* the part of k */
   retc_buffer_id tile, sum, wide, weight;
+  int64_t filled; /* the depth as it is packed */
+  int64_t scaled; /* numbers of k with a scale of their own; of integers only, as are: */
+  int64_t offset; /* added to every weight */
+  retc_buffer_id scale, row_scale, bias;
 } contract;
+
+static retc_expr tile_at(contract *c, retc_expr row, retc_expr k) {
+  retc_expr part = retc_int(c->l, c->part);
+  return retc_load(c->l, c->tile, (retc_expr[]){retc_div(c->l, k, part), row, retc_mod(c->l, k, part)});
+}
+
+/* The loops over k of a row; `store` is given each value. */
+static void write_row(contract *c, retc_expr r, const retc_index *at, retc_buffer_id to, bool is_tile) {
+  retc_lowering *l = c->l;
+  retc_index index[RETC_RANK_MAX];
+  memcpy(index, at, sizeof index);
+  retc_lanes lanes = retc_lower_lanes(l, "k", c->depth, retc_lower_step(l, c->node->inputs[0]));
+  index[c->row_rank] = lanes.index;
+  retc_expr part = retc_int(l, c->part), base = lanes.index.base, within = retc_mod(l, base, part);
+  if (lanes.index.lane.index) within = retc_add(l, within, lanes.index.lane);
+  retc_expr place[3] = {retc_div(l, base, part), r, within}, plain[1] = {retc_lower_element(l, lanes.index)};
+  retc_write_store(&l->writer, to, is_tile ? place : plain, retc_lower_value(l, c->node->inputs[0], index));
+  retc_lower_lanes_end(l, &lanes);
+}
+
+/* What the row is filled up with. */
+static void write_filling(contract *c, retc_expr r) {
+  retc_lowering *l = c->l;
+  if (c->filled == c->depth) return;
+  retc_expr end = retc_int(l, c->filled), part = retc_int(l, c->part);
+  retc_expr k = retc_write_for(&l->writer, "k", RETC_LOOP_SERIAL, retc_int(l, c->depth), end, 1);
+  retc_expr none = tile_dtype(c->node) == RETC_DTYPE_I8 ? retc_int(l, 0) : retc_f32(l, 0);
+  retc_write_store(&l->writer, c->tile, (retc_expr[]){retc_div(l, k, part), r, retc_mod(l, k, part)}, none);
+  retc_write_end(&l->writer);
+}
+
+/* The largest |values[k]|, as rows are reduced everywhere. */
+static retc_expr write_largest(contract *c, retc_buffer_id values) {
+  retc_lowering *l = c->l;
+  retc_writer *w = &l->writer;
+  retc_buffer_id partial = retc_lower_partials(l, RETC_DTYPE_F32, 0);
+  retc_expr partials = retc_int(l, RETC_PARTIALS), end = retc_int(l, c->depth), count = partials;
+  retc_expr k = retc_write_for(w, "k", RETC_LOOP_SERIAL, retc_int(l, 0), end, RETC_PARTIALS);
+  if (c->depth % RETC_PARTIALS) count = retc_min(l, count, retc_sub(l, end, k));
+  retc_expr lane = retc_write_for(w, "lane", RETC_LOOP_VECTOR, retc_int(l, 0), count, 1), at = retc_add(l, k, lane);
+  retc_expr size = retc_expr_unary(l->kernel, RETC_KERNEL_OP_ABS, retc_load(l, values, &at));
+  retc_write_store(w, partial, &lane, retc_max(l, size, retc_load(l, partial, &lane)));
+  retc_write_end(w);
+  retc_write_end(w);
+  return retc_write_let(w, "largest", retc_lower_tree(l, partial, RETC_KERNEL_OP_MAX));
+}
+
+/* bias[g,r] = -offset sum of the group's numbers: weights are stored with the offset added. */
+static void write_bias(contract *c, retc_expr r) {
+  retc_lowering *l = c->l;
+  retc_writer *w = &l->writer;
+  retc_expr zero = retc_int(l, 0), groups = retc_int(l, c->filled / c->scaled);
+  retc_expr g = retc_write_for(w, "g", RETC_LOOP_SERIAL, zero, groups, 1);
+  retc_buffer_id total = retc_write_alloc(w, "total", RETC_SCOPE_PRIVATE, RETC_DTYPE_I32, 1, (int64_t[]){1});
+  retc_write_store(w, total, &zero, zero);
+  retc_expr x = retc_write_for(w, "x", RETC_LOOP_SERIAL, zero, retc_int(l, c->scaled), 1);
+  retc_expr number = tile_at(c, r, retc_add(l, retc_mul(l, g, retc_int(l, c->scaled)), x));
+  retc_write_store(w, total, &zero, retc_add(l, retc_load(l, total, &zero), number));
+  retc_write_end(w);
+  retc_write_store(w, c->bias, (retc_expr[]){g, r}, retc_mul(l, retc_load(l, total, &zero), retc_int(l, -c->offset)));
+  retc_write_end(w);
+}
+
+/* The row in integers, the largest as 127, and what these count. */
+static void write_quantised(contract *c, retc_expr r, const retc_index *at) {
+  retc_lowering *l = c->l;
+  retc_writer *w = &l->writer;
+  retc_expr zero = retc_int(l, 0), end = retc_int(l, c->depth), step = retc_int(l, DEPTH_STEP), count = step;
+  retc_buffer_id values = retc_write_alloc(w, "values", RETC_SCOPE_PRIVATE, RETC_DTYPE_F32, 1, (int64_t[]){c->depth});
+  write_row(c, r, at, values, false);
+  retc_expr largest = write_largest(c, values), most = retc_f32(l, 127);
+  retc_write_store(w, c->row_scale, &r, retc_div(l, largest, most));
+  retc_expr is_some = retc_less(l, retc_f32(l, 1e-30), largest);
+  retc_expr inverse = retc_write_let(w, "inverse", retc_select(l, is_some, retc_div(l, most, largest), retc_f32(l, 0)));
+  retc_expr k = retc_write_for(w, "k", RETC_LOOP_SERIAL, zero, end, DEPTH_STEP), part = retc_int(l, c->part);
+  if (c->depth % DEPTH_STEP) count = retc_min(l, step, retc_sub(l, end, k));
+  retc_expr lane = retc_write_for(w, "lane", RETC_LOOP_VECTOR, zero, count, 1), from = retc_add(l, k, lane);
+  retc_expr near = retc_add(l, retc_mul(l, retc_load(l, values, &from), inverse), retc_f32(l, 0.5));
+  retc_expr whole = retc_expr_cast(l->kernel, RETC_DTYPE_I64, retc_expr_unary(l->kernel, RETC_KERNEL_OP_FLOOR, near));
+  retc_expr to[3] = {retc_div(l, k, part), r, retc_add(l, retc_mod(l, k, part), lane)};
+  retc_write_store(w, c->tile, to, whole);
+  retc_write_end(w);
+  retc_write_end(w);
+  write_filling(c, r);
+  write_bias(c, r);
+}
 
 /* tile[k / part, r, k mod part] = the operand's row first_row + r: what a part of k needs lies together. */
 static void write_prologue(contract *c) {
@@ -84,13 +199,12 @@ static void write_prologue(contract *c) {
   retc_index at[RETC_RANK_MAX];
   retc_expr r = retc_write_for(&l->writer, "r", RETC_LOOP_SERIAL, retc_int(l, 0), c->row_count, 1);
   retc_lower_row(l, &c->row_shape, c->row_rank, retc_add(l, c->first_row, r), at);
-  retc_lanes lanes = retc_lower_lanes(l, "k", c->depth, retc_lower_step(l, c->node->inputs[0]));
-  at[c->row_rank] = lanes.index;
-  retc_expr part = retc_int(l, c->part), base = lanes.index.base, within = retc_mod(l, base, part);
-  if (lanes.index.lane.index) within = retc_add(l, within, lanes.index.lane);
-  retc_expr to[3] = {retc_div(l, base, part), r, within};
-  retc_write_store(&l->writer, c->tile, to, retc_lower_value(l, c->node->inputs[0], at));
-  retc_lower_lanes_end(l, &lanes);
+  if (c->scaled) {
+    write_quantised(c, r, at);
+  } else {
+    write_row(c, r, at, c->tile, true);
+    write_filling(c, r);
+  }
   retc_write_end(&l->writer);
 }
 
@@ -115,6 +229,7 @@ static void write_epilogue(contract *c) {
   at[c->row_rank] = (retc_index){base, lane, step};
   retc_expr from[3] = {c->place, i, retc_add(l, s, lane)};
   l->computed_as = retc_load(l, c->sum, from);
+  if (c->scaled) l->computed_as = retc_mul(l, l->computed_as, retc_load(l, c->row_scale, &i));
   retc_lower_store_results(l, l->anchor, at);
   for (int open = 0; open < 3; open++) retc_write_end(&l->writer);
 }
@@ -132,16 +247,56 @@ static void write_widening(contract *c) {
   retc_write_end(w);
 }
 
+/* `rows` of integers: group by group the exact sums, then one fma with the group's scale. */
+static void write_integers(contract *c, retc_expr row, int64_t rows) {
+  retc_lowering *l = c->l;
+  retc_writer *w = &l->writer;
+  retc_expr zero = retc_int(l, 0), number = retc_div(l, c->first_k, retc_int(l, c->part)), size = retc_int(l, c->scaled);
+  retc_expr x = retc_write_for(w, "x", RETC_LOOP_SERIAL, zero, c->k_count, c->scaled);
+  retc_expr k = retc_add(l, c->first_k, x), g = retc_write_let(w, "g", retc_div(l, k, size));
+  retc_buffer_id dots =
+      retc_write_alloc(w, "dots", RETC_SCOPE_PRIVATE, RETC_DTYPE_I32, 2, (int64_t[]){rows, RETC_PANEL});
+  for (int64_t i = 0; i < rows; i++) {
+    retc_expr own = retc_add(l, row, retc_int(l, i));
+    retc_expr lane = retc_write_for(w, "lane", RETC_LOOP_VECTOR, zero, retc_int(l, RETC_PANEL), 1);
+    retc_write_store(w, dots, (retc_expr[]){retc_int(l, i), lane}, retc_load(l, c->bias, (retc_expr[]){g, own}));
+    retc_write_end(w);
+  }
+  retc_view to = retc_write_view(w, dots, (retc_expr[]){zero, zero}, 0, 1);
+  retc_view a = retc_write_view(w, c->tile, (retc_expr[]){number, row, x}, 1, 2);
+  const retc_dtype dtype = retc_kernel_buffer(l->kernel, c->weight)->dtype;
+  const int64_t pack = retc_mma_pack(RETC_MMA_INTEGERS, dtype);
+  retc_view b = retc_write_view(w, c->weight, (retc_expr[]){c->panel, retc_div(l, k, retc_int(l, pack)), zero, zero}, 1, 2);
+  retc_lower_note(l, l->anchor);
+  retc_write_mma_form(w, RETC_MMA_INTEGERS, to, a, b, rows, RETC_PANEL, size);
+  for (int64_t i = 0; i < rows; i++) {
+    retc_expr lane = retc_write_for(w, "lane", RETC_LOOP_VECTOR, zero, retc_int(l, RETC_PANEL), 1);
+    retc_expr at[3] = {c->place, retc_add(l, row, retc_int(l, i)), lane};
+    retc_expr exact = retc_load(l, dots, (retc_expr[]){retc_int(l, i), lane});
+    retc_expr scale = retc_load(l, c->scale, (retc_expr[]){c->panel, g, lane});
+    retc_write_store(w, c->sum, at, retc_fma(l, retc_expr_cast(l->kernel, RETC_DTYPE_F32, exact), scale, retc_load(l, c->sum, at)));
+    retc_write_end(w);
+  }
+  retc_write_end(w);
+}
+
 static void write_tile(contract *c, retc_expr row, int64_t rows, bool is_wide) {
   retc_lowering *l = c->l;
   retc_writer *w = &l->writer;
+  if (c->scaled) {
+    write_integers(c, row, rows);
+    return;
+  }
+  const bool is_pairs = c->node->op == RETC_OP_CONTRACT_BF16;
   retc_expr zero = retc_int(l, 0), number = retc_div(l, c->first_k, retc_int(l, c->part));
+  retc_expr pair = retc_div(l, c->first_k, retc_int(l, 2));
   retc_view to = retc_write_view(w, c->sum, (retc_expr[]){c->place, row, zero}, 1, 2);
   retc_view a = retc_write_view(w, c->tile, (retc_expr[]){number, row, zero}, 1, 2);
-  retc_view b = is_wide ? retc_write_view(w, c->wide, (retc_expr[]){zero, zero}, 0, 1)
-                        : retc_write_view(w, c->weight, (retc_expr[]){c->panel, c->first_k, zero}, 1, 2);
+  retc_view b = is_wide    ? retc_write_view(w, c->wide, (retc_expr[]){zero, zero}, 0, 1)
+                : is_pairs ? retc_write_view(w, c->weight, (retc_expr[]){c->panel, pair, zero, zero}, 1, 2)
+                           : retc_write_view(w, c->weight, (retc_expr[]){c->panel, c->first_k, zero}, 1, 2);
   retc_lower_note(l, l->anchor);
-  retc_write_mma(w, to, a, b, rows, RETC_PANEL, c->k_count);
+  retc_write_mma_form(w, is_pairs ? RETC_MMA_PAIRS : RETC_MMA_FMA, to, a, b, rows, RETC_PANEL, c->k_count);
 }
 
 /* All rows: tiles of c->rows, then of the largest power of two below it, down to 1. */
@@ -164,7 +319,8 @@ static void write_tiles(contract *c, bool is_wide) {
 static void write_part(contract *c) {
   retc_lowering *l = c->l;
   retc_writer *w = &l->writer;
-  const bool is_narrow = retc_lower_node(l, c->node->inputs[1])->type.dtype != RETC_DTYPE_F32;
+  const bool is_fma = c->node->op == RETC_OP_CONTRACT;
+  const bool is_narrow = is_fma && retc_lower_node(l, c->node->inputs[1])->type.dtype != RETC_DTYPE_F32;
   if (is_narrow) {
     retc_write_if(w, retc_less_equal(l, retc_int(l, c->rows * MANY_TILES), c->row_count));
     c->wide = retc_write_alloc(w, "wide", RETC_SCOPE_PRIVATE, RETC_DTYPE_F32, 2, (int64_t[]){c->part, RETC_PANEL});
@@ -197,13 +353,13 @@ static void write_for_panels(contract *c, retc_expr first, retc_expr count) {
 static void write_panels(contract *c, retc_expr first, retc_expr count) {
   retc_lowering *l = c->l;
   retc_writer *w = &l->writer;
-  retc_expr zero = retc_int(l, 0), end = retc_int(l, c->depth), part = retc_int(l, c->part);
+  retc_expr zero = retc_int(l, 0), end = retc_int(l, c->filled), part = retc_int(l, c->part);
   write_for_panels(c, first, count);
   write_zeros(c);
   retc_write_end(w);
   c->first_k = retc_write_for(w, "first_k", RETC_LOOP_SERIAL, zero, end, c->part);
   c->k_count = part;
-  if (c->depth % c->part) c->k_count = retc_write_let(w, "k_count", retc_min(l, part, retc_sub(l, end, c->first_k)));
+  if (c->filled % c->part) c->k_count = retc_write_let(w, "k_count", retc_min(l, part, retc_sub(l, end, c->first_k)));
   write_for_panels(c, first, count);
   write_part(c);
   retc_write_end(w);
@@ -228,7 +384,14 @@ static contract describe(retc_lowering *l) {
   c.part = retc_schedule_get(region, "depth", DEPTH_PART);
   c.part = c.part / DEPTH_STEP * DEPTH_STEP;
   if (c.part < DEPTH_STEP) c.part = DEPTH_STEP;
-  if (c.part > c.depth) c.part = c.depth;
+  c.filled = node->op == RETC_OP_CONTRACT ? c.depth : ceil_div(c.depth, RETC_PACKED_COLUMNS) * RETC_PACKED_COLUMNS;
+  if (node->op == RETC_OP_CONTRACT_INT8) {
+    c.scaled = node->attributes.integer[0];
+    c.filled = ceil_div(c.depth, c.scaled) * c.scaled;
+    c.offset = retc_lower_node(l, node->inputs[1])->type.dtype == RETC_DTYPE_I4 ? 8 : 128;
+    c.scale = retc_lower_buffer(l, node->inputs[2]);
+  }
+  if (c.part > c.filled) c.part = c.filled;
   c.together = retc_schedule_get(region, "together", 1);
   c.weight = retc_lower_buffer(l, node->inputs[1]);
   return c;
@@ -260,10 +423,15 @@ retc_status retc_anchor_contract_lower(retc_lowering *l) {
   c.first_row = retc_write_let(w, "first_row", retc_mul(l, retc_mod(l, task, blocks), block));
   c.row_count = retc_max(l, zero, retc_min(l, block, retc_sub(l, rows, c.first_row)));
   c.row_count = retc_write_let(w, "row_count", c.row_count);
-  c.tile = retc_write_alloc(w, "tile", RETC_SCOPE_PRIVATE, RETC_DTYPE_F32, 3,
-                              (int64_t[]){ceil_div(c.depth, c.part), c.block, c.part});
+  c.tile = retc_write_alloc(w, "tile", RETC_SCOPE_PRIVATE, tile_dtype(c.node), 3,
+                            (int64_t[]){ceil_div(c.filled, c.part), c.block, c.part});
   c.sum = retc_write_alloc(w, "sum", RETC_SCOPE_PRIVATE, RETC_DTYPE_F32, 3,
                              (int64_t[]){c.together, c.block, RETC_PANEL});
+  if (c.scaled) {
+    const int64_t scales = c.filled / c.scaled;
+    c.row_scale = retc_write_alloc(w, "row_scale", RETC_SCOPE_PRIVATE, RETC_DTYPE_F32, 1, &c.block);
+    c.bias = retc_write_alloc(w, "bias", RETC_SCOPE_PRIVATE, RETC_DTYPE_I32, 2, (int64_t[]){scales, c.block});
+  }
   write_prologue(&c);
   retc_expr panel = retc_write_let(w, "panel", retc_mul(l, retc_div(l, task, blocks), group));
   retc_expr end = retc_write_let(w, "end", retc_min(l, retc_add(l, panel, group), retc_int(l, c.panels)));

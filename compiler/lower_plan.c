@@ -2,9 +2,9 @@
 
 #include <string.h>
 
-void retc_plan_writer_begin(retc_plan_writer *writer, const retc_graph *graph, const bool *panels) {
+void retc_plan_writer_begin(retc_plan_writer *writer, const retc_graph *graph, const retc_weight_layout *layouts) {
   writer->graph = graph;
-  writer->panels = panels;
+  writer->layouts = layouts;
   writer->buffer_of = RETC_NEW_ARRAY(writer->arena, int, graph->nodes.count);
   for (size_t i = 0; i < graph->nodes.count; i++) writer->buffer_of[i] = -1;
 }
@@ -87,7 +87,7 @@ static retc_status input_buffer(retc_plan_writer *writer, retc_value value, int 
   if (!strcmp(kind, "state")) buffer.kind = RETC_PLAN_STATE;
   if (buffer.kind == RETC_PLAN_WEIGHT) RETC_TRY(check_fixed(writer, node));
   if (buffer.kind == RETC_PLAN_INPUT) buffer.limit = find_limit(writer->graph, value);
-  if (writer->panels[value.index]) buffer.layout = RETC_LAYOUT_PANEL;
+  buffer.layout = writer->layouts[value.index];
   int known = retc_plan_find_buffer(writer->plan, node->name);
   if (known < 0 || !is_given(writer->plan->buffers.items[known].kind)) {
     *out_buffer = add_buffer(writer, buffer);

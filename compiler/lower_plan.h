@@ -9,11 +9,11 @@ typedef struct retc_plan_writer {
   retc_arena *arena;
   retc_diagnostics *diagnostics;
   const retc_graph *graph; /* the entry at hand */
-  const bool *panels;      /* of each of its values */
+  const retc_weight_layout *layouts; /* of each of its values */
   int *buffer_of;          /* of each of its values, -1: none */
 } retc_plan_writer;
 
-void retc_plan_writer_begin(retc_plan_writer *writer, const retc_graph *graph, const bool *panels);
+void retc_plan_writer_begin(retc_plan_writer *writer, const retc_graph *graph, const retc_weight_layout *layouts);
 /* The buffers of the entry's inputs. To be done for all entries first: what else there is gives way to their names.
  * RETC_INVALID when two entries declare one name unlike each other, or a weight has no constant size. */
 retc_status retc_plan_writer_inputs(retc_plan_writer *writer);

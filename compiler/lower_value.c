@@ -40,16 +40,24 @@ static retc_expr let(retc_lowering *l, const char *name, retc_expr value) {
 
 /* ---- memory ---- */
 
-static retc_expr load_panel(retc_lowering *l, retc_buffer_id buffer, const retc_index *indices) {
-  retc_expr row = retc_lower_element(l, indices[0]), panel = retc_int(l, RETC_PANEL);
-  retc_expr at[3] = {retc_div(l, row, panel), retc_lower_element(l, indices[1]), retc_mod(l, row, panel)};
+static retc_expr load_panel(retc_lowering *l, retc_value value, retc_buffer_id buffer, const retc_index *indices) {
+  const retc_weight_layout layout = retc_lower_layout(l, value);
+  retc_expr row = retc_lower_element(l, indices[0]), column = retc_lower_element(l, indices[1]);
+  retc_expr panel = retc_int(l, RETC_PANEL), two = retc_int(l, 2);
+  retc_expr at[4] = {retc_div(l, row, panel), column, retc_mod(l, row, panel)};
+  if (layout == RETC_LAYOUT_PAIRS) {
+    at[1] = retc_div(l, column, two);
+    at[3] = retc_mod(l, column, two);
+  } else if (layout != RETC_LAYOUT_PANEL) {
+    retc_lower_refuse(l, value, "a weight that is packed for products of integers is read by those alone");
+  }
   return retc_load(l, buffer, at);
 }
 
 static retc_expr load_operand(retc_lowering *l, retc_value value, const retc_index *indices) {
   const retc_node *node = retc_lower_node(l, value);
   retc_buffer_id buffer = retc_lower_buffer(l, value);
-  if (retc_lower_is_panel(l, value)) return load_panel(l, buffer, indices);
+  if (retc_lower_layout(l, value) != RETC_LAYOUT_PLAIN) return load_panel(l, value, buffer, indices);
   retc_expr at[RETC_RANK_MAX];
   for (int i = 0; i < node->type.shape.rank; i++) at[i] = retc_lower_element(l, indices[i]);
   return retc_load(l, buffer, at);

@@ -69,8 +69,20 @@ typedef struct retc_network_note {
   const char *source; /* "hidden_size", "tensor model.norm.weight", "default", "upstream" */
 } retc_network_note;
 
+/* The arithmetic of products of rows with weight matrices. */
+typedef enum retc_math_kind { RETC_PRODUCT_F32, RETC_PRODUCT_BF16, RETC_PRODUCT_INT8 } retc_math_kind;
+
+/* Weight matrices in memory, and what they are multiplied in. */
+typedef struct retc_arithmetic {
+  retc_math_kind math;
+  bool converts;    /* matrices are kept in `dtype`, else as stored */
+  retc_dtype dtype; /* f32, f16, bf16 */
+  int bits;         /* of integers that all but the embedding's table become: 8 or 4; 0: none */
+} retc_arithmetic;
+
 typedef struct retc_network {
   const char *dialect;
+  retc_arithmetic arithmetic; /* at first: f32, as stored */
   int64_t layers;
   int64_t width;            /* D, of the residual stream */
   int64_t heads;            /* H */
@@ -105,6 +117,11 @@ typedef struct retc_network {
 /* Records a decision; `chosen` is a printf format. */
 void retc_network_explain(retc_network *network, retc_arena *arena, const char *what, const char *source,
                           const char *chosen, ...) __attribute__((format(printf, 5, 6)));
+
+/* Sets the arithmetic: `weights` is f32, f16, bf16, int8 or int4, `math` f32, bf16 or int8; NULL: as stored, and what
+ * goes with the weights. RETC_INVALID when they do not go together. Explains what was chosen. */
+retc_status retc_network_choose(retc_network *network, retc_arena *arena, const char *weights, const char *math,
+                                retc_diagnostics *diagnostics);
 
 typedef enum retc_form { RETC_FORM_SESSION, RETC_FORM_PARALLEL, RETC_FORM_RECURRENT, RETC_FORM_CHUNKWISE } retc_form;
 

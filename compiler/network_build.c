@@ -1,4 +1,5 @@
 #include "compiler/network_build.h"
+#include "runtime/quantize.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -32,7 +33,35 @@ static void set_origin(retc_network_builder *nb, int64_t layer, const char *part
 
 static retc_value weight(retc_network_builder *nb, const retc_network_tensor *tensor) {
   retc_shape shape = retc_shape_of(tensor->rank, tensor->dim);
-  return retc_build_input(&nb->builder, "weight", tensor->name, tensor->dtype, &shape);
+  const retc_arithmetic *arithmetic = &nb->network->arithmetic;
+  const retc_dtype dtype = tensor->rank == 2 && arithmetic->converts ? arithmetic->dtype : tensor->dtype;
+  return retc_build_input(&nb->builder, "weight", tensor->name, dtype, &shape);
+}
+
+/* A matrix of integers and its scales: inputs that loading makes of the tensor. */
+static retc_value product_of_integers(retc_network_builder *nb, retc_value x, const retc_network_tensor *tensor) {
+  retc_builder *b = &nb->builder;
+  const int bits = nb->network->arithmetic.bits;
+  const int64_t group = bits == 4 ? RETC_GROUP_INT4 : RETC_GROUP_INT8;
+  const retc_shape shape = retc_shape_of(tensor->rank, tensor->dim);
+  const retc_shape scales = RETC_SHAPE(tensor->dim[0], retc_group_count(tensor->dim[1], group));
+  const char *name = retc_arena_printf(&b->graph->arena, "%s.int%d", tensor->name, bits);
+  const char *scale = retc_arena_printf(&b->graph->arena, "%s.scale", name);
+  retc_value inputs[3] = {x, retc_build_input(b, "weight", name, bits == 4 ? RETC_DTYPE_I4 : RETC_DTYPE_I8, &shape),
+                          retc_build_input(b, "weight", scale, RETC_DTYPE_F16, &scales)};
+  retc_attributes attributes = {.integer = {group}};
+  return retc_graph_add(b, RETC_OP_CONTRACT_INT8, inputs, 3, NULL, &attributes);
+}
+
+static retc_value product_of(retc_network_builder *nb, retc_value x, const retc_network_tensor *tensor) {
+  switch (nb->network->arithmetic.math) {
+    case RETC_PRODUCT_INT8: return product_of_integers(nb, x, tensor);
+    case RETC_PRODUCT_BF16: {
+      retc_value inputs[2] = {x, weight(nb, tensor)};
+      return retc_graph_add(&nb->builder, RETC_OP_CONTRACT_BF16, inputs, 2, NULL, NULL);
+    }
+    default: return retc_build_contract(&nb->builder, "btk,nk->btn", x, weight(nb, tensor));
+  }
 }
 
 static retc_value scaled(retc_network_builder *nb, retc_value x, double scale) {
@@ -41,7 +70,7 @@ static retc_value scaled(retc_network_builder *nb, retc_value x, double scale) {
 }
 
 static retc_value linear(retc_network_builder *nb, retc_value x, const retc_network_linear *tensors) {
-  retc_value y = retc_build_contract(&nb->builder, "btk,nk->btn", x, weight(nb, &tensors->weight));
+  retc_value y = product_of(nb, x, &tensors->weight);
   if (!tensors->bias.name) return y;
   return retc_build_binary(&nb->builder, RETC_OP_ADD, y, weight(nb, &tensors->bias));
 }

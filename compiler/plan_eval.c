@@ -177,8 +177,8 @@ static retc_status set_weight(place *p, const retc_plan_buffer *buffer, const re
                               retc_diagnostics *diagnostics) {
   const retc_dims none = {0};
   RETC_TRY(reserve(&p->own, buffer->name, bytes_of(buffer, &none), false, diagnostics));
-  if (buffer->layout == RETC_LAYOUT_PANEL)
-    retc_pack_panels(array->dtype, array->data, array->dim[0], array->dim[1], buffer->dtype, p->own.data);
+  if (buffer->layout != RETC_LAYOUT_PLAIN)
+    retc_pack(buffer->layout, array->dtype, array->data, array->dim[0], array->dim[1], buffer->dtype, p->own.data);
   else
     retc_dtype_convert(array->dtype, array->data, buffer->dtype, p->own.data,
                        (size_t)retc_plan_buffer_elements(buffer, &none));

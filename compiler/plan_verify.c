@@ -60,13 +60,6 @@ static retc_status check_signature(const checker *c, const retc_plan_kernel *des
   return same ? RETC_OK : fail(c, "kernel %s has another signature than the plan says", described->name);
 }
 
-/* As the kernel sees it. */
-static retc_shape shape_in_memory(const retc_plan_buffer *buffer) {
-  retc_shape shape = buffer->shape;
-  if (buffer->layout != RETC_LAYOUT_PANEL || shape.rank != 2) return shape;
-  return (retc_shape){3, {(shape.dim[0] + RETC_PANEL - 1) / RETC_PANEL, shape.dim[1], RETC_PANEL}};
-}
-
 static void print_type(retc_dtype dtype, const retc_shape *shape, retc_text *out_text) {
   retc_text_printf(out_text, "%s[", retc_dtype_name(dtype));
   for (int i = 0; i < shape->rank; i++) {
@@ -79,11 +72,12 @@ static void print_type(retc_dtype dtype, const retc_shape *shape, retc_text *out
 
 static retc_status check_type(const checker *c, const retc_plan_buffer *buffer, const retc_kernel *kernel,
                               const retc_buffer *parameter) {
-  retc_shape shape = shape_in_memory(buffer);
-  if (buffer->dtype == parameter->dtype && retc_shape_equal(&shape, &parameter->shape)) return RETC_OK;
+  retc_shape shape = retc_plan_buffer_memory_shape(buffer);
+  const retc_dtype dtype = retc_weight_layout_dtype(buffer->layout, buffer->dtype);
+  if (dtype == parameter->dtype && retc_shape_equal(&shape, &parameter->shape)) return RETC_OK;
   retc_text text;
   retc_text_init(&text);
-  print_type(buffer->dtype, &shape, &text);
+  print_type(dtype, &shape, &text);
   retc_text_printf(&text, ", parameter %s of kernel %s is ", parameter->name, kernel->name);
   print_type(parameter->dtype, &parameter->shape, &text);
   retc_status status = fail(c, "buffer '%s' is %s", buffer->name, text.data ? text.data : "another");

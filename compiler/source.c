@@ -60,6 +60,12 @@ retc_status retc_source_open(const char *path, retc_diagnostics *diagnostics, re
   return RETC_OK;
 }
 
+retc_status retc_source_choose(retc_source *source, const retc_arithmetic_words *words, retc_diagnostics *diagnostics) {
+  if (!words->weights && !words->math) return RETC_OK;
+  RETC_TRY(retc_source_want_model(source, diagnostics));
+  return retc_network_choose(&source->network, &source->arena, words->weights, words->math, diagnostics);
+}
+
 static retc_status randomize(retc_source *source, int64_t seed, retc_diagnostics *diagnostics) {
   RETC_TRY(retc_source_want_model(source, diagnostics));
   if (source->checkpoint) {

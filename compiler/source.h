@@ -24,6 +24,12 @@ retc_status retc_source_open(const char *path, retc_diagnostics *diagnostics, re
  * has weights, or is program text. */
 retc_status retc_source_open_random(const char *path, int64_t seed, retc_diagnostics *diagnostics,
                                     retc_source **out_source);
+/* The arithmetic of a model's products as a user names it, see retc_network_choose; NULL: the default. */
+typedef struct retc_arithmetic_words {
+  const char *weights, *math;
+} retc_arithmetic_words;
+/* RETC_INVALID also for program text, which has its arithmetic in it. */
+retc_status retc_source_choose(retc_source *source, const retc_arithmetic_words *words, retc_diagnostics *diagnostics);
 void retc_source_destroy(retc_source *source);
 /* RETC_INVALID for program text, where a command wants a model. */
 retc_status retc_source_want_model(const retc_source *source, retc_diagnostics *diagnostics);

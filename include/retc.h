@@ -43,6 +43,8 @@ typedef struct retc_model_options {
   size_t struct_size;   /* sizeof(retc_model_options) */
   int64_t chunk_length; /* tokens a chunk, part of the model's arithmetic, at most 2^20; 0: the model's default */
   int threads;          /* that run kernels; 0: as many as the process may use */
+  const char *weights;  /* matrices in memory: "f32", "f16", "bf16", "int8", "int4"; NULL: as stored */
+  const char *math;     /* of products with them: "f32", "bf16", "int8"; NULL: what goes with the weights */
 } retc_model_options;
 
 /* Reads the model directory `path` (config.json, *.safetensors), compiles it for this machine's CPU and loads the

@@ -178,6 +178,52 @@ static retc_status eval_contract(const retc_eval_call *call, retc_tensor *o) {
   return RETC_OK;
 }
 
+/* o[row,n] = sum_k left[row,k] w[n,k] scale(n,k). */
+static retc_status eval_rows(const retc_eval_call *call, retc_tensor *o, int64_t group,
+                             void (*round_row)(const double *row, int64_t width, double *out_row)) {
+  const retc_tensor *a = call->inputs[0], *w = call->inputs[1], *scale = group ? call->inputs[2] : NULL;
+  const int64_t width = a->dim[a->rank - 1], columns = w->dim[0], rows = width ? retc_tensor_count(a) / width : 0;
+  double *left = malloc((size_t)width * sizeof *left + 1);
+  if (!left) return retc_fail(call->diagnostics, RETC_FAILED, "a row of %lld numbers: memory refused", (long long)width);
+  for (int64_t row = 0; row < rows; row++) {
+    round_row(a->data + row * width, width, left);
+    for (int64_t n = 0; n < columns; n++) {
+      double sum = 0;
+      for (int64_t k = 0; k < width; k++) {
+        double factor = scale ? scale->data[n * scale->dim[1] + k / group] : 1;
+        sum += left[k] * w->data[n * width + k] * factor;
+      }
+      o->data[row * columns + n] = sum;
+    }
+  }
+  free(left);
+  return RETC_OK;
+}
+
+static void round_to_bf16(const double *row, int64_t width, double *out_row) {
+  for (int64_t k = 0; k < width; k++) {
+    uint16_t bits = retc_f32_to_bf16((float)row[k]);
+    out_row[k] = (double)retc_bf16_to_f32(bits);
+  }
+}
+
+/* Back in the units of the row. */
+static void round_to_int8(const double *row, int64_t width, double *out_row) {
+  double most = 0;
+  for (int64_t k = 0; k < width; k++) most = fabs(row[k]) > most ? fabs(row[k]) : most;
+  for (int64_t k = 0; k < width; k++) {
+    out_row[k] = most > 0 ? floor(row[k] * (127 / most) + 0.5) * (most / 127) : 0;
+  }
+}
+
+static retc_status eval_contract_bf16(const retc_eval_call *call, retc_tensor *o) {
+  return eval_rows(call, o, 0, round_to_bf16);
+}
+
+static retc_status eval_contract_int8(const retc_eval_call *call, retc_tensor *o) {
+  return eval_rows(call, o, call->node->attributes.integer[0], round_to_int8);
+}
+
 static double combine(retc_op op, double a, double b) {
   switch (op) {
     case RETC_OP_REDUCE_MAX: return b > a ? b : a;
@@ -249,6 +295,8 @@ static retc_eval_function *const functions[RETC_OP_COUNT] = {
     [RETC_OP_ROTATE] = retc_eval_rotate,
     [RETC_OP_POSITIONS] = retc_eval_positions,
     [RETC_OP_CONTRACT] = eval_contract,
+    [RETC_OP_CONTRACT_BF16] = eval_contract_bf16,
+    [RETC_OP_CONTRACT_INT8] = eval_contract_int8,
     [RETC_OP_REDUCE_SUM] = eval_reduce,
     [RETC_OP_REDUCE_MEAN] = eval_reduce,
     [RETC_OP_REDUCE_MAX] = eval_reduce,

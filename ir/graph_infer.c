@@ -254,6 +254,41 @@ static RETC_SHAPE_RULE(contract) {
   return RETC_OK;
 }
 
+/* "..k,nk->..n" */
+static retc_status infer_rows(const inference *in, retc_type *out_type) {
+  const retc_type *a = in->types[0], *w = in->types[1];
+  const int last = a->shape.rank - 1;
+  if (a->dtype != RETC_DTYPE_F32 || last < 1 || w->shape.rank != 2 || w->shape.dim[1] != a->shape.dim[last]) {
+    return wrong(in, "%s and %s, expected f32[..,m,k] and [n,k]", show(a).text, show(w).text);
+  }
+  *out_type = *a;
+  out_type->shape.dim[last] = w->shape.dim[0];
+  return RETC_OK;
+}
+
+static RETC_SHAPE_RULE(contract_bf16) {
+  if (in->types[1]->dtype != RETC_DTYPE_BF16) return wrong(in, "%s, expected a matrix of bf16", show(in->types[1]).text);
+  return infer_rows(in, out_type);
+}
+
+static RETC_SHAPE_RULE(contract_int8) {
+  const retc_type *w = in->types[1], *scale = in->types[2];
+  const int64_t group = in->attributes.integer[0];
+  if (w->dtype != RETC_DTYPE_I8 && w->dtype != RETC_DTYPE_I4) {
+    return wrong(in, "%s, expected a matrix of i8 or i4", show(w).text);
+  }
+  if (group != 16 && group != 32 && group != 64) return wrong(in, "group is %lld, expected 16, 32 or 64", (long long)group);
+  RETC_TRY(infer_rows(in, out_type));
+  const bool half = scale->dtype == RETC_DTYPE_F16 || scale->dtype == RETC_DTYPE_F32;
+  const retc_dim depth = w->shape.dim[1];
+  if (!half || scale->shape.rank != 2 || scale->shape.dim[0] != w->shape.dim[0] || retc_dim_is_named(depth) ||
+      scale->shape.dim[1] != (depth + group - 1) / group) {
+    return wrong(in, "%s and scales %s, expected f16 or f32, one a row and group of %lld", show(w).text, show(scale).text,
+                 (long long)group);
+  }
+  return RETC_OK;
+}
+
 /* Over the last axis, the shape unchanged. */
 static RETC_SHAPE_RULE(row) {
   RETC_TRY(expect_real(in, 0));

@@ -99,6 +99,21 @@ typedef struct retc_view {
   int row_axis, column_axis;
 } retc_view;
 
+/* How an mma multiplies. `pairs` and `integers` have b packed along the depth: b[x,l] is element x % pack of its last axis
+ * at x / pack along row_axis, l along column_axis, the last but one. */
+typedef enum retc_mma_form {
+  RETC_MMA_FMA,      /* c = fma(a[i,x], b[x,l], c) for x in order, in f32 */
+  RETC_MMA_PAIRS,    /* bf16, pack 2: c = fma(a[i,x], b[x,l], fma(a[i,x+1], b[x+1,l], c)) for even x in order; subnormal
+                      * operands and results are 0. A CPU without such an instruction may keep subnormals */
+  RETC_MMA_INTEGERS, /* c i32, a i8: c += a[i,x] b[x,l], exactly; b u8, pack 4, or u4x2: b[x,l] is half x / 4 % 2 of
+                      * element x % 4 of the last axis at x / 8 along row_axis */
+  RETC_MMA_FORM_COUNT
+} retc_mma_form;
+/* "", "pairs", "integers": the last word of the statement. */
+const char *retc_mma_form_name(retc_mma_form form);
+/* Numbers along the depth at one index of b's row_axis: 1, 2, 4 or 8. The depth is a multiple of it. */
+int64_t retc_mma_pack(retc_mma_form form, retc_dtype b);
+
 typedef struct retc_block {
   RETC_VEC(struct retc_statement *) statements;
   const char *end_comment; /* lines before its end; may be NULL */
@@ -111,8 +126,8 @@ typedef enum retc_statement_kind {
   RETC_STATEMENT_STORE,   /* buffer[indices] = value, rounded to the buffer's dtype */
   RETC_STATEMENT_ALLOC,   /* buffer exists from here to the end of the block, content undefined */
   RETC_STATEMENT_BARRIER, /* all lanes of a block arrive */
-  /* c[i,l] = fma(a[i,x], b[x,l], c[i,l]) for x in 0..depth in order, i < rows, l < columns. c is f32 and private; a and
-   * b are read, widened to f32. a's row_axis is i and column_axis x; b's row_axis is x and column_axis l, its last.
+  /* c[i,l] += a[i,x] b[x,l] for x in 0..depth in order, i < rows, l < columns, in the way of `form`. c is private, f32 or
+   * i32. a's row_axis is i and column_axis x; b's row_axis is x and column_axis l, its last.
    * In a wave loop c is shared, and b's axes are free. Matrix instructions may round such sums otherwise; a sum is the
    * same whatever the other rows and columns are. */
   RETC_STATEMENT_MMA
@@ -129,6 +144,7 @@ typedef struct retc_statement {
   const retc_expr *indices; /* STORE */
   retc_block body, other;   /* FOR; IF */
   retc_view c, a, b;        /* MMA */
+  retc_mma_form form;       /* MMA */
   int64_t rows, columns;    /* MMA: constants >= 1 */
   retc_expr depth;          /* MMA: i64 >= 0 */
   const char *comment;      /* lines printed before the statement; may be NULL */
@@ -210,8 +226,11 @@ retc_expr retc_write_let(retc_writer *w, const char *name, retc_expr value);
 void retc_write_store(retc_writer *w, retc_buffer_id buffer, const retc_expr *indices, retc_expr value);
 void retc_write_barrier(retc_writer *w);
 retc_view retc_write_view(retc_writer *w, retc_buffer_id buffer, const retc_expr *base, int row_axis, int column_axis);
+/* In the form FMA. */
 void retc_write_mma(retc_writer *w, retc_view c, retc_view a, retc_view b, int64_t rows, int64_t columns,
                     retc_expr depth);
+void retc_write_mma_form(retc_writer *w, retc_mma_form form, retc_view c, retc_view a, retc_view b, int64_t rows,
+                         int64_t columns, retc_expr depth);
 /* The next statement written carries this comment, copied. */
 void retc_write_comment(retc_writer *w, const char *comment);
 /* Adds a graph value, as it is printed ("%97"), to the remark of the next statement written; once each. */

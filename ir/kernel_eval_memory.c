@@ -303,6 +303,10 @@ retc_status retc_interpreter_load(retc_interpreter *in, const retc_place *place,
     case RETC_DTYPE_F64: { READ(double, value); out_value->f64 = value; break; }
     case RETC_DTYPE_I64: { READ(int64_t, value); out_value->i64 = value; break; }
     case RETC_DTYPE_I32: { READ(int32_t, value); out_value->i64 = value; break; }
+    case RETC_DTYPE_I8:
+    case RETC_DTYPE_I4: { READ(int8_t, value); out_value->i64 = value; break; }
+    case RETC_DTYPE_U8:
+    case RETC_DTYPE_U4X2: { READ(uint8_t, value); out_value->i64 = value; break; }
     case RETC_DTYPE_BF16: { READ(uint16_t, bits); out_value->f32 = retc_bf16_to_f32(bits); break; }
     case RETC_DTYPE_F16: { READ(uint16_t, bits); out_value->f32 = retc_f16_to_f32(bits); break; }
     default: { READ(uint8_t, value); out_value->i64 = value != 0; break; }
@@ -327,6 +331,10 @@ retc_status retc_interpreter_store(retc_interpreter *in, const retc_place *place
     case RETC_DTYPE_F64: WRITE(double, value.f64); break;
     case RETC_DTYPE_I64: WRITE(int64_t, value.i64); break;
     case RETC_DTYPE_I32: WRITE(uint32_t, (uint32_t)value.i64); break;
+    case RETC_DTYPE_I8:
+    case RETC_DTYPE_I4:
+    case RETC_DTYPE_U8:
+    case RETC_DTYPE_U4X2: WRITE(uint8_t, (uint8_t)value.i64); break;
     case RETC_DTYPE_BF16: WRITE(uint16_t, retc_f32_to_bf16(value.f32)); break;
     case RETC_DTYPE_F16: WRITE(uint16_t, retc_f32_to_f16(value.f32)); break;
     default: WRITE(uint8_t, value.i64 != 0); break;

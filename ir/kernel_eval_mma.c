@@ -73,6 +73,55 @@ static retc_status reserve(retc_interpreter *in, int64_t rows, int64_t columns) 
   return RETC_OK;
 }
 
+static float flushed(float x) { return fabsf(x) < 0x1p-126f ? copysignf(0, x) : x; }
+
+static float bf16_at(const retc_span *span, int64_t element) {
+  uint16_t bits;
+  memcpy(&bits, span->cell->data + element * span->cell->size, sizeof bits);
+  return flushed(retc_bf16_to_f32(bits));
+}
+
+/* As the instructions of x86 and Arm do it: the second number of a pair first, subnormal numbers are 0. */
+static void multiply_pairs(const product *p) {
+  for (int64_t i = 0; i < p->rows; i++) {
+    for (int64_t l = 0; l < p->columns; l++) {
+      float sum = flushed(p->c[i * p->columns + l]);
+      for (int64_t x = 0; x < p->depth; x += 2) {
+        for (int64_t half = 1; half >= 0; half--) {
+          float left = bf16_at(&p->a, p->a.first + i * p->a.row + (x + half) * p->a.column);
+          float right = bf16_at(&p->b, p->b.first + x / 2 * p->b.row + l * p->b.column + half);
+          sum = flushed(fmaf(left, right, sum));
+        }
+      }
+      if (p->depth) p->c[i * p->columns + l] = sum;
+    }
+  }
+}
+
+/* Numbers of the depth from x on, `pack` of them, of column l. */
+static void unpack(const product *p, int64_t x, int64_t l, int64_t pack, int *out_numbers) {
+  const char *at = p->b.cell->data + p->b.first + x / pack * p->b.row + l * p->b.column;
+  for (int64_t k = 0; k < pack; k++) {
+    uint8_t byte = (uint8_t)at[k % 4];
+    out_numbers[k] = pack == 4 ? byte : k < 4 ? byte & 15 : byte >> 4;
+  }
+}
+
+/* The accumulators are i32; they wrap around as the instructions' do. */
+static void multiply_integers(const product *p, int64_t pack) {
+  uint32_t *c = (uint32_t *)(void *)p->c;
+  for (int64_t l = 0; l < p->columns; l++) {
+    for (int64_t x = 0; x < p->depth; x += pack) {
+      int right[8];
+      unpack(p, x, l, pack, right);
+      for (int64_t i = 0; i < p->rows; i++) {
+        const char *left = p->a.cell->data + p->a.first + i * p->a.row + x * p->a.column;
+        for (int64_t k = 0; k < pack; k++) c[i * p->columns + l] += (uint32_t)((int8_t)left[k] * right[k]);
+      }
+    }
+  }
+}
+
 static void move_accumulator(const product *p, const retc_span *c, bool back) {
   for (int64_t i = 0; i < p->rows; i++) {
     for (int64_t l = 0; l < p->columns; l++) {
@@ -93,13 +142,19 @@ retc_status retc_interpreter_mma(retc_interpreter *in, const retc_prepared *p) {
   if (made.depth == 0) return RETC_OK;
   RETC_TRY(retc_interpreter_open_view(in, &p->c, &s->c, made.rows, made.columns, &c));
   RETC_TRY(retc_interpreter_open_view(in, &p->a, &s->a, made.rows, made.depth, &made.a));
-  RETC_TRY(retc_interpreter_open_view(in, &p->b, &s->b, made.depth, made.columns, &made.b));
+  const int64_t pack = retc_mma_pack(s->form, p->b.cell->buffer->dtype);
+  if (made.depth % pack) {
+    return retc_interpreter_fail(in, "the depth is %lld, expected a multiple of %d", (long long)made.depth, (int)pack);
+  }
+  RETC_TRY(retc_interpreter_open_view(in, &p->b, &s->b, made.depth / pack, made.columns, &made.b));
   RETC_TRY(reserve(in, made.rows, made.columns));
   made.c = in->numbers;
   made.row = made.c + made.rows * made.columns;
   made.left = made.row + made.columns;
   move_accumulator(&made, &c, false);
-  if (is_fast()) multiply_fast(&made);
+  if (s->form == RETC_MMA_PAIRS) multiply_pairs(&made);
+  else if (s->form == RETC_MMA_INTEGERS) multiply_integers(&made, pack);
+  else if (is_fast()) multiply_fast(&made);
   else multiply_anywhere(&made);
   move_accumulator(&made, &c, true);
   return retc_interpreter_write_view(in, &p->c, &c, made.rows, made.columns);

@@ -383,7 +383,11 @@ static retc_status read_mma(parser *p, retc_statement *s) {
   RETC_TRY(retc_lexer_expect_word(p->lexer, "columns"));
   RETC_TRY(retc_lexer_read_integer(p->lexer, &s->columns));
   RETC_TRY(retc_lexer_expect_word(p->lexer, "depth"));
-  return read_expr(p, 0, &s->depth);
+  RETC_TRY(read_expr(p, 0, &s->depth));
+  for (int form = RETC_MMA_PAIRS; form < RETC_MMA_FORM_COUNT; form++) {
+    if (retc_lexer_accept_word(p->lexer, retc_mma_form_name((retc_mma_form)form))) s->form = (retc_mma_form)form;
+  }
+  return RETC_OK;
 }
 
 static retc_status read_store(parser *p, retc_statement *s) {

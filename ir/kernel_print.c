@@ -129,6 +129,7 @@ static void print_mma(printer *p, const retc_statement *s) {
   print_view(p, &s->b);
   retc_text_printf(p->text, " rows %" PRId64 " columns %" PRId64 " depth ", s->rows, s->columns);
   print_value(p, s->depth, false);
+  if (s->form != RETC_MMA_FMA) retc_text_printf(p->text, " %s", retc_mma_form_name(s->form));
 }
 
 static void print_head(printer *p, const retc_statement *s) {

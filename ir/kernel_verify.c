@@ -192,10 +192,49 @@ static retc_status check_view(checker *c, const char *which, const retc_view *vi
   if (view->row_axis < 0 || view->row_axis >= rank || view->column_axis < 0 || view->column_axis >= rank ||
       view->row_axis == view->column_axis)
     return fail(c, "view %s has axes %d and %d of %d", which, view->row_axis, view->column_axis, rank);
-  if (retc_buffer_value_dtype(buffer) != RETC_DTYPE_F32)
-    return fail(c, "view %s is %s, expected a type widened to f32", which, retc_dtype_name(buffer->dtype));
   RETC_TRY(check_index(c, buffer, view->row_axis, view->base[view->row_axis], rows));
   return check_index(c, buffer, view->column_axis, view->base[view->column_axis], columns);
+}
+
+static retc_status check_dtype(checker *c, const char *which, const retc_view *view, const char *expected, bool fits) {
+  if (fits) return RETC_OK;
+  return fail(c, "view %s is %s, expected %s", which,
+              retc_dtype_name(retc_kernel_buffer(c->kernel, view->buffer)->dtype), expected);
+}
+
+static retc_status check_dtypes(checker *c, const retc_statement *s) {
+  const retc_buffer *left = retc_kernel_buffer(c->kernel, s->a.buffer), *right = retc_kernel_buffer(c->kernel, s->b.buffer);
+  static const char wide[] = "a type widened to f32";
+  switch (s->form) {
+    case RETC_MMA_PAIRS:
+      RETC_TRY(check_dtype(c, "a", &s->a, "bf16", left->dtype == RETC_DTYPE_BF16));
+      return check_dtype(c, "b", &s->b, "bf16", right->dtype == RETC_DTYPE_BF16);
+    case RETC_MMA_INTEGERS:
+      RETC_TRY(check_dtype(c, "a", &s->a, "i8", left->dtype == RETC_DTYPE_I8));
+      return check_dtype(c, "b", &s->b, "u8 or u4x2", right->dtype == RETC_DTYPE_U8 || right->dtype == RETC_DTYPE_U4X2);
+    default:
+      RETC_TRY(check_dtype(c, "a", &s->a, wide, retc_buffer_value_dtype(left) == RETC_DTYPE_F32));
+      return check_dtype(c, "b", &s->b, wide, retc_buffer_value_dtype(right) == RETC_DTYPE_F32);
+  }
+}
+
+/* b's columns are its last axis, or the one before the numbers that are packed together; a's depth lies together, too,
+ * where these are read at once. */
+static retc_status check_packing(checker *c, const retc_statement *s, int64_t depth, int64_t pack) {
+  const retc_buffer *left = retc_kernel_buffer(c->kernel, s->a.buffer), *right = retc_kernel_buffer(c->kernel, s->b.buffer);
+  const int last = right->shape.rank - 1;
+  if (pack == 1) {
+    return s->b.column_axis == last ? RETC_OK : fail(c, "the columns of b must be its last axis");
+  }
+  const int64_t together = pack > 4 ? 4 : pack;
+  if (depth % pack) return fail(c, "the depth must be a multiple of %d", (int)pack);
+  if (s->b.column_axis != last - 1 || s->b.row_axis >= last || right->shape.dim[last] != together) {
+    return fail(c, "the columns of b must be its last axis but one, and that of extent %d", (int)together);
+  }
+  const retc_expr_node *base = retc_kernel_expr(c->kernel, s->b.base[last]);
+  if (base->op != RETC_KERNEL_OP_CONST || base->integer != 0) return fail(c, "b must begin at 0 of its last axis");
+  if (s->a.column_axis != left->shape.rank - 1) return fail(c, "the columns of a must be its last axis");
+  return RETC_OK;
 }
 
 static retc_status check_mma(checker *c, const retc_statement *s) {
@@ -206,16 +245,17 @@ static retc_status check_mma(checker *c, const retc_statement *s) {
   if (depth < 0) return fail(c, "the depth is negative");
   RETC_TRY(check_view(c, "c", &s->c, RETC_ACCESS_READ | RETC_ACCESS_WRITE, s->rows, s->columns));
   RETC_TRY(check_view(c, "a", &s->a, RETC_ACCESS_READ, s->rows, depth));
-  RETC_TRY(check_view(c, "b", &s->b, RETC_ACCESS_READ, depth, s->columns));
+  const retc_dtype sum = s->form == RETC_MMA_INTEGERS ? RETC_DTYPE_I32 : RETC_DTYPE_F32;
+  const int64_t pack = retc_mma_pack(s->form, retc_kernel_buffer(c->kernel, s->b.buffer)->dtype);
+  RETC_TRY(check_view(c, "b", &s->b, RETC_ACCESS_READ, depth / pack, s->columns));
   const retc_buffer *accumulator = retc_kernel_buffer(c->kernel, s->c.buffer);
   const retc_scope scope = c->in_wave ? RETC_SCOPE_SHARED : RETC_SCOPE_PRIVATE;
-  if (accumulator->scope != scope || accumulator->dtype != RETC_DTYPE_F32)
-    return fail(c, "c must be %s and f32", c->in_wave ? "shared, in a wave loop," : "private");
+  if (accumulator->scope != scope || accumulator->dtype != sum)
+    return fail(c, "c must be %s and %s", c->in_wave ? "shared, in a wave loop," : "private", retc_dtype_name(sum));
+  RETC_TRY(check_dtypes(c, s));
   if (s->c.buffer.index == s->a.buffer.index || s->c.buffer.index == s->b.buffer.index)
     return fail(c, "c must be another buffer than a and b");
-  if (!c->in_wave && s->b.column_axis != retc_kernel_buffer(c->kernel, s->b.buffer)->shape.rank - 1)
-    return fail(c, "the columns of b must be its last axis");
-  return RETC_OK;
+  return c->in_wave && pack == 1 ? RETC_OK : check_packing(c, s, depth, pack);
 }
 
 static retc_status check_alloc(checker *c, const retc_statement *s) {

@@ -33,7 +33,7 @@ bool retc_kernel_word_is_reserved(const char *name) {
   static const char *const words[] = {"kernel", "for",   "in",    "step",  "if",    "else",    "let",     "alloc",
                                       "mma",    "row",   "rows",  "depth", "true",  "column",  "columns", "barrier",
                                       "inf",    "false", "nan",   "read",  "write", "inf_f64", "nan_f64", "update",
-                                      "none",   "global", "shared", "private"};
+                                      "none",   "global", "shared", "private", "pairs", "integers"};
   for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
     if (!strcmp(name, words[i])) return true;
   for (int op = 0; op < RETC_KERNEL_OP_COUNT; op++)
@@ -147,9 +147,27 @@ retc_view retc_write_view(retc_writer *w, retc_buffer_id buffer, const retc_expr
   return (retc_view){buffer, copy_indices(w->kernel, buffer, base), row_axis, column_axis};
 }
 
+static const char *const form_names[] = {"", "pairs", "integers"};
+
+const char *retc_mma_form_name(retc_mma_form form) { return form_names[form]; }
+
+int64_t retc_mma_pack(retc_mma_form form, retc_dtype b) {
+  switch (form) {
+    case RETC_MMA_PAIRS: return 2;
+    case RETC_MMA_INTEGERS: return b == RETC_DTYPE_U4X2 ? 8 : 4;
+    default: return 1;
+  }
+}
+
 void retc_write_mma(retc_writer *w, retc_view c, retc_view a, retc_view b, int64_t rows, int64_t columns,
                     retc_expr depth) {
+  retc_write_mma_form(w, RETC_MMA_FMA, c, a, b, rows, columns, depth);
+}
+
+void retc_write_mma_form(retc_writer *w, retc_mma_form form, retc_view c, retc_view a, retc_view b, int64_t rows,
+                         int64_t columns, retc_expr depth) {
   retc_statement *mma = retc_writer_add(w, RETC_STATEMENT_MMA);
+  mma->form = form;
   mma->c = c;
   mma->a = a;
   mma->b = b;
@@ -205,6 +223,10 @@ retc_dtype retc_buffer_value_dtype(const retc_buffer *buffer) {
   switch (buffer->dtype) {
     case RETC_DTYPE_F16:
     case RETC_DTYPE_BF16: return RETC_DTYPE_F32;
+    case RETC_DTYPE_I8:
+    case RETC_DTYPE_I4:
+    case RETC_DTYPE_U8:
+    case RETC_DTYPE_U4X2:
     case RETC_DTYPE_I32: return RETC_DTYPE_I64;
     default: return buffer->dtype;
   }

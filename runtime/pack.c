@@ -51,3 +51,51 @@ void retc_pack_panels(retc_dtype from, const void *source, int64_t rows, int64_t
     }
   }
 }
+
+/* The value of a code as it is stored. */
+static int code_at(retc_dtype from, const void *source, int64_t index, int low, int high, int offset) {
+  double value = retc_dtype_load(from, source, (size_t)index);
+  return (int)(value < low ? low : value > high ? high : value) + offset;
+}
+
+/* Columns k and k + 4 of 8 share a byte. */
+static void pack_codes(retc_weight_layout layout, retc_dtype from, const void *source, int64_t row, int64_t columns,
+                       int64_t filled, uint8_t *out) {
+  const bool is_half = layout == RETC_LAYOUT_NIBBLES;
+  for (int64_t k = 0; k < filled; k++) {
+    int code = is_half ? 8 : 128;
+    if (k < columns) code = code_at(from, source, row * columns + k, is_half ? -8 : -128, is_half ? 7 : 127, code);
+    if (!is_half) out[k / 4 * (RETC_PANEL * 4) + k % 4] = (uint8_t)code;
+    else if (k % 8 < 4) out[k / 8 * (RETC_PANEL * 4) + k % 4] = (uint8_t)code;
+    else out[k / 8 * (RETC_PANEL * 4) + k % 4] |= (uint8_t)(code << 4);
+  }
+}
+
+static void pack_pairs(retc_dtype from, const void *source, int64_t row, int64_t columns, uint16_t *out) {
+  for (int64_t k = 0; k < columns; k++) {
+    uint16_t *to = &out[k / 2 * (RETC_PANEL * 2) + k % 2];
+    if (from == RETC_DTYPE_BF16) memcpy(to, (const char *)source + (row * columns + k) * 2, 2);
+    else retc_dtype_store(RETC_DTYPE_BF16, to, 0, retc_dtype_load(from, source, (size_t)(row * columns + k)));
+  }
+}
+
+void retc_pack(retc_weight_layout layout, retc_dtype from, const void *source, int64_t rows, int64_t columns,
+               retc_dtype to, void *target) {
+  if (layout == RETC_LAYOUT_PANEL) {
+    retc_pack_panels(from, source, rows, columns, to, target);
+    return;
+  }
+  const retc_shape shape = retc_weight_layout_shape(layout, &(retc_shape){2, {rows, columns}});
+  const int64_t together = shape.dim[3], filled = (columns + RETC_PACKED_COLUMNS - 1) / RETC_PACKED_COLUMNS * RETC_PACKED_COLUMNS;
+  const size_t size = layout == RETC_LAYOUT_PAIRS ? 2 : 1, panel = (size_t)(shape.dim[1] * RETC_PANEL * together) * size;
+  const int nothing = layout == RETC_LAYOUT_PAIRS ? 0 : layout == RETC_LAYOUT_QUADS ? 128 : 0x88;
+  for (int64_t p = 0; p < shape.dim[0]; p++) {
+    char *out = (char *)target + (size_t)p * panel;
+    memset(out, nothing, panel);
+    for (int64_t row = p * RETC_PANEL; row < rows && row < (p + 1) * RETC_PANEL; row++) {
+      char *place = out + (size_t)(row % RETC_PANEL * together) * size;
+      if (layout == RETC_LAYOUT_PAIRS) pack_pairs(from, source, row, columns, (uint16_t *)(void *)place);
+      else pack_codes(layout, from, source, row, columns, filled, (uint8_t *)place);
+    }
+  }
+}

@@ -4,7 +4,7 @@
 #include <string.h>
 
 static const char *const kind_names[] = {"weight", "constant", "state", "scratch", "input", "output"};
-static const char *const layout_names[] = {"plain", "panel"};
+static const char *const layout_names[] = {"plain", "panel", "pairs", "quads", "nibbles"};
 
 const char *retc_plan_buffer_kind_name(retc_plan_buffer_kind kind) { return kind_names[kind]; }
 
@@ -43,18 +43,41 @@ void retc_plan_clear_slots(retc_plan *plan) {
   memset(&plan->slots, 0, sizeof plan->slots);
 }
 
+bool retc_weight_layout_holds(retc_weight_layout layout, retc_dtype dtype) {
+  switch (layout) {
+    case RETC_LAYOUT_PAIRS: return dtype == RETC_DTYPE_BF16;
+    case RETC_LAYOUT_QUADS: return dtype == RETC_DTYPE_I8;
+    case RETC_LAYOUT_NIBBLES: return dtype == RETC_DTYPE_I4;
+    default: return dtype != RETC_DTYPE_I4 && dtype != RETC_DTYPE_U4X2;
+  }
+}
+
+retc_shape retc_weight_layout_shape(retc_weight_layout layout, const retc_shape *matrix) {
+  if (layout == RETC_LAYOUT_PLAIN || matrix->rank != 2) return *matrix;
+  const int64_t panels = matrix->dim[0] / RETC_PANEL + (matrix->dim[0] % RETC_PANEL != 0), columns = matrix->dim[1];
+  const int64_t filled = (columns / RETC_PACKED_COLUMNS + (columns % RETC_PACKED_COLUMNS != 0)) * RETC_PACKED_COLUMNS;
+  switch (layout) {
+    case RETC_LAYOUT_PAIRS: return (retc_shape){4, {panels, filled / 2, RETC_PANEL, 2}};
+    case RETC_LAYOUT_QUADS: return (retc_shape){4, {panels, filled / 4, RETC_PANEL, 4}};
+    case RETC_LAYOUT_NIBBLES: return (retc_shape){4, {panels, filled / 8, RETC_PANEL, 4}};
+    default: return (retc_shape){3, {panels, columns, RETC_PANEL}};
+  }
+}
+
+retc_dtype retc_weight_layout_dtype(retc_weight_layout layout, retc_dtype dtype) {
+  return layout == RETC_LAYOUT_QUADS ? RETC_DTYPE_U8 : layout == RETC_LAYOUT_NIBBLES ? RETC_DTYPE_U4X2 : dtype;
+}
+
 retc_shape retc_plan_buffer_memory_shape(const retc_plan_buffer *buffer) {
-  retc_shape shape = buffer->shape;
-  if (buffer->layout == RETC_LAYOUT_PLAIN || shape.rank != 2) return shape;
-  return (retc_shape){.rank = 3, .dim = {(shape.dim[0] + RETC_PANEL - 1) / RETC_PANEL, shape.dim[1], RETC_PANEL}};
+  return retc_weight_layout_shape(buffer->layout, &buffer->shape);
 }
 
 int64_t retc_plan_buffer_elements(const retc_plan_buffer *buffer, const retc_dims *dims) {
   retc_shape shape = buffer->shape;
-  if (buffer->layout == RETC_LAYOUT_PANEL && shape.rank == 2) {
-    int64_t rows = retc_dim_value(shape.dim[0], dims);
-    if (rows > INT64_MAX - RETC_PANEL) return INT64_MAX;
-    shape.dim[0] = (rows + RETC_PANEL - 1) / RETC_PANEL * RETC_PANEL;
+  for (int i = 0; buffer->layout != RETC_LAYOUT_PLAIN && i < shape.rank; i++) {
+    shape.dim[i] = retc_dim_value(shape.dim[i], dims);
+    if (shape.dim[i] > INT64_MAX - RETC_PANEL) return INT64_MAX;
   }
+  shape = retc_weight_layout_shape(buffer->layout, &shape);
   return retc_shape_count(&shape, dims);
 }

@@ -16,7 +16,14 @@ enum { RETC_PLAN_VERSION = 1, RETC_PANEL = 64 };
 typedef enum retc_weight_layout {
   RETC_LAYOUT_PLAIN, /* as in the file, row-major */
   RETC_LAYOUT_PANEL, /* [rows, columns] as [ceil(rows / 64)][columns][64], the last panel filled up with zeros */
+  /* Panels whose columns are filled up to a multiple of 64, too, and packed together: */
+  RETC_LAYOUT_PAIRS,   /* [..][columns / 2][64][2] */
+  RETC_LAYOUT_QUADS,   /* i8 as u8, 128 added: [..][columns / 4][64][4] */
+  RETC_LAYOUT_NIBBLES, /* i4 as u4x2, 8 added: [..][columns / 8][64][4]; columns k and k + 4 of 8 share a byte */
+  RETC_LAYOUT_COUNT
 } retc_weight_layout;
+/* Columns are filled up to a multiple of this where they are packed. */
+enum { RETC_PACKED_COLUMNS = 64 };
 
 typedef enum retc_plan_buffer_kind {
   RETC_PLAN_WEIGHT,   /* from the checkpoint */
@@ -105,6 +112,11 @@ typedef struct retc_plan {
 
 const char *retc_plan_buffer_kind_name(retc_plan_buffer_kind kind);
 const char *retc_weight_layout_name(retc_weight_layout layout);
+/* Whether a weight of this dtype can lie so. */
+bool retc_weight_layout_holds(retc_weight_layout layout, retc_dtype dtype);
+/* A matrix as it lies in memory. */
+retc_shape retc_weight_layout_shape(retc_weight_layout layout, const retc_shape *matrix);
+retc_dtype retc_weight_layout_dtype(retc_weight_layout layout, retc_dtype dtype);
 
 retc_plan *retc_plan_create(void);
 void retc_plan_destroy(retc_plan *plan);
@@ -113,7 +125,7 @@ int retc_plan_find_entry(const retc_plan *plan, const char *name);
 int retc_plan_find_buffer(const retc_plan *plan, const char *name);
 /* No buffer has a slot. */
 void retc_plan_clear_slots(retc_plan *plan);
-/* The axes of a buffer as it lies in memory: [ceil(rows / 64), columns, 64] of a weight in panels, else its own. */
+/* The axes of a buffer as it lies in memory: those of its layout when it is a matrix, else its own. */
 retc_shape retc_plan_buffer_memory_shape(const retc_plan_buffer *buffer);
 /* Elements that a buffer takes in memory, the filling of panels included. */
 int64_t retc_plan_buffer_elements(const retc_plan_buffer *buffer, const retc_dims *dims);

@@ -1,12 +1,16 @@
 #include "runtime/weights.h"
 
 #include <inttypes.h>
+#include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
 #include "runtime/memory.h"
+#include "runtime/quantize.h"
+#include "runtime/threads.h"
 
 enum { RANGE_BYTES = 8 << 20 };
 
@@ -55,28 +59,108 @@ static void drop_pages(const retc_stored_tensor *tensor, const void *data, size_
   if (begin < end) madvise((char *)data + (begin - (uintptr_t)data), end - begin, MADV_DONTNEED);
 }
 
+/* What the threads of a team make of one tensor, each of its own panels. */
+typedef struct packing {
+  const retc_stored_tensor *tensor;
+  retc_weight_layout layout;
+  retc_dtype dtype;
+  char *target;
+  int bits;        /* of integers; 0: no scales */
+  int64_t group;
+  char *scales;    /* in panels of f16 */
+  atomic_bool failed;
+} packing;
+
+static size_t panel_bytes(retc_weight_layout layout, retc_dtype dtype, int64_t columns) {
+  const retc_dims none = {0};
+  const retc_shape shape = retc_weight_layout_shape(layout, &(retc_shape){2, {RETC_PANEL, columns}});
+  return (size_t)retc_shape_count(&shape, &none) * retc_dtype_size(dtype);
+}
+
+/* Rows of the tensor, whole panels: `room` for what they are read into and made of. */
+static void pack_range(packing *p, int64_t row, int64_t count, char *room) {
+  const retc_stored_tensor *tensor = p->tensor;
+  const int64_t columns = tensor->dim[1], elements = count * columns;
+  const void *source = retc_stored_tensor_read(tensor, row * columns, elements, room);
+  char *to = p->target + (size_t)(row / RETC_PANEL) * panel_bytes(p->layout, p->dtype, columns);
+  if (!p->bits) {
+    retc_pack(p->layout, tensor->dtype, source, count, columns, p->dtype, to);
+  } else {
+    const int64_t groups = retc_group_count(columns, p->group);
+    float *wide = (float *)(void *)(room + (size_t)elements * retc_dtype_size(tensor->dtype));
+    uint16_t *scales = (uint16_t *)(void *)(wide + elements);
+    int8_t *codes = (int8_t *)(scales + count * groups);
+    retc_dtype_convert(tensor->dtype, source, RETC_DTYPE_F32, wide, (size_t)elements);
+    retc_quantize(p->bits, p->group, wide, count, columns, codes, scales);
+    retc_pack(p->layout, RETC_DTYPE_I8, codes, count, columns, p->dtype, to);
+    char *scale = p->scales + (size_t)(row / RETC_PANEL) * panel_bytes(RETC_LAYOUT_PANEL, RETC_DTYPE_F16, groups);
+    retc_pack(RETC_LAYOUT_PANEL, RETC_DTYPE_F16, scales, count, groups, RETC_DTYPE_F16, scale);
+  }
+  drop_pages(tensor, source, (size_t)elements * retc_dtype_size(tensor->dtype));
+}
+
 /* Row ranges at a time, so that of the file and of the packed weight together only a little more than one copy is
  * resident. */
-static retc_status pack(const retc_stored_tensor *tensor, retc_dtype to, retc_diagnostics *diagnostics, void *target) {
-  int64_t rows = tensor->dim[0], columns = tensor->dim[1];
-  size_t from_row = (size_t)columns * retc_dtype_size(tensor->dtype), to_row = (size_t)columns * retc_dtype_size(to);
-  int64_t step = ((int64_t)(RANGE_BYTES / (from_row + 1)) / RETC_PANEL + 1) * RETC_PANEL;
-  void *buffer = NULL;
-  if (step > rows) step = rows;
-  if (!tensor->data) RETC_TRY(retc_memory_alloc(tensor->name, step, from_row, diagnostics, &buffer));
-  for (int64_t row = 0; row < rows; row += step) {
-    int64_t count = rows - row < step ? rows - row : step;
-    const void *source = retc_stored_tensor_read(tensor, row * columns, count * columns, buffer);
-    retc_pack_panels(tensor->dtype, source, count, columns, to, (char *)target + (size_t)row * to_row);
-    drop_pages(tensor, source, (size_t)count * from_row);
+static void pack_share(void *user, retc_team *team, int thread) {
+  packing *p = user;
+  const int64_t rows = p->tensor->dim[0], columns = p->tensor->dim[1], threads = retc_team_size(team);
+  const int64_t panels = (rows + RETC_PANEL - 1) / RETC_PANEL;
+  const int64_t first = panels * thread / threads * RETC_PANEL, end = panels * (thread + 1) / threads * RETC_PANEL;
+  const int64_t step = (RANGE_BYTES / (columns * 4 + 1) / RETC_PANEL + 1) * RETC_PANEL;
+  /* The numbers as read, and of integers f32, a scale a number at most, and codes. */
+  char *room = malloc((size_t)(step * columns) * (retc_dtype_size(p->tensor->dtype) + (p->bits ? 4 + 2 + 1 : 0)) + 64);
+  if (!room) atomic_store(&p->failed, true);
+  for (int64_t row = first; room && row < end && row < rows; row += step) {
+    int64_t last = row + step < end ? row + step : end;
+    pack_range(p, row, (last < rows ? last : rows) - row, room);
   }
-  free(buffer);
+  free(room);
+}
+
+static retc_status pack(packing *p, retc_team *team, retc_diagnostics *diagnostics) {
+  retc_team_run(team, pack_share, p);
+  if (!atomic_load(&p->failed)) return RETC_OK;
+  return retc_fail(diagnostics, RETC_FAILED, "%s: tensor '%s': out of memory while packing it", p->tensor->file,
+                   p->tensor->name);
+}
+
+static retc_status allocate(const retc_plan_buffer *buffer, retc_diagnostics *diagnostics, void **out_data,
+                            void **out_owned) {
+  const retc_dims none = {0};
+  RETC_TRY(retc_memory_alloc(buffer->name, retc_plan_buffer_elements(buffer, &none), retc_dtype_size(buffer->dtype),
+                             diagnostics, out_owned));
+  *out_data = *out_owned;
   return RETC_OK;
 }
 
-static retc_status load_weight(const retc_plan_buffer *buffer, const retc_checkpoint *checkpoint,
+/* A matrix of integers and its scales at once, when buffer number `index` is one. */
+static retc_status load_integers(const retc_plan *plan, const retc_checkpoint *checkpoint, size_t index,
+                                 retc_team *team, retc_diagnostics *diagnostics, retc_weights *weights) {
+  const retc_plan_buffer *buffer = &plan->buffers.items[index];
+  retc_quantized made;
+  bool is_code = buffer->kind == RETC_PLAN_WEIGHT && buffer->layout != RETC_LAYOUT_PLAIN && buffer->shape.rank == 2;
+  if (!is_code || retc_checkpoint_find(checkpoint, buffer->name)) return RETC_OK;
+  if (!retc_quantized_find(checkpoint, buffer->name, &made) || made.is_scale) return RETC_OK;
+  RETC_TRY(check_shape(buffer, made.tensor, diagnostics));
+  char *name = NULL;
+  if (asprintf(&name, "%s.scale", buffer->name) < 0) return retc_fail(diagnostics, RETC_FAILED, "out of memory");
+  int scale = retc_plan_find_buffer(plan, name);
+  free(name);
+  const retc_plan_buffer *scales = scale < 0 ? NULL : &plan->buffers.items[scale];
+  const int64_t group = scales ? retc_quantized_group(buffer->shape.dim[1], scales->shape.dim[1]) : 0;
+  if (!group || scales->layout != RETC_LAYOUT_PANEL || scales->dtype != RETC_DTYPE_F16) {
+    return retc_fail(diagnostics, RETC_INVALID, "%s: expected scales %s.scale, f16 in panels, of groups of 16, 32 or 64",
+                     buffer->name, buffer->name);
+  }
+  RETC_TRY(allocate(buffer, diagnostics, &weights->data[index], &weights->owned[index]));
+  RETC_TRY(allocate(scales, diagnostics, &weights->data[scale], &weights->owned[scale]));
+  packing p = {.tensor = made.tensor, .layout = buffer->layout, .dtype = buffer->dtype, .target = weights->data[index],
+               .bits = made.bits, .group = group, .scales = weights->data[scale]};
+  return pack(&p, team, diagnostics);
+}
+
+static retc_status load_weight(const retc_plan_buffer *buffer, const retc_checkpoint *checkpoint, retc_team *team,
                                retc_diagnostics *diagnostics, void **out_data, void **out_owned) {
-  const retc_dims none = {0};
   const retc_stored_tensor *tensor = retc_checkpoint_find(checkpoint, buffer->name);
   if (!tensor) return missing(buffer->name, checkpoint, diagnostics);
   RETC_TRY(check_shape(buffer, tensor, diagnostics));
@@ -86,10 +170,11 @@ static retc_status load_weight(const retc_plan_buffer *buffer, const retc_checkp
     *out_data = (void *)tensor->data;
     return RETC_OK;
   }
-  int64_t elements = retc_plan_buffer_elements(buffer, &none);
-  RETC_TRY(retc_memory_alloc(buffer->name, elements, size, diagnostics, out_owned));
-  *out_data = *out_owned;
-  if (!plain) return pack(tensor, buffer->dtype, diagnostics, *out_data);
+  RETC_TRY(allocate(buffer, diagnostics, out_data, out_owned));
+  if (!plain) {
+    packing p = {.tensor = tensor, .layout = buffer->layout, .dtype = buffer->dtype, .target = *out_data};
+    return pack(&p, team, diagnostics);
+  }
   retc_stored_tensor_convert(tensor, buffer->dtype, *out_data);
   drop_pages(tensor, tensor->data, (size_t)tensor->count * retc_dtype_size(tensor->dtype));
   return RETC_OK;
@@ -111,18 +196,18 @@ static retc_status check_fixed(const retc_plan_buffer *buffer, retc_diagnostics 
     return retc_fail(diagnostics, RETC_INTERNAL, "%s: a weight or constant with a dimension that calls choose",
                      buffer->name);
   }
-  if (buffer->layout == RETC_LAYOUT_PANEL && buffer->shape.rank != 2) {
+  if (buffer->layout != RETC_LAYOUT_PLAIN && buffer->shape.rank != 2) {
     return retc_fail(diagnostics, RETC_INTERNAL, "%s: panels of %d dimensions, expected 2", buffer->name,
                      buffer->shape.rank);
   }
   return RETC_OK;
 }
 
-static retc_status load_buffer(const retc_plan_buffer *buffer, const retc_checkpoint *checkpoint,
+static retc_status load_buffer(const retc_plan_buffer *buffer, const retc_checkpoint *checkpoint, retc_team *team,
                                retc_diagnostics *diagnostics, void **out_data, void **out_owned) {
-  if (buffer->kind != RETC_PLAN_WEIGHT && buffer->kind != RETC_PLAN_CONSTANT) return RETC_OK;
+  if (*out_data || (buffer->kind != RETC_PLAN_WEIGHT && buffer->kind != RETC_PLAN_CONSTANT)) return RETC_OK;
   RETC_TRY(check_fixed(buffer, diagnostics));
-  if (buffer->kind == RETC_PLAN_WEIGHT) return load_weight(buffer, checkpoint, diagnostics, out_data, out_owned);
+  if (buffer->kind == RETC_PLAN_WEIGHT) return load_weight(buffer, checkpoint, team, diagnostics, out_data, out_owned);
   RETC_TRY(load_constant(buffer, diagnostics, out_owned));
   *out_data = *out_owned;
   return RETC_OK;
@@ -138,10 +223,16 @@ retc_status retc_weights_load(const retc_plan *plan, const retc_checkpoint *chec
   if (!out_weights->data || !out_weights->owned) {
     status = retc_fail(diagnostics, RETC_FAILED, "out of memory while loading %zu buffers", count);
   }
+  retc_team *team = NULL;
+  if (status == RETC_OK) status = retc_team_create(0, diagnostics, &team);
+  for (size_t i = 0; i < count && status == RETC_OK && checkpoint; i++) {
+    status = load_integers(plan, checkpoint, i, team, diagnostics, out_weights);
+  }
   for (size_t i = 0; i < count && status == RETC_OK; i++) {
-    status = load_buffer(&plan->buffers.items[i], checkpoint, diagnostics, &out_weights->data[i],
+    status = load_buffer(&plan->buffers.items[i], checkpoint, team, diagnostics, &out_weights->data[i],
                          &out_weights->owned[i]);
   }
+  if (team) retc_team_destroy(team);
   if (status != RETC_OK) retc_weights_deinit(out_weights);
   return status;
 }

@@ -68,10 +68,20 @@ static const cpu_row *find_host_row(const retc_llvm_target *target) {
   return NULL;
 }
 
-static const char *find_dots(const char *features) {
+static const char *name_dots(const char *features) {
   if (strstr(features, "+amx-tile")) return "int8, bf16, AMX tiles";
   if (strstr(features, "+avx512bf16")) return "int8, bf16";
   return strstr(features, "+avx512vnni") || strstr(features, "+avxvnni") ? "int8" : "none";
+}
+
+static bool has(const retc_llvm_target *target, const char *feature) { return strstr(target->features, feature) != NULL; }
+
+static void find_dots(retc_llvm_target *target) {
+  retc_target_profile *profile = &target->profile;
+  const bool is_x86 = !strncmp(target->triple, "x86_64", 6), is_wide = profile->vector_bytes == 64;
+  profile->has_multiply_add = is_x86 && (profile->vector_bytes == 16 || has(target, is_wide ? "+avx512bw" : "+avx2"));
+  profile->has_dot_int8 = is_wide ? has(target, "+avx512vnni") && has(target, "+avx512vl") : has(target, "+avxvnni,");
+  profile->has_dot_bf16 = is_wide && has(target, "+avx512bf16") && has(target, "+avx512vl");
 }
 
 /* The features count, not the name: a system may keep the CPU's widest registers from programs. */
@@ -85,11 +95,12 @@ static void target_init_host(retc_llvm_target *target) {
   if (!strncmp(target->triple, "x86_64", 6)) {
     profile->vector_bytes = strstr(target->features, "+avx512f") ? 64 : strstr(target->features, "+avx") ? 32 : 16;
     profile->vector_registers = profile->vector_bytes < 64 ? 16 : 32;
-    profile->dots = find_dots(target->features);
+    profile->dots = name_dots(target->features);
   }
   profile->l1_bytes = cache_bytes(_SC_LEVEL1_DCACHE_SIZE, profile->l1_bytes);
   profile->l2_bytes = cache_bytes(_SC_LEVEL2_CACHE_SIZE, profile->l2_bytes);
   profile->cores = retc_team_default_size();
+  find_dots(target);
 }
 
 static retc_status target_init_named(retc_llvm_target *target, const char *cpu, retc_diagnostics *diagnostics) {
@@ -102,6 +113,10 @@ static retc_status target_init_named(retc_llvm_target *target, const char *cpu, 
     target->cpu = LLVMCreateMessage(cpu);
     target->features = LLVMCreateMessage("");
     take_row(&target->profile, &cpus[i]);
+    const bool is_x86 = !strcmp(cpus[i].architecture, "x86_64"), is_old = !strcmp(cpu, "sandybridge") || !strcmp(cpu, "ivybridge");
+    target->profile.has_multiply_add = is_x86 && !is_old;
+    target->profile.has_dot_int8 = is_x86 && strstr(cpus[i].dots, "int8");
+    target->profile.has_dot_bf16 = is_x86 && strstr(cpus[i].dots, "bf16");
     return RETC_OK;
   }
   if (!count) return retc_fail(diagnostics, RETC_INVALID, "CPU '%s' is not known for %s", cpu, target->triple);

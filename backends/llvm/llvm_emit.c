@@ -65,7 +65,7 @@ static void emit_parallel(retc_llvm_emitter *e, const retc_statement *s, LLVMVal
   emit_serial(e, s, bounds[0], bounds[1]);
 }
 
-static bool is_constant(LLVMValueRef value, int64_t *out_value) {
+bool retc_llvm_is_constant(LLVMValueRef value, int64_t *out_value) {
   if (!LLVMIsAConstantInt(value)) return false;
   *out_value = LLVMConstIntGetSExtValue(value);
   return true;
@@ -73,7 +73,7 @@ static bool is_constant(LLVMValueRef value, int64_t *out_value) {
 
 static void emit_unrolled(retc_llvm_emitter *e, const retc_statement *s, LLVMValueRef low, LLVMValueRef high) {
   int64_t from = 0, count = 0;
-  bool constant = is_constant(low, &from) && is_constant(emit_count(e, s, low, high), &count);
+  bool constant = retc_llvm_is_constant(low, &from) && retc_llvm_is_constant(emit_count(e, s, low, high), &count);
   if (!constant || count > UNROLL_MAX) {
     emit_serial(e, s, low, high);
     return;
@@ -124,7 +124,7 @@ static void emit_vector_constant(retc_llvm_emitter *e, const retc_statement *s, 
 static void emit_vector(retc_llvm_emitter *e, const retc_statement *s, LLVMValueRef low, LLVMValueRef high) {
   LLVMValueRef count = emit_count(e, s, low, high);
   int64_t constant, lanes = e->profile.vector_bytes / 4;
-  if (is_constant(count, &constant)) {
+  if (retc_llvm_is_constant(count, &constant)) {
     emit_vector_constant(e, s, low, constant);
     return;
   }

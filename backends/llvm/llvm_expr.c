@@ -31,6 +31,10 @@ static LLVMTypeRef memory_type(retc_llvm_emitter *e, retc_dtype dtype, unsigned 
     case RETC_DTYPE_F16: return vector_of(LLVMHalfTypeInContext(e->context), lanes);
     case RETC_DTYPE_BF16: return integer_type(e, 16, lanes);
     case RETC_DTYPE_I32: return integer_type(e, 32, lanes);
+    case RETC_DTYPE_I8:
+    case RETC_DTYPE_I4:
+    case RETC_DTYPE_U8:
+    case RETC_DTYPE_U4X2:
     case RETC_DTYPE_BOOL: return integer_type(e, 8, lanes);
     default: return retc_llvm_type(e, dtype, lanes);
   }
@@ -70,6 +74,11 @@ static LLVMValueRef call_overloaded(retc_llvm_emitter *e, const char *intrinsic,
   LLVMValueRef function = LLVMGetIntrinsicDeclaration(e->module, id, types, type_count);
   LLVMTypeRef signature = LLVMIntrinsicGetType(e->context, id, types, type_count);
   return LLVMBuildCall2(e->builder, signature, function, arguments, count, "");
+}
+
+LLVMValueRef retc_llvm_call_plain(retc_llvm_emitter *e, const char *intrinsic, LLVMValueRef *arguments,
+                                  unsigned count) {
+  return call_overloaded(e, intrinsic, NULL, 0, arguments, count);
 }
 
 LLVMValueRef retc_llvm_call(retc_llvm_emitter *e, const char *intrinsic, LLVMValueRef *arguments, unsigned count) {
@@ -136,7 +145,11 @@ static LLVMValueRef widen(retc_llvm_emitter *e, retc_dtype dtype, LLVMValueRef v
       return LLVMBuildBitCast(e->builder, bits, retc_llvm_type(e, RETC_DTYPE_F32, lanes), "");
     }
     case RETC_DTYPE_F16: return LLVMBuildFPExt(e->builder, v, retc_llvm_type(e, RETC_DTYPE_F32, lanes), "");
+    case RETC_DTYPE_I8:
+    case RETC_DTYPE_I4:
     case RETC_DTYPE_I32: return LLVMBuildSExt(e->builder, v, integer_type(e, 64, lanes), "");
+    case RETC_DTYPE_U8:
+    case RETC_DTYPE_U4X2: return LLVMBuildZExt(e->builder, v, integer_type(e, 64, lanes), "");
     case RETC_DTYPE_BOOL: return LLVMBuildICmp(e->builder, LLVMIntNE, v, LLVMConstNull(LLVMTypeOf(v)), "");
     default: return v;
   }
@@ -164,6 +177,10 @@ static LLVMValueRef narrow(retc_llvm_emitter *e, retc_dtype dtype, LLVMValueRef 
   switch (dtype) {
     case RETC_DTYPE_BF16: return round_to_bf16(e, v, lanes);
     case RETC_DTYPE_F16: return LLVMBuildFPTrunc(e->builder, v, type, "");
+    case RETC_DTYPE_I8:
+    case RETC_DTYPE_I4:
+    case RETC_DTYPE_U8:
+    case RETC_DTYPE_U4X2:
     case RETC_DTYPE_I32: return LLVMBuildTrunc(e->builder, v, type, "");
     case RETC_DTYPE_BOOL: return LLVMBuildZExt(e->builder, v, type, "");
     default: return v;
@@ -192,6 +209,7 @@ static LLVMValueRef lane_element(retc_llvm_emitter *e, LLVMValueRef element, LLV
   return LLVMBuildAdd(e->builder, element, offset, "");
 }
 
+/* In memory form. */
 static LLVMValueRef gather(retc_llvm_emitter *e, retc_buffer_id buffer, LLVMValueRef element, LLVMValueRef step,
                            unsigned lanes) {
   retc_dtype dtype = retc_kernel_buffer(e->kernel, buffer)->dtype;
@@ -200,7 +218,7 @@ static LLVMValueRef gather(retc_llvm_emitter *e, retc_buffer_id buffer, LLVMValu
     LLVMValueRef one = load_memory(e, buffer, lane_element(e, element, step, lane), 1);
     all = LLVMBuildInsertElement(e->builder, all, one, lane_number(e, lane), "");
   }
-  return widen(e, dtype, all, lanes);
+  return all;
 }
 
 /* With the CPU's instruction for it: distances are constant and fit into 32 bits. */
@@ -225,8 +243,7 @@ static bool scatter_vector(retc_llvm_emitter *e, retc_buffer_id buffer, LLVMValu
 }
 
 static void scatter(retc_llvm_emitter *e, retc_buffer_id buffer, LLVMValueRef element, LLVMValueRef step,
-                    LLVMValueRef value, unsigned lanes) {
-  LLVMValueRef all = narrow(e, retc_kernel_buffer(e->kernel, buffer)->dtype, value, lanes);
+                    LLVMValueRef all, unsigned lanes) {
   if (scatter_vector(e, buffer, element, step, all, lanes)) return;
   for (unsigned lane = 0; lane < lanes; lane++) {
     LLVMValueRef one = LLVMBuildExtractElement(e->builder, all, lane_number(e, lane), "");
@@ -234,26 +251,34 @@ static void scatter(retc_llvm_emitter *e, retc_buffer_id buffer, LLVMValueRef el
   }
 }
 
+LLVMValueRef retc_llvm_load_sums(retc_llvm_emitter *e, retc_buffer_id buffer, LLVMValueRef element, LLVMValueRef step,
+                                 unsigned lanes) {
+  return lanes > 1 && !is_one(step) ? gather(e, buffer, element, step, lanes) : load_memory(e, buffer, element, lanes);
+}
+
+void retc_llvm_store_sums(retc_llvm_emitter *e, retc_buffer_id buffer, LLVMValueRef element, LLVMValueRef step,
+                          LLVMValueRef value, unsigned lanes) {
+  if (lanes > 1 && !is_one(step)) scatter(e, buffer, element, step, value, lanes);
+  else store_memory(e, buffer, element, value);
+}
+
 LLVMValueRef retc_llvm_load_elements(retc_llvm_emitter *e, retc_buffer_id buffer, LLVMValueRef element,
                                      LLVMValueRef step, unsigned lanes) {
-  if (lanes > 1 && !is_one(step)) return gather(e, buffer, element, step, lanes);
   retc_dtype dtype = retc_kernel_buffer(e->kernel, buffer)->dtype;
-  return widen(e, dtype, load_memory(e, buffer, element, lanes), lanes);
+  return widen(e, dtype, retc_llvm_load_sums(e, buffer, element, step, lanes), lanes);
 }
 
 void retc_llvm_store_elements(retc_llvm_emitter *e, retc_buffer_id buffer, LLVMValueRef element, LLVMValueRef step,
                               LLVMValueRef value, unsigned lanes) {
-  if (lanes > 1 && !is_one(step)) {
-    scatter(e, buffer, element, step, value, lanes);
-  } else {
-    store_memory(e, buffer, element, narrow(e, retc_kernel_buffer(e->kernel, buffer)->dtype, value, lanes));
-  }
+  retc_dtype dtype = retc_kernel_buffer(e->kernel, buffer)->dtype;
+  retc_llvm_store_sums(e, buffer, element, step, narrow(e, dtype, value, lanes), lanes);
 }
 
 static retc_llvm_value emit_load(retc_llvm_emitter *e, const retc_expr_node *node) {
   retc_llvm_value element = retc_llvm_element(e, node->buffer, node->indices);
   if (element.vector)
-    return (retc_llvm_value){.vector = gather(e, node->buffer, element.vector, NULL, e->lanes)};
+    return (retc_llvm_value){.vector = widen(e, retc_kernel_buffer(e->kernel, node->buffer)->dtype,
+                                             gather(e, node->buffer, element.vector, NULL, e->lanes), e->lanes)};
   if (element.step)
     return (retc_llvm_value){
       .vector = retc_llvm_load_elements(e, node->buffer, element.scalar, element.step, e->lanes)};
@@ -264,7 +289,8 @@ void retc_llvm_emit_store(retc_llvm_emitter *e, const retc_statement *s) {
   retc_llvm_value element = retc_llvm_element(e, s->buffer, s->indices);
   LLVMValueRef value = retc_llvm_spread(e, retc_llvm_emit_expr(e, s->value));
   if (element.vector) {
-    scatter(e, s->buffer, element.vector, NULL, value, e->lanes);
+    retc_dtype dtype = retc_kernel_buffer(e->kernel, s->buffer)->dtype;
+    scatter(e, s->buffer, element.vector, NULL, narrow(e, dtype, value, e->lanes), e->lanes);
   } else if (element.step) {
     retc_llvm_store_elements(e, s->buffer, element.scalar, element.step, value, e->lanes);
   } else { /* one place for all lanes: the last one's value stays */

@@ -1,8 +1,8 @@
 #include "backends/llvm/llvm_private.h"
 
-/* Rows ahead at which b is asked for: when it is streamed from memory, what a plain read loop needs to reach full
- * bandwidth; when there are many rows of a, and b comes from the second-level cache, a few. */
-enum { PREFETCH_ROWS = 16, PREFETCH_ROWS_NEAR = 4, PREFETCH_BELOW = 4, CACHE_LINE = 64 };
+/* How far ahead b is asked for: when it is streamed from memory, what a plain read loop needs to reach full bandwidth;
+ * when there are many rows of a, and b comes from the second-level cache, a few rows. */
+enum { PREFETCH_BYTES = 4096, PREFETCH_ROWS_NEAR = 4, PREFETCH_BELOW = 4, CACHE_LINE = 64 };
 enum { SPARE_REGISTERS = 4, TILE_MAX = 64, VECTORS_MAX = 1 << 14 };
 
 /* A matrix in memory: element (r, c) is number first + r row + c column. */
@@ -19,6 +19,9 @@ typedef struct tile {
   unsigned lanes[TILE_MAX]; /* of each */
   bool strided;             /* in b, see is_strided */
 } tile;
+
+static int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
+static int64_t quotient_up(int64_t a, int64_t b) { return a / b + (a % b != 0); }
 
 static matrix open_view(retc_llvm_emitter *e, const retc_view *view) {
   return (matrix){
@@ -44,71 +47,202 @@ static void load_tile(retc_llvm_emitter *e, const matrix *c, const tile *t, LLVM
   for (int64_t row = 0; row < t->rows; row++)
     for (int64_t part = 0, column = 0; part < t->count; column += t->lanes[part++])
       out_values[row * t->count + part] =
-        retc_llvm_load_elements(e, c->buffer, tile_element(e, c, t, row, column), c->column, t->lanes[part]);
+        retc_llvm_load_sums(e, c->buffer, tile_element(e, c, t, row, column), c->column, t->lanes[part]);
 }
 
 static void store_tile(retc_llvm_emitter *e, const matrix *c, const tile *t, LLVMValueRef *values) {
   for (int64_t row = 0; row < t->rows; row++)
     for (int64_t part = 0, column = 0; part < t->count; column += t->lanes[part++])
-      retc_llvm_store_elements(e, c->buffer, tile_element(e, c, t, row, column), c->column,
-                               values[row * t->count + part], t->lanes[part]);
+      retc_llvm_store_sums(e, c->buffer, tile_element(e, c, t, row, column), c->column,
+                           values[row * t->count + part], t->lanes[part]);
+}
+
+/* Into the first cache. Reading ahead of the end is harmless: a prefetch does not fault. */
+static void prefetch_element(retc_llvm_emitter *e, retc_buffer_id buffer, LLVMValueRef element) {
+  LLVMTypeRef byte = LLVMInt8TypeInContext(e->context), i32 = LLVMInt32TypeInContext(e->context);
+  LLVMValueRef read = LLVMConstInt(i32, 0, false), keep = LLVMConstInt(i32, 3, false);
+  LLVMValueRef data = LLVMConstInt(i32, 1, false);
+  int64_t size = (int64_t)retc_dtype_size(retc_kernel_buffer(e->kernel, buffer)->dtype);
+  LLVMValueRef offset = LLVMBuildMul(e->builder, element, retc_llvm_integer(e, size), "");
+  LLVMValueRef address = LLVMBuildGEP2(e->builder, byte, e->buffers[buffer.index], &offset, 1, "");
+  retc_llvm_call(e, "llvm.prefetch", (LLVMValueRef[]){address, read, keep, data}, 4);
 }
 
 /* Whether the rows of b lie further apart than the columns that are read: the CPU's own prefetching does not see it. */
 static bool is_strided(const matrix *b, int64_t columns) {
-  return !LLVMIsAConstantInt(b->row) || LLVMConstIntGetSExtValue(b->row) > columns;
+  int64_t row, column;
+  return !retc_llvm_is_constant(b->row, &row) || !retc_llvm_is_constant(b->column, &column) || row > columns * column;
 }
 
-/* Reading ahead of the end is harmless: a prefetch does not fault. */
-static void prefetch(retc_llvm_emitter *e, const matrix *b, const tile *t, LLVMValueRef x) {
+/* `line` counts rows of b. */
+static void prefetch(retc_llvm_emitter *e, const matrix *b, const tile *t, LLVMValueRef line) {
   const retc_buffer *buffer = retc_kernel_buffer(e->kernel, b->buffer);
-  if (buffer->scope != RETC_SCOPE_GLOBAL || (t->rows >= PREFETCH_BELOW && !t->strided)) return;
-  LLVMTypeRef byte = LLVMInt8TypeInContext(e->context), i32 = LLVMInt32TypeInContext(e->context);
-  LLVMValueRef read = LLVMConstInt(i32, 0, false), keep = LLVMConstInt(i32, 3, false);
-  LLVMValueRef data = LLVMConstInt(i32, 1, false);
-  LLVMValueRef later = LLVMBuildAdd(e->builder, x, retc_llvm_integer(e, t->rows < PREFETCH_BELOW ? PREFETCH_ROWS : PREFETCH_ROWS_NEAR), "");
-  int64_t size = (int64_t)retc_dtype_size(buffer->dtype), columns = 0;
+  const int64_t size = (int64_t)retc_dtype_size(buffer->dtype);
+  const bool is_streamed = t->rows < PREFETCH_BELOW;
+  int64_t row = 0, width = 0, columns = 0;
+  if (buffer->scope != RETC_SCOPE_GLOBAL || (!is_streamed && !t->strided)) return;
+  if (!retc_llvm_is_constant(b->row, &row)) row = CACHE_LINE;
+  if (!retc_llvm_is_constant(b->column, &width)) width = 1;
+  int64_t ahead = is_streamed ? quotient_up(PREFETCH_BYTES, row * size) : PREFETCH_ROWS_NEAR;
   for (int part = 0; part < t->count; part++) columns += t->lanes[part];
-  for (int64_t column = 0; column < columns; column += CACHE_LINE / size) {
-    LLVMValueRef element = element_at(e, b, later, retc_llvm_integer(e, t->column + column));
-    LLVMValueRef offset = LLVMBuildMul(e->builder, element, retc_llvm_integer(e, size), "");
-    LLVMValueRef address = LLVMBuildGEP2(e->builder, byte, e->buffers[b->buffer.index], &offset, 1, "");
-    retc_llvm_call(e, "llvm.prefetch", (LLVMValueRef[]){address, read, keep, data}, 4);
+  LLVMValueRef later = LLVMBuildAdd(e->builder, line, retc_llvm_integer(e, ahead), "");
+  const int64_t step = size * width < CACHE_LINE ? CACHE_LINE / (size * width) : 1;
+  for (int64_t column = 0; column < columns; column += step)
+    prefetch_element(e, b->buffer, element_at(e, b, later, retc_llvm_integer(e, t->column + column)));
+}
+
+static LLVMTypeRef lanes_of(retc_llvm_emitter *e, unsigned bits, unsigned lanes) {
+  LLVMTypeRef element = LLVMIntTypeInContext(e->context, bits);
+  return lanes > 1 ? LLVMVectorType(element, lanes) : element;
+}
+
+static LLVMValueRef number(retc_llvm_emitter *e, unsigned bits, unsigned lanes, uint64_t value) {
+  return retc_llvm_splat(e, LLVMConstInt(LLVMIntTypeInContext(e->context, bits), value, false), lanes);
+}
+
+/* `lanes` words of 32 bits from `element` on: what is packed along the depth, a column a lane. */
+static LLVMValueRef load_words(retc_llvm_emitter *e, retc_buffer_id buffer, LLVMValueRef element, unsigned lanes) {
+  LLVMValueRef load = LLVMBuildLoad2(e->builder, lanes_of(e, 32, lanes), retc_llvm_address(e, buffer, element), "");
+  LLVMSetAlignment(load, (unsigned)retc_dtype_size(retc_kernel_buffer(e->kernel, buffer)->dtype));
+  return load;
+}
+
+/* ---- one step of the depth: c += column x of a times row x of b ---- */
+
+static LLVMValueRef step_fma(retc_llvm_emitter *e, LLVMValueRef left, LLVMValueRef right, LLVMValueRef sum) {
+  return retc_llvm_call(e, "llvm.fma", (LLVMValueRef[]){left, right, sum}, 3);
+}
+
+/* Half of each word as f32. */
+static LLVMValueRef widen_half(retc_llvm_emitter *e, LLVMValueRef words, bool upper, unsigned lanes) {
+  LLVMValueRef bits = upper ? LLVMBuildAnd(e->builder, words, number(e, 32, lanes, 0xffff0000u), "")
+                            : LLVMBuildShl(e->builder, words, number(e, 32, lanes, 16), "");
+  return LLVMBuildBitCast(e->builder, bits, retc_llvm_type(e, RETC_DTYPE_F32, lanes), "");
+}
+
+static LLVMValueRef as_bf16(retc_llvm_emitter *e, LLVMValueRef words, unsigned lanes) {
+  return LLVMBuildBitCast(e->builder, words, LLVMVectorType(LLVMBFloatTypeInContext(e->context), 2 * lanes), "");
+}
+
+/* left and right: two bf16 a word; the second ones first. */
+static LLVMValueRef step_pairs(retc_llvm_emitter *e, LLVMValueRef left, LLVMValueRef right, LLVMValueRef sum,
+                               unsigned lanes) {
+  const char *dot = lanes == 16 ? "llvm.x86.avx512bf16.dpbf16ps.512" : lanes == 8 ? "llvm.x86.avx512bf16.dpbf16ps.256"
+                                                                                  : "llvm.x86.avx512bf16.dpbf16ps.128";
+  if (e->profile.has_dot_bf16 && lanes >= 4) {
+    return retc_llvm_call_plain(e, dot, (LLVMValueRef[]){sum, as_bf16(e, left, lanes), as_bf16(e, right, lanes)}, 3);
+  }
+  sum = step_fma(e, widen_half(e, left, true, lanes), widen_half(e, right, true, lanes), sum);
+  return step_fma(e, widen_half(e, left, false, lanes), widen_half(e, right, false, lanes), sum);
+}
+
+/* Every second byte of the words as 16-bit numbers: the lower one of each half, or the upper one. */
+static LLVMValueRef widen_bytes(retc_llvm_emitter *e, LLVMValueRef words, bool upper, bool is_signed, unsigned lanes) {
+  LLVMBuilderRef b = e->builder;
+  LLVMValueRef halves = LLVMBuildBitCast(b, words, lanes_of(e, 16, 2 * lanes), ""), eight = number(e, 16, 2 * lanes, 8);
+  if (!is_signed) {
+    return upper ? LLVMBuildLShr(b, halves, eight, "") : LLVMBuildAnd(b, halves, number(e, 16, 2 * lanes, 255), "");
+  }
+  if (!upper) halves = LLVMBuildShl(b, halves, eight, "");
+  return LLVMBuildAShr(b, halves, eight, "");
+}
+
+/* Byte `at` of each word as a 32-bit number. */
+static LLVMValueRef widen_byte(retc_llvm_emitter *e, LLVMValueRef words, unsigned at, bool is_signed, unsigned lanes) {
+  LLVMValueRef top = LLVMBuildShl(e->builder, words, number(e, 32, lanes, 24 - 8 * at), "");
+  LLVMValueRef down = number(e, 32, lanes, 24);
+  return is_signed ? LLVMBuildAShr(e->builder, top, down, "") : LLVMBuildLShr(e->builder, top, down, "");
+}
+
+/* left: four i8 a word; right: four u8. Products of bytes and sums of two of them fit 16 and 32 bits without saturation. */
+static LLVMValueRef step_integers(retc_llvm_emitter *e, LLVMValueRef left, LLVMValueRef right, LLVMValueRef sum,
+                                  unsigned lanes) {
+  if (e->profile.has_dot_int8 && (lanes == 16 || lanes == 8 || lanes == 4)) {
+    const char *dot = lanes == 16 ? "llvm.x86.avx512.vpdpbusd.512" : lanes == 8 ? "llvm.x86.avx512.vpdpbusd.256"
+                                                                                : "llvm.x86.avx512.vpdpbusd.128";
+    return retc_llvm_call_plain(e, dot, (LLVMValueRef[]){sum, right, left}, 3);
+  }
+  if (e->profile.has_multiply_add && (lanes == 16 || lanes == 8 || lanes == 4)) {
+    const char *add = lanes == 16 ? "llvm.x86.avx512.pmaddw.d.512" : lanes == 8 ? "llvm.x86.avx2.pmadd.wd"
+                                                                                : "llvm.x86.sse2.pmadd.wd";
+    for (int upper = 0; upper < 2; upper++) {
+      LLVMValueRef factors[] = {widen_bytes(e, right, upper, false, lanes), widen_bytes(e, left, upper, true, lanes)};
+      sum = LLVMBuildAdd(e->builder, sum, retc_llvm_call_plain(e, add, factors, 2), "");
+    }
+    return sum;
+  }
+  for (unsigned at = 0; at < 4; at++) {
+    LLVMValueRef product = LLVMBuildMul(e->builder, widen_byte(e, left, at, true, lanes),
+                                        widen_byte(e, right, at, false, lanes), "");
+    sum = LLVMBuildAdd(e->builder, sum, product, "");
+  }
+  return sum;
+}
+
+static LLVMValueRef step(retc_llvm_emitter *e, retc_mma_form form, LLVMValueRef left, LLVMValueRef right,
+                         LLVMValueRef sum, unsigned lanes) {
+  switch (form) {
+    case RETC_MMA_PAIRS: return step_pairs(e, left, right, sum, lanes);
+    case RETC_MMA_INTEGERS: return step_integers(e, left, right, sum, lanes);
+    default: return step_fma(e, left, right, sum);
   }
 }
 
-/* One step of the depth: c += column x of a times row x of b. */
-static void outer_product(retc_llvm_emitter *e, const matrix *a, const matrix *b, const tile *t, LLVMValueRef x,
-                          LLVMValueRef *values) {
-  LLVMValueRef right[TILE_MAX];
-  for (int64_t part = 0, column = 0; part < t->count; column += t->lanes[part++]) {
-    LLVMValueRef element = element_at(e, b, x, retc_llvm_integer(e, t->column + column));
-    right[part] = retc_llvm_load_elements(e, b->buffer, element, NULL, t->lanes[part]);
-  }
-  prefetch(e, b, t, x);
+/* Four numbers of each byte's lower or upper half. */
+static LLVMValueRef halves_of(retc_llvm_emitter *e, LLVMValueRef words, bool upper, unsigned lanes) {
+  if (upper) words = LLVMBuildLShr(e->builder, words, number(e, 32, lanes, 4), "");
+  return LLVMBuildAnd(e->builder, words, number(e, 32, lanes, 0x0f0f0f0fu), "");
+}
+
+/* All rows with `right`, one vector a part; `x` is the first number of the depth. */
+static void multiply_rows(retc_llvm_emitter *e, retc_mma_form form, const matrix *a, const tile *t, LLVMValueRef x,
+                          LLVMValueRef *right, LLVMValueRef *values) {
   for (int64_t row = 0; row < t->rows; row++) {
     LLVMValueRef element = element_at(e, a, retc_llvm_integer(e, t->row + row), x);
-    LLVMValueRef left = retc_llvm_load_elements(e, a->buffer, element, NULL, 1);
+    LLVMValueRef left = form == RETC_MMA_FMA ? retc_llvm_load_elements(e, a->buffer, element, NULL, 1)
+                                             : load_words(e, a->buffer, element, 1);
     for (int part = 0; part < t->count; part++) {
       LLVMValueRef *sum = &values[row * t->count + part];
-      *sum = retc_llvm_call(e, "llvm.fma",
-                            (LLVMValueRef[]){retc_llvm_splat(e, left, t->lanes[part]), right[part], *sum}, 3);
+      *sum = step(e, form, retc_llvm_splat(e, left, t->lanes[part]), right[part], *sum, t->lanes[part]);
     }
   }
 }
 
-static void emit_tile(retc_llvm_emitter *e, const matrix *c, const matrix *a, const matrix *b, const tile *t,
-                      LLVMValueRef depth) {
+/* `line` counts rows of b, each of `pack` numbers of the depth. */
+static void outer_product(retc_llvm_emitter *e, const retc_statement *s, const matrix *a, const matrix *b,
+                          const tile *t, LLVMValueRef line, LLVMValueRef *values) {
+  const retc_dtype dtype = retc_kernel_buffer(e->kernel, b->buffer)->dtype;
+  const int64_t pack = retc_mma_pack(s->form, dtype);
+  LLVMValueRef words[TILE_MAX], right[TILE_MAX];
+  for (int64_t part = 0, column = 0; part < t->count; column += t->lanes[part++]) {
+    LLVMValueRef element = element_at(e, b, line, retc_llvm_integer(e, t->column + column));
+    words[part] = pack == 1 ? retc_llvm_load_elements(e, b->buffer, element, NULL, t->lanes[part])
+                            : load_words(e, b->buffer, element, t->lanes[part]);
+  }
+  prefetch(e, b, t, line);
+  LLVMValueRef x = LLVMBuildMul(e->builder, line, retc_llvm_integer(e, pack), "");
+  if (dtype != RETC_DTYPE_U4X2) {
+    multiply_rows(e, s->form, a, t, x, words, values);
+    return;
+  }
+  for (int upper = 0; upper < 2; upper++) {
+    for (int part = 0; part < t->count; part++) right[part] = halves_of(e, words[part], upper, t->lanes[part]);
+    multiply_rows(e, s->form, a, t, LLVMBuildAdd(e->builder, x, retc_llvm_integer(e, 4 * upper), ""), right, values);
+  }
+}
+
+static void emit_tile(retc_llvm_emitter *e, const retc_statement *s, const matrix *c, const matrix *a, const matrix *b,
+                      const tile *t, LLVMValueRef lines) {
   LLVMValueRef first[TILE_MAX], sums[TILE_MAX], next[TILE_MAX];
   int64_t count = t->rows * t->count;
   load_tile(e, c, t, first);
-  retc_llvm_loop loop = retc_llvm_loop_begin(e, retc_llvm_integer(e, 0), depth, "x");
+  retc_llvm_loop loop = retc_llvm_loop_begin(e, retc_llvm_integer(e, 0), lines, "x");
   for (int64_t i = 0; i < count; i++) {
     sums[i] = LLVMBuildPhi(e->builder, LLVMTypeOf(first[i]), "");
     LLVMAddIncoming(sums[i], &first[i], &loop.before, 1);
     next[i] = sums[i];
   }
-  outer_product(e, a, b, t, loop.index, next);
+  outer_product(e, s, a, b, t, loop.index, next);
   retc_llvm_loop_end(e, &loop, retc_llvm_integer(e, 1));
   for (int64_t i = 0; i < count; i++) {
     LLVMAddIncoming(sums[i], &next[i], &loop.latch, 1);
@@ -118,13 +252,12 @@ static void emit_tile(retc_llvm_emitter *e, const matrix *c, const matrix *a, co
   store_tile(e, c, t, sums);
 }
 
-static int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
-static int64_t quotient_up(int64_t a, int64_t b) { return a / b + (a % b != 0); }
-
 /* c is cut into tiles that fit into the registers, as equal as can be. An element's order is the depth's, whatever
  * the tiles are. */
 void retc_llvm_emit_mma(retc_llvm_emitter *e, const retc_statement *s) {
-  LLVMValueRef depth = retc_llvm_emit_scalar(e, s->depth);
+  const int64_t pack = retc_mma_pack(s->form, retc_kernel_buffer(e->kernel, s->b.buffer)->dtype);
+  LLVMValueRef lines =
+    LLVMBuildUDiv(e->builder, retc_llvm_emit_scalar(e, s->depth), retc_llvm_integer(e, pack), "");
   matrix c = open_view(e, &s->c), a = open_view(e, &s->a), b = open_view(e, &s->b);
   int64_t lanes = e->profile.vector_bytes / 4;
   int64_t budget = smaller(e->profile.vector_registers - SPARE_REGISTERS, TILE_MAX);
@@ -141,7 +274,7 @@ void retc_llvm_emit_mma(retc_llvm_emitter *e, const retc_statement *s) {
                 .strided = is_strided(&b, s->columns)};
       for (int64_t at = column; at < smaller(s->columns, column + count * lanes); at += lanes)
         t.lanes[t.count++] = (unsigned)smaller(lanes, s->columns - at);
-      emit_tile(e, &c, &a, &b, &t, depth);
+      emit_tile(e, s, &c, &a, &b, &t, lines);
     }
   }
 }

@@ -81,6 +81,7 @@ void retc_llvm_loop_end(retc_llvm_emitter *e, retc_llvm_loop *loop, LLVMValueRef
 
 /* llvm_expr.c. `lanes` 1 means a scalar, here and below. */
 LLVMTypeRef retc_llvm_type(retc_llvm_emitter *e, retc_dtype dtype, unsigned lanes);
+bool retc_llvm_is_constant(LLVMValueRef value, int64_t *out_value);
 LLVMValueRef retc_llvm_integer(retc_llvm_emitter *e, int64_t value);
 retc_llvm_value retc_llvm_emit_expr(retc_llvm_emitter *e, retc_expr expr);
 /* One that is known to be uniform. */
@@ -88,6 +89,8 @@ LLVMValueRef retc_llvm_emit_scalar(retc_llvm_emitter *e, retc_expr expr);
 /* In all lanes of the loop around. */
 LLVMValueRef retc_llvm_spread(retc_llvm_emitter *e, retc_llvm_value value);
 LLVMValueRef retc_llvm_splat(retc_llvm_emitter *e, LLVMValueRef scalar, unsigned lanes);
+/* An intrinsic that is not overloaded. */
+LLVMValueRef retc_llvm_call_plain(retc_llvm_emitter *e, const char *intrinsic, LLVMValueRef *arguments, unsigned count);
 /* An intrinsic that is overloaded on the type of its first argument. */
 LLVMValueRef retc_llvm_call(retc_llvm_emitter *e, const char *intrinsic, LLVMValueRef *arguments, unsigned count);
 
@@ -100,6 +103,11 @@ LLVMValueRef retc_llvm_load_elements(retc_llvm_emitter *e, retc_buffer_id buffer
                                      LLVMValueRef step, unsigned lanes);
 void retc_llvm_store_elements(retc_llvm_emitter *e, retc_buffer_id buffer, LLVMValueRef element, LLVMValueRef step,
                               LLVMValueRef value, unsigned lanes);
+/* The same of accumulators, f32 or i32, which are not widened. */
+LLVMValueRef retc_llvm_load_sums(retc_llvm_emitter *e, retc_buffer_id buffer, LLVMValueRef element, LLVMValueRef step,
+                                 unsigned lanes);
+void retc_llvm_store_sums(retc_llvm_emitter *e, retc_buffer_id buffer, LLVMValueRef element, LLVMValueRef step,
+                          LLVMValueRef value, unsigned lanes);
 void retc_llvm_emit_store(retc_llvm_emitter *e, const retc_statement *store);
 
 /* llvm_locations.c: where instructions come from. Each says the number of the kernel statement that it is made for, as a

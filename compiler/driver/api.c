@@ -95,6 +95,8 @@ retc_status retc_model_open(retc_context *context, const char *path, const retc_
   model->context = context;
   const retc_engine_options engine = {.chunk_length = chosen.chunk_length, .threads = chosen.threads};
   retc_status status = retc_source_open(path, diagnostics, &model->source);
+  const retc_arithmetic_words words = {chosen.weights, chosen.math};
+  if (status == RETC_OK) status = retc_source_choose(model->source, &words, diagnostics);
   if (status == RETC_OK) status = retc_engine_create(model->source, &engine, diagnostics, &model->engine);
   if (status != RETC_OK) {
     retc_model_destroy(model);

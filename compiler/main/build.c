@@ -1,5 +1,7 @@
 #include "compiler/main/build.h"
 
+#include <string.h>
+
 #include "compiler/main/reproducer.h"
 
 retc_status retc_build_choose_target(const retc_build_target *target, const char *cpu, retc_diagnostics *diagnostics,
@@ -28,8 +30,18 @@ retc_status retc_build_open(retc_build *build, const char *model, int64_t chunk_
   build->options =
       (retc_compile_options){.chunk_length = chunk_length, .cpu = cpu, .failed = retc_reproducer_write};
   RETC_TRY(retc_source_open(model, diagnostics, &build->source));
-  RETC_TRY(retc_build_choose_target(&build->target, cpu, diagnostics, &build->hip, &build->options.profile));
+  /* On a CPU the math is part of the program, on a GPU of its schedule. */
+  retc_build_target target = build->target;
+  if (!target.target || strcmp(target.target, "hip") != 0) {
+    build->arithmetic.math = target.math;
+    target.math = NULL;
+  }
+  RETC_TRY(retc_source_choose(build->source, &build->arithmetic, diagnostics));
+  RETC_TRY(retc_build_choose_target(&target, cpu, diagnostics, &build->hip, &build->options.profile));
   build->is_hip = build->hip.count > 0;
+  if (build->is_hip && build->source->network.arithmetic.math != RETC_PRODUCT_F32) {
+    return retc_fail(diagnostics, RETC_INVALID, "--target hip keeps weights as they are stored, expected no --weights of integers");
+  }
   return RETC_OK;
 }
 

@@ -16,7 +16,8 @@ typedef struct retc_build_target {
 } retc_build_target;
 
 typedef struct retc_build {
-  retc_build_target target; /* to be set before the model is opened */
+  retc_build_target target;         /* to be set before the model is opened */
+  retc_arithmetic_words arithmetic; /* so is this */
   bool is_hip;
   retc_hip_targets hip;
   retc_source *source;

@@ -22,6 +22,11 @@ retc_status retc_ops_command(int count, char **words, retc_diagnostics *diagnost
 /* Bound of --threads; that of --chunk is RETC_CHUNK_MAX. */
 enum { RETC_THREADS_MAX = 1024 };
 
+/* A row of a syntax table, for retc_arithmetic_words; --math is among the options of targets. */
+#define RETC_WEIGHTS_OPTION(words) \
+  {"weights", 0, "TYPE", "of matrices in memory: f32, f16, bf16, int8 or int4 (as stored)", RETC_OPTION_TEXT, \
+   &(words).weights, 0, 0}
+
 /* As retc_arguments_parse, and prints the help when it is asked for. */
 retc_status retc_command_begin(const retc_syntax *syntax, int count, char **words, retc_diagnostics *diagnostics,
                                const char **out_positional, bool *out_help);

@@ -5,6 +5,7 @@
 
 typedef struct options {
   const char *out, *cpu;
+  retc_arithmetic_words arithmetic;
   retc_build_target target;
   int64_t chunk;
 } options;
@@ -43,7 +44,7 @@ static void report(const retc_build *build, const char *out, const files *all) {
 
 static retc_status compile_model(const char *model, const options *o, retc_diagnostics *diagnostics) {
   RETC_TRY(retc_output_check_directory(o->out, diagnostics));
-  retc_build build = {.target = o->target};
+  retc_build build = {.target = o->target, .arithmetic = o->arithmetic};
   files all = {.count = 0};
   retc_status status = retc_build_init(&build, model, o->chunk, o->cpu, NULL, diagnostics);
   if (status == RETC_OK) status = make_files(&build, diagnostics, &all);
@@ -59,10 +60,11 @@ retc_status retc_compile_command(int count, char **words, retc_diagnostics *diag
   const retc_option table[] = {
       {"out", 'o', "DIR", "where to write; made when it is not there", RETC_OPTION_TEXT, &chosen.out, 0, 0},
       {"chunk", 0, "C", "tokens a chunk (the model's)", RETC_OPTION_INTEGER, &chosen.chunk, 1, RETC_CHUNK_MAX},
+      RETC_WEIGHTS_OPTION(chosen.arithmetic),
       {"target", 0, "cpu|hip", "what code is made for (cpu)", RETC_OPTION_TEXT, &chosen.target.target, 0, 0},
       {"arch", 0, "LIST", "of --target hip: gfx90a, gfx942, gfx1100, gfx1201, by commas (all)", RETC_OPTION_TEXT,
        &chosen.target.arch, 0, 0},
-      {"math", 0, "f32|bf16|f16", "of --target hip: what products with weights are computed in (f32)", RETC_OPTION_TEXT,
+      {"math", 0, "TYPE", "of products with weights: f32, bf16, int8 (what goes with the weights); on GPUs f32, bf16, f16", RETC_OPTION_TEXT,
        &chosen.target.math, 0, 0},
       {"cpu", 0, "NAME", "LLVM's name, znver4, x86-64-v3, ... (this machine's)", RETC_OPTION_TEXT, &chosen.cpu, 0, 0},
   };

@@ -6,6 +6,7 @@
 
 typedef struct retc_dump_options {
   const char *after, *emit, *all, *html, *only, *diff[2], *cpu; /* NULL: not given */
+  retc_arithmetic_words arithmetic;
   retc_build_target target;
   bool dot;
   int64_t chunk;

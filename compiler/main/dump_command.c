@@ -93,7 +93,7 @@ static retc_status dump_one(const char *model, const retc_dump_options *o, retc_
   if (o->emit) RETC_TRY(retc_arguments_choose("dump: --emit", o->emit, emits, EMIT_COUNT, diagnostics, &emit));
   const char *last = o->after;
   if (o->dot && !last) last = retc_pass_get_info(lower_pass() - 1)->name;
-  retc_build build = {.target = o->target};
+  retc_build build = {.target = o->target, .arithmetic = o->arithmetic};
   if (o->emit && emit == EMIT_HIP && !o->target.target) build.target.target = "hip";
   retc_text text;
   retc_text_init(&text);
@@ -134,10 +134,11 @@ retc_status retc_dump_command(int count, char **words, retc_diagnostics *diagnos
       {"dot", 0, NULL, "the graphs (--after a pass; before kernels are made) in Graphviz's language", RETC_OPTION_FLAG,
        &chosen.dot, 0, 0},
       {"chunk", 0, "C", "tokens a chunk (the model's)", RETC_OPTION_INTEGER, &chosen.chunk, 1, RETC_CHUNK_MAX},
+      RETC_WEIGHTS_OPTION(chosen.arithmetic),
       {"target", 0, "cpu|hip", "what the program is made for (cpu)", RETC_OPTION_TEXT, &chosen.target.target, 0, 0},
       {"arch", 0, "LIST", "of --target hip: gfx90a, gfx942, gfx1100, gfx1201, by commas (all)", RETC_OPTION_TEXT,
        &chosen.target.arch, 0, 0},
-      {"math", 0, "f32|bf16|f16", "of --target hip: what products with weights are computed in (f32)", RETC_OPTION_TEXT,
+      {"math", 0, "TYPE", "of products with weights: f32, bf16, int8 (what goes with the weights); on GPUs f32, bf16, f16", RETC_OPTION_TEXT,
        &chosen.target.math, 0, 0},
       {"cpu", 0, "NAME", "LLVM's name, znver4, x86-64-v3, ... (this machine's)", RETC_OPTION_TEXT, &chosen.cpu, 0, 0},
   };

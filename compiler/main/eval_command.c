@@ -25,6 +25,7 @@ typedef struct options {
   const char *tokens, *text, *form, *out, *split, *engine;
   const char *cpu;
   int64_t chunk, threads, random_weights;
+  retc_arithmetic_words arithmetic;
   retc_form chosen_form;
   retc_engine_kind chosen_engine;
   retc_build_target target;
@@ -47,6 +48,7 @@ static retc_status check_options(options *o, retc_diagnostics *diagnostics) {
   }
   o->chosen_engine = (retc_engine_kind)engine;
   RETC_TRY(retc_target_check(&o->target, diagnostics, &o->gpu));
+  if (!o->gpu) o->arithmetic.math = o->target.math;
   if ((o->text != NULL) == (o->tokens != NULL)) {
     return retc_fail(diagnostics, RETC_INVALID, "eval: expected either --tokens FILE or --text FILE");
   }
@@ -86,6 +88,7 @@ static retc_status parse(int count, char **words, retc_diagnostics *diagnostics,
       {"split", 0, "N1,N2,..", "tokens that a session is fed at a time, T in all", RETC_OPTION_TEXT, &o->split, 0, 0},
       {"text", 0, "FILE", "print nats per token of a text instead", RETC_OPTION_TEXT, &o->text, 0, 0},
       {"chunk", 0, "C", "tokens a chunk (the model's)", RETC_OPTION_INTEGER, &o->chunk, 1, RETC_CHUNK_MAX},
+      RETC_WEIGHTS_OPTION(o->arithmetic),
       {"threads", 0, "N", "that run kernels (all)", RETC_OPTION_INTEGER, &o->threads, 1, RETC_THREADS_MAX},
       RETC_TARGET_OPTIONS(&o->target),
       {"cpu", 0, "NAME", "whose code is made: x86-64-v2, x86-64-v3, ... (this machine's)", RETC_OPTION_TEXT, &o->cpu, 0, 0},
@@ -265,7 +268,11 @@ retc_status retc_eval_command(int count, char **words, retc_diagnostics *diagnos
   if (help) return RETC_OK;
   retc_source *source;
   RETC_TRY(retc_source_open_random(model, chosen.random_weights, diagnostics, &source));
-  retc_status status;
+  retc_status status = retc_source_choose(source, &chosen.arithmetic, diagnostics);
+  if (status != RETC_OK) {
+    retc_source_destroy(source);
+    return status;
+  }
   if (chosen.text) {
     const retc_engine_options engine = engine_options(&chosen, NULL);
     status = retc_eval_text(source, chosen.text, &engine, diagnostics);

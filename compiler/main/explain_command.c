@@ -10,6 +10,7 @@
 typedef struct options {
   const char *cpu;
   retc_build_target target;
+  retc_arithmetic_words arithmetic;
   int64_t chunk, batch, tokens;
   bool schedule;
 } options;
@@ -128,7 +129,7 @@ static void print(const table *t, retc_text *out_text) {
 }
 
 static retc_status explain(const char *model, const options *o, retc_diagnostics *diagnostics) {
-  retc_build build = {.target = o->target};
+  retc_build build = {.target = o->target, .arithmetic = o->arithmetic};
   table t = {0};
   retc_text text;
   retc_arena_init(&t.arena);
@@ -163,10 +164,11 @@ retc_status retc_explain_command(int count, char **words, retc_diagnostics *diag
        &chosen.target.target, 0, 0},
       {"arch", 0, "LIST", "of --target hip: gfx90a, gfx942, gfx1100, gfx1201, by commas (all)", RETC_OPTION_TEXT,
        &chosen.target.arch, 0, 0},
-      {"math", 0, "f32|bf16|f16", "of --target hip: what products with weights are computed in (f32)", RETC_OPTION_TEXT,
+      {"math", 0, "TYPE", "of products with weights: f32, bf16, int8 (what goes with the weights); on GPUs f32, bf16, f16", RETC_OPTION_TEXT,
        &chosen.target.math, 0, 0},
       {"batch", 0, "N", "of --target hip: rows of the call (1)", RETC_OPTION_INTEGER, &chosen.batch, 1, 1 << 20},
       {"tokens", 0, "N", "of --target hip: tokens a row of the call (1)", RETC_OPTION_INTEGER, &chosen.tokens, 1, 1 << 20},
+      RETC_WEIGHTS_OPTION(chosen.arithmetic),
       {"cpu", 0, "NAME", "LLVM's name, znver4, x86-64-v3, ... (this machine's)", RETC_OPTION_TEXT, &chosen.cpu, 0, 0},
       {"schedule", 0, NULL, "what was chosen for each kernel, and why; which chunk length is recommended", RETC_OPTION_FLAG,
        &chosen.schedule, 0, 0},

@@ -90,8 +90,9 @@ static retc_status parse(int count, char **words, retc_diagnostics *diagnostics,
       {"inputs", 0, "FILE", "call the program, which may be any, once on the arrays of this safetensors file",
        RETC_OPTION_TEXT, &o->inputs, 0, 0},
       {"out", 0, "FILE", "... and write what comes out, new states included", RETC_OPTION_TEXT, &o->out, 0, 0},
-      {"weights", 0, "PATH", "... with weights from this file or model directory, unless --inputs has them",
-       RETC_OPTION_TEXT, &o->weights, 0, 0},
+      {"weights", 0, "TYPE", "of matrices in memory: f32, f16, bf16, int8 or int4 (as stored); with --inputs a PATH of\n"
+       "                             weights, a file or model directory, unless --inputs has them", RETC_OPTION_TEXT,
+       &o->weights, 0, 0},
       {"entry", 0, "NAME", "... of this entry (the first)", RETC_OPTION_TEXT, &o->entry, 0, 0},
   };
   const retc_syntax syntax = {"run",
@@ -102,9 +103,7 @@ static retc_status parse(int count, char **words, retc_diagnostics *diagnostics,
   if (*out_help) return RETC_OK;
   RETC_TRY(retc_target_check(&o->target, diagnostics, &o->gpu));
   if (o->inputs || o->out) return check_call(o, diagnostics);
-  if (o->weights || o->entry) {
-    return retc_fail(diagnostics, RETC_INVALID, "run: --%s goes with --inputs", o->weights ? "weights" : "entry");
-  }
+  if (o->entry) return retc_fail(diagnostics, RETC_INVALID, "run: --entry goes with --inputs");
   if (o->count < 0) o->count = 100;
   if (o->top_k < 0) o->top_k = 0;
   if (o->seed < 0) o->seed = 0;
@@ -259,7 +258,13 @@ retc_status retc_run_command(int count, char **words, retc_diagnostics *diagnost
   if (help) return RETC_OK;
   retc_source *source;
   RETC_TRY(retc_source_open_random(model, chosen.random_weights, diagnostics, &source));
-  retc_status status = run(&chosen, source, started, diagnostics);
+  const retc_arithmetic_words arithmetic = {chosen.inputs ? NULL : chosen.weights, chosen.gpu ? NULL : chosen.target.math};
+  retc_status status = RETC_OK;
+  if (source->is_text && arithmetic.weights) {
+    status = retc_fail(diagnostics, RETC_INVALID, "run: --weights goes with --inputs");
+  }
+  if (status == RETC_OK) status = retc_source_choose(source, &arithmetic, diagnostics);
+  if (status == RETC_OK) status = run(&chosen, source, started, diagnostics);
   retc_source_destroy(source);
   return status;
 }

@@ -13,12 +13,13 @@
    &(options)->target, 0, 0}, \
   {"arch", 0, "ARCHS", "GPUs that kernels are made for, gfx90a,gfx942,.. (the one there is)", RETC_OPTION_TEXT, \
    &(options)->arch, 0, 0}, \
-  {"math", 0, "f32|bf16|f16", "of --target hip: what products with weights are computed in (f32)", RETC_OPTION_TEXT, \
+  {"math", 0, "TYPE", "of products with weights: f32, bf16, int8 (what goes with the weights); of hip f32, bf16, f16", \
+   RETC_OPTION_TEXT, \
    &(options)->math, 0, 0}
 
-/* Whether it is a GPU. RETC_INVALID: no such target or math, or --arch or another math than f32 without hip. */
+/* Whether it is a GPU. RETC_INVALID: no such target, no such math of hip, or --arch without hip. */
 retc_status retc_target_check(const retc_build_target *target, retc_diagnostics *diagnostics, bool *out_gpu);
-/* Of a target that has been checked. */
+/* Of a target that has been checked; that of a CPU is the model's, see retc_source_choose. */
 retc_math_type retc_target_math(const retc_build_target *target);
 
 #endif

@@ -15,6 +15,7 @@ typedef struct options {
   bool gpu;
   int64_t seed, random_weights;
   bool json;
+  retc_arithmetic_words arithmetic;
 } options;
 
 static retc_status parse(int count, char **words, retc_diagnostics *diagnostics, options *out_options,
@@ -25,6 +26,7 @@ static retc_status parse(int count, char **words, retc_diagnostics *diagnostics,
        0},
       {"seed", 0, "N", "of the random tokens (1)", RETC_OPTION_INTEGER, &o->seed, 0, INT32_MAX},
       RETC_TARGET_OPTIONS(&o->target),
+      RETC_WEIGHTS_OPTION(o->arithmetic),
       {"json", 0, NULL, "the report as one JSON object", RETC_OPTION_FLAG, &o->json, 0, 0},
       {"random-weights", 0, "SEED", "of a bare config.json, which has none", RETC_OPTION_INTEGER, &o->random_weights, 0,
        INT32_MAX},
@@ -34,6 +36,7 @@ static retc_status parse(int count, char **words, retc_diagnostics *diagnostics,
                               "MODEL", table, sizeof table / sizeof table[0]};
   RETC_TRY(retc_command_begin(&syntax, count, words, diagnostics, out_model, out_help));
   RETC_TRY(retc_target_check(&o->target, diagnostics, &o->gpu));
+  if (!o->gpu) o->arithmetic.math = o->target.math;
   if (retc_target_math(&o->target) == RETC_MATH_F32) return RETC_OK;
   return retc_fail(diagnostics, RETC_INVALID, "verify: what it compares is computed in f32, expected no --math %s",
                    o->target.math);
@@ -143,7 +146,8 @@ retc_status retc_verify_command(int count, char **words, retc_diagnostics *diagn
   if (help) return RETC_OK;
   retc_source *source;
   RETC_TRY(retc_source_open_random(model, chosen.random_weights, diagnostics, &source));
-  retc_status status = verify_model(source, &chosen, diagnostics);
+  retc_status status = retc_source_choose(source, &chosen.arithmetic, diagnostics);
+  if (status == RETC_OK) status = verify_model(source, &chosen, diagnostics);
   retc_source_destroy(source);
   return status;
 }

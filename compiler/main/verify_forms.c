@@ -7,6 +7,9 @@
  * of two to two dozen layers; goldens are kept to 1e-5. Twice that leaves room for unlucky random tokens, and a wrong
  * power of a decay is still a thousand times larger. */
 static const double ENGINE_LIMIT = 2e-5;
+/* With products of rows that are rounded to 8 or to 7 bits: a number whose last bit differs may round to another one,
+ * which then differs by that much. */
+static const double BF16_LIMIT = 1e-2, INT8_LIMIT = 3e-2;
 /* The interpreter rounds to 53 bits; sums in another order, amplified by norms of small heads, stay far below this. */
 static const double FORM_LIMIT = 1e-9;
 /* Small enough to change no mean square, large enough for 0 / sqrt(eps) to be 0. */
@@ -119,6 +122,16 @@ static retc_status evaluate(const forms *f, const retc_source *source, const var
   return status;
 }
 
+static double limit_of(const forms *f, double exact) {
+  switch (f->verify->source->network.arithmetic.math) {
+    case RETC_PRODUCT_BF16: return BF16_LIMIT;
+    case RETC_PRODUCT_INT8: return INT8_LIMIT;
+    default: return exact;
+  }
+}
+
+static double engine_limit(const forms *f) { return limit_of(f, ENGINE_LIMIT); }
+
 static retc_status add(const forms *f, size_t input, const variant *which, retc_engine_kind engine, const char *what,
                        double value, double limit) {
   const char *name = f->inputs[input].name;
@@ -129,8 +142,8 @@ static retc_status add(const forms *f, size_t input, const variant *which, retc_
 static retc_status compare_with_graph(const forms *f, const variant *which, size_t input, retc_engine_kind engine,
                                       const retc_verify_result *found, const retc_verify_result *exact) {
   double logits = distance_of(&found->arrays[0], &exact->arrays[0]), state = state_distance(found, exact);
-  RETC_TRY(add(f, input, which, engine, "logits, from the graph engine", logits, ENGINE_LIMIT));
-  return add(f, input, which, engine, "states, from the graph engine", state, ENGINE_LIMIT);
+  RETC_TRY(add(f, input, which, engine, "logits, from the graph engine", logits, engine_limit(f)));
+  return add(f, input, which, engine, "states, from the graph engine", state, engine_limit(f));
 }
 
 static retc_status compare_kernels(const forms *f, const variant *which, const retc_verify_result *compiled,
@@ -200,9 +213,9 @@ static retc_status judge_parallel(const forms *f, size_t input, bool *out_wrong)
     double value = f->scaled ? apart->bare_logits : apart->logits;
     if (value < nearest) nearest = value;
   }
-  *out_wrong = nearest > FORM_LIMIT;
+  *out_wrong = nearest > limit_of(f, FORM_LIMIT);
   if (!*out_wrong) return RETC_OK;
-  return add(f, input, &variants[0], RETC_ENGINE_GRAPH, "logits, from the nearest other form", nearest, FORM_LIMIT);
+  return add(f, input, &variants[0], RETC_ENGINE_GRAPH, "logits, from the nearest other form", nearest, limit_of(f, FORM_LIMIT));
 }
 
 static retc_status compare_variant(const forms *f, size_t input, size_t index, double limit) {
@@ -228,7 +241,7 @@ static retc_status compare_forms(const forms *f, size_t input) {
   RETC_TRY(judge_parallel(f, input, &parallel_wrong));
   for (size_t i = 1; i < VARIANT_COUNT; i++) {
     if (!applies(f, &variants[i])) continue;
-    RETC_TRY(compare_variant(f, input, i, parallel_wrong ? INFINITY : FORM_LIMIT));
+    RETC_TRY(compare_variant(f, input, i, parallel_wrong ? INFINITY : limit_of(f, FORM_LIMIT)));
   }
   return RETC_OK;
 }

@@ -12,6 +12,7 @@ typedef struct retc_bench_options {
   const char *cpu, *trace;
   retc_build_target target;
   bool gpu;
+  retc_arithmetic_words arithmetic;
   int64_t batch, prompt, tokens, threads, chunk, rounds, seed;
   int64_t *positions, position_count; /* owned */
   bool json, profile;

@@ -15,6 +15,7 @@ static retc_status parse(int count, char **words, retc_diagnostics *diagnostics,
       {"positions", 0, "P,Q,..", "time a token there, too, after other tokens than a text would have brought",
        RETC_OPTION_TEXT, &positions, 0, 0},
       {"chunk", 0, "C", "tokens a chunk (the model's)", RETC_OPTION_INTEGER, &o->chunk, 1, RETC_CHUNK_MAX},
+      RETC_WEIGHTS_OPTION(o->arithmetic),
       {"threads", 0, "N", "that run kernels (all)", RETC_OPTION_INTEGER, &o->threads, 1, RETC_THREADS_MAX},
       RETC_TARGET_OPTIONS(&o->target),
       {"cpu", 0, "NAME", "LLVM's name, znver4, x86-64-v3, ... (this machine's)", RETC_OPTION_TEXT, &o->cpu, 0, 0},
@@ -30,6 +31,7 @@ static retc_status parse(int count, char **words, retc_diagnostics *diagnostics,
   RETC_TRY(retc_command_begin(&syntax, count, words, diagnostics, out_model, out_help));
   if (*out_help) return RETC_OK;
   RETC_TRY(retc_target_check(&o->target, diagnostics, &o->gpu));
+  if (!o->gpu) o->arithmetic.math = o->target.math;
   if (o->gpu && (o->profile || o->trace)) {
     return retc_fail(diagnostics, RETC_INVALID, "bench: --profile and --trace time kernels of a CPU; --target is hip");
   }
@@ -86,6 +88,7 @@ retc_status retc_bench_command(int count, char **words, retc_diagnostics *diagno
   if (status == RETC_OK && source) {
     retc_bench bench = {.options = &chosen, .source = source};
     status = retc_source_want_model(source, diagnostics);
+    if (status == RETC_OK) status = retc_source_choose(source, &chosen.arithmetic, diagnostics);
     if (status == RETC_OK) status = run(&bench, diagnostics);
   }
   if (source) retc_source_destroy(source);

@@ -272,7 +272,10 @@ static retc_status prepare(retc_bench *bench, retc_diagnostics *diagnostics) {
 
 retc_status retc_bench_measure(retc_bench *bench, retc_diagnostics *diagnostics) {
   const retc_bench_options *o = bench->options;
-  bench->arithmetic = RETC_PROBE_FMA_F32;
+  const retc_math_kind math = bench->source->network.arithmetic.math;
+  bench->arithmetic = math == RETC_PRODUCT_INT8   ? RETC_PROBE_DOT_INT8
+                      : math == RETC_PRODUCT_BF16 ? RETC_PROBE_DOT_BF16
+                                               : RETC_PROBE_FMA_F32;
   bench->prefill.slowest = bench->decode.slowest = NAN;
   RETC_TRY(prepare(bench, diagnostics));
   bench->places = calloc((size_t)o->position_count + 1, sizeof *bench->places);
