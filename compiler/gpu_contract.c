@@ -1,16 +1,17 @@
 /* Products of rows with a weight matrix on a GPU: o[m,n] = epilogue(sum_k prologue(a)[m,k] w[n,k]).
  *
- * The summed axis is cut into PARTS parts of `part` elements. A sum is that of its parts, in order; a part is one chain of
- * fma. So the bits depend neither on how many rows there are nor on which block a row falls into.
+ * The summed axis is cut into chunks of CHUNK elements; part p of PARTS has the chunks p, p + PARTS, ... So neighbouring
+ * lanes read neighbouring memory, 16 bytes and more each. A part is one chain of fma, a sum is that of its parts by a fixed
+ * tree: the bits depend neither on how many rows there are nor on which block a row falls into.
  *
- * A block computes `rows` rows times COLUMNS columns: a lane has one column and one part, and a sum for each row. The rows
- * come through shared memory, `slice` elements of every part at a time; the weights are read once, from where they lie,
- * whole cache lines by each lane. */
+ * A block computes `rows` rows times COLUMNS columns: a lane has a part of OWN columns, and a sum for each of its columns and
+ * rows. It reads `steps` chunks of each of its columns at once, and waits for the rows, which come through shared memory,
+ * only then. */
 #include "compiler/gpu_contract.h"
 
-enum { PARTS = RETC_GPU_PARTS, COLUMNS = 32, LANES = PARTS * COLUMNS, SLICE_MOST = 64, ROWS = 8 };
-
-static int64_t round_up(int64_t a, int64_t b) { return (a + b - 1) / b * b; }
+enum { PARTS = 32, CHUNK = 8, STEP = PARTS * CHUNK, COLUMNS = 16, OWN = 4, LANES = PARTS * COLUMNS / OWN };
+enum { ROWS = 8, ROWS_AT_ONCE = 4 /* of results */, READ_AT_ONCE = 16 /* of rows */ };
+enum { ROW_STEPS = 4 /* read at once for one row alone */ };
 
 void retc_gpu_contract_schedule(const retc_graph *graph, const retc_node *node, const retc_target_profile *profile,
                                 retc_region *region) {
@@ -19,12 +20,8 @@ void retc_gpu_contract_schedule(const retc_graph *graph, const retc_node *node, 
     retc_gpu_matrix_schedule(graph, node, math, region);
     return;
   }
-  const int64_t depth = retc_graph_node(graph, node->inputs[1])->type.shape.dim[1];
-  const int64_t least = (depth + PARTS - 1) / PARTS;
-  const int64_t slice = least > SLICE_MOST ? SLICE_MOST : round_up(least, 4);
   retc_schedule_set(region, "rows", ROWS);
-  retc_schedule_set(region, "slice", slice);
-  retc_schedule_set(region, "part", round_up(least, slice));
+  retc_schedule_set(region, "steps", retc_graph_node(graph, node->inputs[1])->type.shape.dim[1] > STEP ? 2 : 1);
 }
 
 typedef struct contract {
@@ -33,113 +30,162 @@ typedef struct contract {
   retc_shape row_shape; /* the leading axes */
   int row_rank;
   int64_t columns, depth;
-  int64_t rows, slice, part; /* of the schedule */
+  int64_t rows, steps; /* of the schedule */
+  int64_t room;        /* elements of the tile */
   retc_expr row_count, first_row, first_column;
-  retc_expr lane, column, own_part; /* column: of the whole matrix */
-  retc_buffer_id rows_tile, parts_tile, sum, weight;
+  retc_expr lane, part, group; /* group: of OWN columns */
+  retc_buffer_id tile, sum, weight;
 } contract;
 
+/* How many rows are computed, how much of them lies in the tile, and how many steps of weights are read at once. */
+typedef struct form {
+  int64_t rows, slice, steps;
+  retc_buffer_id weights; /* of a lane: [OWN, steps, CHUNK] */
+} form;
+
 static retc_expr let(contract *c, const char *name, retc_expr value) { return retc_write_let(&c->l->writer, name, value); }
-
-static retc_expr both(contract *c, retc_expr a, retc_expr b) {
-  return retc_expr_binary(c->l->kernel, RETC_KERNEL_OP_AND, a, b);
-}
-
+static retc_expr integer(contract *c, int64_t value) { return retc_int(c->l, value); }
+static retc_expr plus(contract *c, retc_expr a, retc_expr b) { return retc_add(c->l, a, b); }
+static retc_expr times(contract *c, retc_expr a, int64_t b) { return retc_mul(c->l, a, integer(c, b)); }
 static retc_expr begin(contract *c, const char *name, retc_loop_kind kind, int64_t count) {
-  return retc_write_for(&c->l->writer, name, kind, retc_int(c->l, 0), retc_int(c->l, count), 1);
+  return retc_write_for(&c->l->writer, name, kind, integer(c, 0), integer(c, count), 1);
+}
+static void end(contract *c, int count) {
+  while (count--) retc_write_end(&c->l->writer);
 }
 
-/* A loop in which the lanes share `count` things out; the number of the lane's one. */
-static retc_expr begin_shared_out(contract *c, int64_t count) {
-  retc_lowering *l = c->l;
-  retc_expr turn = begin(c, "turn", RETC_LOOP_SERIAL, (count + LANES - 1) / LANES);
-  retc_expr e = let(c, "e", retc_add(l, retc_mul(l, turn, retc_int(l, LANES)), c->lane));
-  retc_write_if(&l->writer, retc_less(l, e, retc_int(l, count)));
-  return e;
+/* `index`, or the last that is there: what lies behind is read as something, and never used. */
+static retc_expr within(contract *c, retc_expr index, retc_expr count) {
+  return retc_min(c->l, index, retc_sub(c->l, count, integer(c, 1)));
 }
 
-static void end_shared_out(contract *c) {
-  retc_write_end(&c->l->writer);
-  retc_write_end(&c->l->writer);
-}
-
-/* rows_tile[r,p,k] = element part * p + first + k of row first_row + r, r < rows; zero where there is none. */
-static void write_rows(contract *c, retc_expr first, int64_t rows) {
+/* tile[r,k] = element first + k of row first_row + r. */
+static void write_rows(contract *c, const form *f, retc_expr first) {
   retc_lowering *l = c->l;
   retc_writer *w = &l->writer;
-  retc_expr slice = retc_int(l, c->slice), row_elements = retc_int(l, PARTS * c->slice);
-  retc_expr e = begin_shared_out(c, rows * PARTS * c->slice);
-  retc_expr r = let(c, "r", retc_div(l, e, row_elements)), p = let(c, "p", retc_div(l, retc_mod(l, e, row_elements), slice));
-  retc_expr k = let(c, "k", retc_mod(l, e, slice)), to[3] = {r, p, k};
-  retc_expr from = let(c, "from", retc_add(l, retc_add(l, retc_mul(l, p, retc_int(l, c->part)), first), k));
-  retc_expr row = let(c, "row", retc_add(l, c->first_row, r));
-  retc_write_if(w, both(c, retc_less(l, row, c->row_count), retc_less(l, from, retc_int(l, c->depth))));
+  const int64_t turns = f->rows * f->slice / LANES;
+  int64_t at_once = turns < READ_AT_ONCE ? turns : READ_AT_ONCE;
+  while (turns % at_once) at_once--;
+  retc_expr base = retc_write_for(w, "base", RETC_LOOP_SERIAL, integer(c, 0), integer(c, turns), at_once);
+  retc_expr turn = plus(c, base, begin(c, "turn", RETC_LOOP_UNROLL, at_once));
+  retc_expr e = let(c, "e", plus(c, times(c, turn, LANES), c->lane)), k = e, row = c->first_row;
+  if (f->rows > 1) {
+    k = let(c, "k", retc_mod(l, e, integer(c, f->slice)));
+    row = plus(c, row, retc_div(l, e, integer(c, f->slice)));
+    row = let(c, "row", within(c, row, c->row_count));
+  }
+  retc_expr from = plus(c, first, k);
+  if (c->depth % f->slice) from = within(c, from, integer(c, c->depth));
   retc_index at[RETC_RANK_MAX];
   retc_lower_row(l, &c->row_shape, c->row_rank, row, at);
-  at[c->row_rank] = retc_at(from);
-  retc_write_store(w, c->rows_tile, to, retc_lower_value(l, c->node->inputs[0], at));
-  retc_write_else(w);
-  retc_write_store(w, c->rows_tile, to, retc_f32(l, 0));
-  retc_write_end(w);
-  end_shared_out(c);
+  at[c->row_rank] = retc_at(let(c, "from", from));
+  retc_write_store(w, c->tile, &e, retc_lower_value(l, c->node->inputs[0], at));
+  end(c, 2);
 }
 
-/* Adds the products of this slice to the lane's first `rows` sums. */
-static void write_products(contract *c, retc_expr first, int64_t rows) {
+/* The number along the summed axis of the lane's chunk in step `step` behind `first`. */
+static retc_expr chunk_at(contract *c, retc_expr first, retc_expr step) {
+  return let(c, "chunk", plus(c, plus(c, first, times(c, step, STEP)), times(c, c->part, CHUNK)));
+}
+
+/* The lane's weights of the steps behind `first`. */
+static void read_weights(contract *c, const form *f, retc_expr first) {
   retc_lowering *l = c->l;
-  retc_writer *w = &l->writer;
-  retc_expr zero = retc_int(l, 0), count = retc_int(l, c->slice);
-  const bool whole = c->depth == PARTS * c->part;
-  retc_expr start = let(c, "start", retc_add(l, retc_mul(l, c->own_part, retc_int(l, c->part)), first));
-  if (!whole) count = let(c, "count", retc_min(l, count, retc_sub(l, retc_int(l, c->depth), start)));
-  if (c->columns % COLUMNS) retc_write_if(w, retc_less(l, c->column, retc_int(l, c->columns)));
-  retc_expr k = retc_write_for(w, "k", whole ? RETC_LOOP_UNROLL : RETC_LOOP_SERIAL, zero, count, 1);
-  retc_expr weight = let(c, "weight", retc_load(l, c->weight, (retc_expr[]){c->column, retc_add(l, start, k)}));
-  retc_expr r = begin(c, "r", RETC_LOOP_UNROLL, rows);
-  retc_expr x = retc_load(l, c->rows_tile, (retc_expr[]){r, c->own_part, k});
-  retc_lower_note(l, l->anchor);
-  retc_write_store(w, c->sum, &r, retc_fma(l, x, weight, retc_load(l, c->sum, &r)));
-  retc_write_end(w);
-  retc_write_end(w);
-  if (c->columns % COLUMNS) retc_write_end(w);
-}
-
-static void write_slices(contract *c, int64_t rows) {
-  retc_writer *w = &c->l->writer;
-  retc_expr first = retc_write_for(w, "first", RETC_LOOP_SERIAL, retc_int(c->l, 0), retc_int(c->l, c->part), c->slice);
-  write_rows(c, first, rows);
-  retc_write_barrier(w);
-  write_products(c, first, rows);
-  retc_write_barrier(w);
-  retc_write_end(w);
-}
-
-static void write_results(contract *c) {
-  retc_lowering *l = c->l;
-  retc_writer *w = &l->writer;
-  retc_expr columns = retc_int(l, COLUMNS), r = begin(c, "r", RETC_LOOP_UNROLL, c->rows);
-  retc_expr own = retc_div(l, c->lane, retc_int(l, PARTS));
-  retc_write_store(w, c->parts_tile, (retc_expr[]){r, own, c->own_part}, retc_load(l, c->sum, &r));
-  retc_write_end(w);
-  retc_write_barrier(w);
-  retc_expr e = begin_shared_out(c, c->rows * COLUMNS);
-  r = let(c, "r", retc_div(l, e, columns));
-  retc_expr x = let(c, "x", retc_mod(l, e, columns)), row = let(c, "row", retc_add(l, c->first_row, r));
-  retc_expr column = let(c, "column", retc_add(l, c->first_column, x));
-  retc_write_if(w, both(c, retc_less(l, row, c->row_count), retc_less(l, column, retc_int(l, c->columns))));
-  retc_expr total = {0};
-  for (int p = 0; p < PARTS; p++) {
-    retc_expr part = retc_load(l, c->parts_tile, (retc_expr[]){r, x, retc_int(l, p)});
-    total = p ? retc_add(l, total, part) : part;
+  retc_expr own = begin(c, "own", RETC_LOOP_UNROLL, OWN);
+  retc_expr column = plus(c, plus(c, c->first_column, times(c, c->group, OWN)), own);
+  if (c->columns % COLUMNS) column = within(c, column, integer(c, c->columns));
+  column = let(c, "column", column);
+  retc_expr step = begin(c, "step", RETC_LOOP_UNROLL, f->steps), chunk = chunk_at(c, first, step);
+  const bool chunks = c->depth % CHUNK == 0;
+  if (chunks && c->depth % (f->steps * STEP)) {
+    chunk = let(c, "there", retc_min(l, chunk, integer(c, c->depth - CHUNK)));
   }
+  retc_expr i = begin(c, "i", RETC_LOOP_UNROLL, CHUNK), k = plus(c, chunk, i);
+  if (!chunks) k = within(c, k, integer(c, c->depth));
+  retc_write_store(&l->writer, f->weights, (retc_expr[]){own, step, i}, retc_load(l, c->weight, (retc_expr[]){column, k}));
+  end(c, 3);
+}
+
+/* Adds the products of the steps behind `first`, which lie in the tile from `in_tile` on. */
+static void write_products(contract *c, const form *f, retc_expr first, retc_expr in_tile) {
+  retc_lowering *l = c->l;
+  retc_writer *w = &l->writer;
+  const bool chunks = c->depth % CHUNK == 0, whole = c->depth % (f->steps * STEP) == 0;
+  retc_expr step = begin(c, "step", RETC_LOOP_UNROLL, f->steps), depth = integer(c, c->depth);
+  retc_expr chunk = whole ? (retc_expr){0} : chunk_at(c, first, step), zero = integer(c, 0);
+  retc_expr place = let(c, "place", chunk_at(c, in_tile, step));
+  if (!whole && chunks) retc_write_if(w, retc_less(l, chunk, depth));
+  retc_expr r = begin(c, "r", RETC_LOOP_UNROLL, f->rows), i = begin(c, "i", RETC_LOOP_UNROLL, CHUNK);
+  if (!chunks) retc_write_if(w, retc_less(l, plus(c, chunk, i), depth));
+  retc_expr at = plus(c, plus(c, place, f->rows > 1 ? times(c, r, f->slice) : zero), i);
+  retc_expr x = let(c, "x", retc_load(l, c->tile, &at)), own = begin(c, "own", RETC_LOOP_UNROLL, OWN), to[2] = {r, own};
+  retc_lower_note(l, l->anchor);
+  retc_expr weight = retc_load(l, f->weights, (retc_expr[]){own, step, i});
+  retc_write_store(w, c->sum, to, retc_fma(l, x, weight, retc_load(l, c->sum, to)));
+  end(c, whole ? 4 : 5);
+}
+
+/* The sum of parts first..first + count from `at` on in the tile. */
+static retc_expr tree(contract *c, retc_expr at, int first, int count) {
+  if (count > 1) return plus(c, tree(c, at, first, count / 2), tree(c, at, first + count / 2, count / 2));
+  retc_expr place = plus(c, at, integer(c, first));
+  return retc_load(c->l, c->tile, &place);
+}
+
+/* Rows from + r, r < rows, of the block: the parts come together in the tile. */
+static void write_results(contract *c, int64_t from, int64_t rows) {
+  retc_lowering *l = c->l;
+  retc_writer *w = &l->writer;
+  retc_expr r = begin(c, "r", RETC_LOOP_UNROLL, rows), own = begin(c, "own", RETC_LOOP_UNROLL, OWN);
+  retc_expr x = plus(c, times(c, c->group, OWN), own);
+  retc_expr to = plus(c, times(c, plus(c, times(c, r, COLUMNS), x), PARTS + 1), c->part);
+  retc_write_store(w, c->tile, &to, retc_load(l, c->sum, (retc_expr[]){plus(c, r, integer(c, from)), own}));
+  end(c, 2);
+  retc_write_barrier(w);
+  retc_expr e = c->lane;
+  r = let(c, "r", plus(c, retc_div(l, e, integer(c, COLUMNS)), integer(c, from)));
+  retc_expr row = let(c, "row", plus(c, c->first_row, r));
+  retc_expr column = let(c, "column", plus(c, c->first_column, retc_mod(l, e, integer(c, COLUMNS))));
+  retc_expr there = retc_expr_binary(l->kernel, RETC_KERNEL_OP_AND, retc_less(l, row, c->row_count),
+                                     retc_less(l, column, integer(c, c->columns)));
+  retc_write_if(w, retc_expr_binary(l->kernel, RETC_KERNEL_OP_AND, retc_less(l, e, integer(c, rows * COLUMNS)), there));
+  retc_expr total = tree(c, let(c, "parts", times(c, e, PARTS + 1)), 0, PARTS);
   retc_lower_note(l, l->anchor);
   l->computed_as = let(c, "total", total);
   retc_index at[RETC_RANK_MAX];
   retc_lower_row(l, &c->row_shape, c->row_rank, row, at);
   at[c->row_rank] = retc_at(column);
   retc_lower_store_results(l, l->anchor, at);
-  retc_write_end(w);
-  end_shared_out(c);
+  end(c, 1);
+}
+
+/* All of the block's work for `rows` rows, of which `slice` elements a row lie in the tile. */
+static void write_form(contract *c, int64_t rows, int64_t slice, int64_t steps) {
+  retc_lowering *l = c->l;
+  retc_writer *w = &l->writer;
+  form f = {.rows = rows, .slice = slice, .steps = steps};
+  const int64_t read = steps * STEP;
+  f.weights = retc_write_alloc(w, "weights", RETC_SCOPE_PRIVATE, retc_kernel_buffer(l->kernel, c->weight)->dtype, 3,
+                               (int64_t[]){OWN, steps, CHUNK});
+  retc_expr first = retc_write_for(w, "first", RETC_LOOP_SERIAL, integer(c, 0), integer(c, c->depth), slice);
+  read_weights(c, &f, first);
+  write_rows(c, &f, first);
+  retc_write_barrier(w);
+  write_products(c, &f, first, integer(c, 0));
+  if (slice > read) {
+    const retc_loop_kind kind = slice <= 4 * read ? RETC_LOOP_UNROLL : RETC_LOOP_SERIAL;
+    retc_expr more = retc_write_for(w, "more", kind, integer(c, read), integer(c, slice), read);
+    retc_expr next = let(c, "next", plus(c, first, more));
+    read_weights(c, &f, next);
+    write_products(c, &f, next, more);
+    end(c, 1);
+  }
+  retc_write_barrier(w);
+  end(c, 1);
+  for (int64_t from = 0; from < rows; from += ROWS_AT_ONCE) {
+    if (from) retc_write_barrier(w);
+    write_results(c, from, rows - from < ROWS_AT_ONCE ? rows - from : ROWS_AT_ONCE);
+  }
 }
 
 static contract describe(retc_lowering *l) {
@@ -150,9 +196,11 @@ static contract describe(retc_lowering *l) {
   c.columns = weight->dim[0];
   c.depth = weight->dim[1];
   c.rows = retc_schedule_get(region, "rows", ROWS);
-  c.slice = retc_schedule_get(region, "slice", 4);
-  c.part = retc_schedule_get(region, "part", round_up((c.depth + PARTS - 1) / PARTS, c.slice));
+  c.steps = retc_schedule_get(region, "steps", 1);
   c.weight = retc_lower_buffer(l, node->inputs[1]);
+  const int64_t results = (c.rows < ROWS_AT_ONCE ? c.rows : ROWS_AT_ONCE) * COLUMNS * (PARTS + 1);
+  c.room = c.rows * c.steps * STEP;
+  if (c.room < results) c.room = results;
   return c;
 }
 
@@ -160,14 +208,18 @@ static contract describe(retc_lowering *l) {
 static void begin_blocks(contract *c) {
   retc_lowering *l = c->l;
   retc_writer *w = &l->writer;
-  retc_expr zero = retc_int(l, 0);
+  retc_expr zero = integer(c, 0);
   c->row_count = let(c, "rows", retc_lower_row_count(l, &c->row_shape, c->row_rank));
   c->first_row = retc_write_for(w, "first_row", RETC_LOOP_GRID, zero, c->row_count, c->rows);
-  c->first_column = retc_write_for(w, "first_column", RETC_LOOP_GRID, zero, retc_int(l, c->columns), COLUMNS);
-  c->rows_tile = retc_write_alloc(w, "rows_tile", RETC_SCOPE_SHARED, RETC_DTYPE_F32, 3,
-                                  (int64_t[]){c->rows, PARTS, c->slice});
-  c->parts_tile = retc_write_alloc(w, "parts_tile", RETC_SCOPE_SHARED, RETC_DTYPE_F32, 3,
-                                   (int64_t[]){c->rows, COLUMNS, PARTS});
+  c->first_column = retc_write_for(w, "first_column", RETC_LOOP_GRID, zero, integer(c, c->columns), COLUMNS);
+  c->tile = retc_write_alloc(w, "tile", RETC_SCOPE_SHARED, RETC_DTYPE_F32, 1, &c->room);
+}
+
+/* Steps of one row read at once, and elements of it in the tile. */
+static void write_one_row(contract *c) {
+  const int64_t least = (c->depth + STEP - 1) / STEP, steps = least < ROW_STEPS ? least : ROW_STEPS;
+  const int64_t wanted = (least + steps - 1) / steps, most = c->room / (steps * STEP);
+  write_form(c, 1, (wanted < most ? wanted : most) * steps * STEP, steps);
 }
 
 retc_status retc_gpu_contract_lower(retc_lowering *l) {
@@ -179,19 +231,17 @@ retc_status retc_gpu_contract_lower(retc_lowering *l) {
   l->computed = l->anchor;
   begin_blocks(&c);
   c.lane = begin(&c, "lane", RETC_LOOP_LANE, LANES);
-  c.own_part = let(&c, "part", retc_mod(l, c.lane, retc_int(l, PARTS)));
-  c.column = let(&c, "column", retc_add(l, c.first_column, retc_div(l, c.lane, retc_int(l, PARTS))));
-  c.sum = retc_write_alloc(w, "sum", RETC_SCOPE_PRIVATE, RETC_DTYPE_F32, 1, &c.rows);
-  retc_expr r = begin(&c, "r", RETC_LOOP_UNROLL, c.rows);
-  retc_write_store(w, c.sum, &r, retc_f32(l, 0));
-  retc_write_end(w);
+  c.part = let(&c, "part", retc_mod(l, c.lane, integer(&c, PARTS)));
+  c.group = let(&c, "group", retc_div(l, c.lane, integer(&c, PARTS)));
+  c.sum = retc_write_alloc(w, "sum", RETC_SCOPE_PRIVATE, RETC_DTYPE_F32, 2, (int64_t[]){c.rows, OWN});
+  retc_expr r = begin(&c, "r", RETC_LOOP_UNROLL, c.rows), own = begin(&c, "own", RETC_LOOP_UNROLL, OWN);
+  retc_write_store(w, c.sum, (retc_expr[]){r, own}, retc_f32(l, 0));
+  end(&c, 2);
   retc_write_comment(w, "one row alone, as in decoding, waits for no others");
-  retc_write_if(w, retc_equal(l, retc_sub(l, c.row_count, c.first_row), retc_int(l, 1)));
-  write_slices(&c, 1);
+  retc_write_if(w, retc_equal(l, retc_sub(l, c.row_count, c.first_row), integer(&c, 1)));
+  write_one_row(&c);
   retc_write_else(w);
-  write_slices(&c, c.rows);
-  retc_write_end(w);
-  write_results(&c);
-  for (int open = 0; open < 3; open++) retc_write_end(w);
+  write_form(&c, c.rows, c.steps * STEP, c.steps);
+  end(&c, 4);
   return l->status;
 }

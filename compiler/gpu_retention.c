@@ -1,6 +1,6 @@
 /* The retention region on a GPU: rotation, decay mask, chunk boundary, in-chunk and cross products and the state update
  * in one kernel. A block has one (b, h) and COLUMNS value channels, so it has its columns of the state to itself; it walks
- * the chunks that the call touches, ROWS rows at a time. With c a column and p a part, a lane is lane = COLUMNS p + c.
+ * the chunks that the call touches, ROWS rows at a time; one row alone, as in decoding, has loops of its own. With c a column and p a part, a lane is lane = COLUMNS p + c.
  *
  *   score[i,j] = (q_i . k_j) g^(i-j)                          j <= i; channels in PARTS parts, a chain of fma each
  *   o_i        = fma(g^(i+1), S^T q_i, sum_j score[i,j] v_j)   S^T q_i in the same parts; rows j in parts by j / 16 mod 4
@@ -15,6 +15,8 @@
 enum { COLUMNS = 64, PARTS = 4, LANES = COLUMNS * PARTS, ROWS = 8, KEYS = 64, KEYS_OF_PART = KEYS / PARTS, CHANNELS = 8 };
 /* The tile of queries, ROWS rows of it, has to fit shared memory beside the others. */
 enum { WIDTH_MOST = 768 };
+/* Channels that are read ahead for one row, which has registers to spare. */
+enum { AHEAD = 16 };
 
 void retc_gpu_retention_schedule(const retc_graph *graph, const retc_node *node, const retc_target_profile *profile,
                                  retc_region *region) {
@@ -28,6 +30,8 @@ typedef struct retention {
   int64_t part;                       /* channels of one */
   retc_buffer_id decay, state, query_tile, part_tile, score_tile, key_tile, sum_tile;
   retc_buffer_id score, inner, cross; /* of a lane, one a row */
+  retc_buffer_id value;               /* of a lane, one a key of its part */
+  int64_t rows;                       /* that the code at hand is for: ROWS or 1 */
   retc_expr b, h, g, lane, own_part, column, exists; /* exists: the lane has a column of the values */
   retc_expr first, start, end;        /* of the chunk at hand: rows first..end are this call's tokens start + row */
   retc_expr row;                      /* the first of the rows at hand */
@@ -100,7 +104,7 @@ static retc_expr read_pending(retention *r, const retc_rows *rows, retc_expr j, 
 /* query_tile[i,p,x]: channel part p + x of row `row` + i; zero where there is none. */
 static void write_queries(retention *r) {
   retc_lowering *l = r->l;
-  retc_expr e = share_out(r, "e", ROWS * PARTS * r->part), width = integer(r, r->part);
+  retc_expr e = share_out(r, "e", r->rows * PARTS * r->part), width = integer(r, r->part);
   retc_expr i = let(r, "i", retc_div(l, e, integer(r, PARTS * r->part)));
   retc_expr channel = let(r, "channel", retc_mod(l, e, integer(r, PARTS * r->part)));
   retc_expr to[3] = {i, retc_div(l, channel, width), retc_mod(l, channel, width)}, row = retc_add(l, r->row, i);
@@ -118,14 +122,16 @@ static void for_channels(retention *r, retc_expr part, void (*body)(retention *r
   retc_lowering *l = r->l;
   retc_expr begin = let(r, "begin", retc_mul(l, part, integer(r, r->part))), count = integer(r, r->part);
   if (r->k.width % PARTS) count = retc_min(l, count, retc_sub(l, integer(r, r->k.width), begin));
-  retc_expr x = loop(r, "x", RETC_LOOP_SERIAL, integer(r, 0), count, 1);
+  const bool ahead = r->rows == 1 && r->k.width % (PARTS * AHEAD) == 0;
+  retc_expr x = loop(r, "x", RETC_LOOP_SERIAL, integer(r, 0), count, ahead ? AHEAD : 1);
+  if (ahead) x = let(r, "x", retc_add(l, x, unroll(r, "next", AHEAD)));
   body(r, x, let(r, "channel", retc_add(l, begin, x)), j);
-  end(r, 1);
+  end(r, ahead ? 2 : 1);
 }
 
 /* sums[i] = fma(query[i], value, sums[i]) for all rows. */
 static void add_products(retention *r, retc_buffer_id sums, retc_expr part, retc_expr x, retc_expr value) {
-  retc_expr i = unroll(r, "i", ROWS);
+  retc_expr i = unroll(r, "i", r->rows);
   retc_expr query = retc_load(r->l, r->query_tile, (retc_expr[]){i, part, x});
   put1(r, sums, i, retc_fma(r->l, query, value, at1(r, sums, i)));
   end(r, 1);
@@ -153,7 +159,7 @@ static void write_scores(retention *r, retc_expr base) {
   retc_lowering *l = r->l;
   retc_writer *w = &l->writer;
   retc_expr own = retc_div(l, r->lane, integer(r, PARTS)), j = let(r, "j", retc_add(l, base, own));
-  clear(r, r->score, ROWS);
+  clear(r, r->score, r->rows);
   if (r->k.pending.index) {
     begin_if(r, retc_less(l, j, r->first));
     for_channels(r, score_part(r), score_pending, j);
@@ -162,12 +168,12 @@ static void write_scores(retention *r, retc_expr base) {
   begin_if(r, both(r, retc_less_equal(l, r->first, j), retc_less(l, j, r->end)));
   for_channels(r, score_part(r), score_new, j);
   end(r, 1);
-  retc_expr i = unroll(r, "i", ROWS);
+  retc_expr i = unroll(r, "i", r->rows);
   retc_write_store(w, r->part_tile, (retc_expr[]){i, own, score_part(r)}, at1(r, r->score, i));
   end(r, 1);
   barrier(r);
   retc_write_comment(w, "decay: g^(i - j), rows j <= i only");
-  retc_expr e = share_out(r, "e", ROWS * KEYS), sum = {0};
+  retc_expr e = share_out(r, "e", r->rows * KEYS), sum = {0};
   i = let(r, "i", retc_div(l, e, integer(r, KEYS)));
   retc_expr key = let(r, "key_of_tile", retc_mod(l, e, integer(r, KEYS)));
   retc_expr distance = let(r, "distance", retc_sub(l, retc_add(l, r->row, i), retc_add(l, base, key))), to[2] = {i, key};
@@ -186,31 +192,44 @@ static void write_scores(retention *r, retc_expr base) {
 
 /* ---- outputs ---- */
 
-/* inner[i] += score[i,j] v_j for key j of the tile at `base`, j <= i. */
-static void add_value(retention *r, retc_expr base, retc_expr key, retc_expr value) {
+/* value[at] = v_j; what is not there is no value that counts. */
+static void read_value(retention *r, retc_expr at, retc_expr j) {
   retc_lowering *l = r->l;
-  value = let(r, "value", value);
-  retc_expr i = unroll(r, "i", ROWS), sum = at1(r, r->inner, i);
-  retc_expr more = retc_fma(l, retc_load(l, r->score_tile, (retc_expr[]){i, key}), value, sum);
-  retc_expr seen = retc_less_equal(l, retc_add(l, base, key), retc_add(l, r->row, i));
-  retc_lower_note(l, r->found.inner);
-  put1(r, r->inner, i, retc_select(l, seen, more, sum));
-  end(r, 1);
-}
-
-static void write_inner(retention *r, retc_expr base) {
-  retc_lowering *l = r->l;
-  begin_if(r, r->exists);
-  retc_expr from = let(r, "from", retc_mul(l, r->own_part, integer(r, KEYS_OF_PART)));
-  retc_expr x = loop(r, "x", RETC_LOOP_SERIAL, integer(r, 0), integer(r, KEYS_OF_PART), 1);
-  retc_expr key = let(r, "key_of_tile", retc_add(l, from, x)), j = let(r, "j", retc_add(l, base, key));
+  put1(r, r->value, at, retc_f32(l, 0));
   if (r->v.pending.index) {
     begin_if(r, retc_less(l, j, r->first));
-    add_value(r, base, key, read_pending(r, &r->v, j, r->column));
+    put1(r, r->value, at, read_pending(r, &r->v, j, r->column));
     end(r, 1);
   }
   begin_if(r, both(r, retc_less_equal(l, r->first, j), retc_less(l, j, r->end)));
-  add_value(r, base, key, read_row(r, &r->v, retc_add(l, r->start, j), r->g, r->column));
+  put1(r, r->value, at, read_row(r, &r->v, retc_add(l, r->start, j), r->g, r->column));
+  end(r, 1);
+}
+
+/* One row's values of the lane's keys of the tile at `base`, before the scores are known. */
+static void read_values(retention *r, retc_expr base) {
+  retc_lowering *l = r->l;
+  begin_if(r, r->exists);
+  retc_expr from = let(r, "from", retc_add(l, base, retc_mul(l, r->own_part, integer(r, KEYS_OF_PART))));
+  retc_expr x = unroll(r, "x", KEYS_OF_PART);
+  read_value(r, x, let(r, "j", retc_add(l, from, x)));
+  end(r, 2);
+}
+
+/* inner[i] += score[i,j] v_j for the lane's keys j of the tile at `base`, j <= i. */
+static void write_inner(retention *r, retc_expr base) {
+  retc_lowering *l = r->l;
+  const bool read = r->rows == 1;
+  begin_if(r, r->exists);
+  retc_expr zero = integer(r, 0), from = let(r, "from", retc_mul(l, r->own_part, integer(r, KEYS_OF_PART)));
+  retc_expr x = loop(r, "x", read ? RETC_LOOP_UNROLL : RETC_LOOP_SERIAL, zero, integer(r, KEYS_OF_PART), 1);
+  retc_expr key = let(r, "key_of_tile", retc_add(l, from, x)), j = let(r, "j", retc_add(l, base, key));
+  if (!read) read_value(r, zero, j);
+  retc_expr value = at1(r, r->value, read ? x : zero), i = unroll(r, "i", r->rows), sum = at1(r, r->inner, i);
+  retc_expr more = retc_fma(l, retc_load(l, r->score_tile, (retc_expr[]){i, key}), value, sum);
+  retc_expr seen = retc_less_equal(l, j, retc_add(l, r->row, i));
+  retc_lower_note(l, r->found.inner);
+  put1(r, r->inner, i, retc_select(l, seen, more, sum));
   end(r, 3);
 }
 
@@ -233,7 +252,7 @@ static retc_expr total(retention *r, retc_expr i, retc_expr c) {
 
 /* The lane's parts to sum_tile. */
 static void hand_in(retention *r, retc_buffer_id sums) {
-  retc_expr i = unroll(r, "i", ROWS), c = retc_mod(r->l, r->lane, integer(r, COLUMNS));
+  retc_expr i = unroll(r, "i", r->rows), c = retc_mod(r->l, r->lane, integer(r, COLUMNS));
   retc_write_store(&r->l->writer, r->sum_tile, (retc_expr[]){i, r->own_part, c}, at1(r, sums, i));
   end(r, 1);
   barrier(r);
@@ -243,7 +262,7 @@ static void hand_in(retention *r, retc_buffer_id sums) {
 static void take_totals(retention *r, retc_buffer_id sums) {
   retc_lowering *l = r->l;
   hand_in(r, sums);
-  retc_expr turn = unroll(r, "turn", ROWS / PARTS), c = retc_mod(l, r->lane, integer(r, COLUMNS));
+  retc_expr turn = unroll(r, "turn", (r->rows + PARTS - 1) / PARTS), c = retc_mod(l, r->lane, integer(r, COLUMNS));
   retc_expr i = let(r, "i", retc_add(l, retc_mul(l, turn, integer(r, PARTS)), r->own_part));
   put1(r, sums, turn, total(r, i, c));
   end(r, 1);
@@ -254,7 +273,7 @@ static void write_outputs(retention *r) {
   retc_lowering *l = r->l;
   take_totals(r, r->inner);
   take_totals(r, r->cross);
-  retc_expr turn = unroll(r, "turn", ROWS / PARTS);
+  retc_expr turn = unroll(r, "turn", (r->rows + PARTS - 1) / PARTS);
   retc_expr i = let(r, "i", retc_add(l, retc_mul(l, turn, integer(r, PARTS)), r->own_part));
   retc_expr row = let(r, "row", retc_add(l, r->row, i));
   begin_if(r, both(r, r->exists, retc_less(l, row, r->end)));
@@ -266,28 +285,38 @@ static void write_outputs(retention *r) {
   end(r, 2);
 }
 
-static void write_rows(retention *r) {
+/* Rows row..row + rows of the chunk. */
+static void write_some_rows(retention *r, int64_t rows) {
   retc_lowering *l = r->l;
   retc_writer *w = &l->writer;
-  r->row = loop(r, "row", RETC_LOOP_SERIAL, r->first, r->end, ROWS);
+  r->rows = rows;
   write_queries(r);
-  clear(r, r->inner, ROWS);
-  clear(r, r->cross, ROWS);
+  clear(r, r->inner, rows);
+  clear(r, r->cross, rows);
   barrier(r);
   begin_if(r, r->exists);
   retc_write_comment(w, "cross part: the state at the start of the chunk");
   for_channels(r, r->own_part, cross_channel, (retc_expr){0});
   end(r, 1);
-  retc_expr last = retc_min(l, r->end, retc_add(l, r->row, integer(r, ROWS)));
+  retc_expr last = retc_min(l, r->end, retc_add(l, r->row, integer(r, rows)));
   retc_write_comment(w, "in-chunk part");
   retc_expr base = loop(r, "base", RETC_LOOP_SERIAL, integer(r, 0), let(r, "last", last), KEYS);
+  if (rows == 1) read_values(r, base);
   write_scores(r, base);
   barrier(r);
   write_inner(r, base);
   barrier(r);
   end(r, 1);
   write_outputs(r);
-  end(r, 1);
+}
+
+static void write_rows(retention *r) {
+  r->row = loop(r, "row", RETC_LOOP_SERIAL, r->first, r->end, ROWS);
+  begin_if(r, retc_equal(r->l, retc_sub(r->l, r->end, r->row), integer(r, 1)));
+  write_some_rows(r, 1);
+  retc_write_else(&r->l->writer);
+  write_some_rows(r, ROWS);
+  end(r, 2);
 }
 
 /* ---- the state at the end of a chunk ---- */
@@ -431,6 +460,7 @@ static void begin_block(retention *r) {
   r->exists = retc_less(l, r->column, integer(r, r->v.width));
   r->score = private(r, "lane_score", ROWS > CHANNELS ? ROWS : CHANNELS);
   r->inner = private(r, "inner", ROWS);
+  r->value = private(r, "value", KEYS_OF_PART);
   r->cross = private(r, "cross", ROWS);
 }
 

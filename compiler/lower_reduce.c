@@ -59,10 +59,15 @@ retc_expr retc_lower_tree(retc_lowering *l, retc_buffer_id partial, retc_kernel_
 static void write_partials(retc_lowering *l, retc_buffer_id partial, retc_dim extent, retc_index *at, int axis) {
   retc_writer *w = &l->writer;
   const retc_node *node = retc_lower_node(l, l->anchor);
-  bool lanes = retc_lower_is_gpu(l) || retc_lower_step(l, node->inputs[0]) >= partial_count;
-  retc_expr zero = retc_int(l, 0), end = retc_dim_expr(l, extent), slot;
-  retc_expr x = retc_write_for(w, "x", RETC_LOOP_SERIAL, zero, end, lanes ? partial_count : 1);
-  if (lanes) {
+  bool gpu = retc_lower_is_gpu(l), lanes = !gpu && retc_lower_step(l, node->inputs[0]) >= partial_count;
+  retc_expr zero = retc_int(l, 0), end = retc_dim_expr(l, extent), slot = zero;
+  /* A lane of a GPU sums its partial result up on its own, so it keeps it and reads ahead. */
+  if (gpu) slot = retc_write_for(w, "lane", RETC_LOOP_VECTOR, zero, retc_int(l, partial_count), 1);
+  if (gpu && (retc_dim_is_named(extent) || extent % partial_count)) end = retc_sub(l, end, slot);
+  retc_expr x = retc_write_for(w, "x", RETC_LOOP_SERIAL, zero, end, gpu || lanes ? partial_count : 1);
+  if (gpu) {
+    at[axis] = retc_at(retc_add(l, x, slot));
+  } else if (lanes) {
     retc_expr count = retc_int(l, partial_count);
     if (retc_dim_is_named(extent) || extent % partial_count) count = retc_min(l, count, retc_sub(l, end, x));
     slot = retc_write_for(w, "lane", RETC_LOOP_VECTOR, zero, count, 1);
@@ -76,7 +81,7 @@ static void write_partials(retc_lowering *l, retc_buffer_id partial, retc_dim ex
   retc_lower_note(l, l->anchor);
   retc_write_store(w, partial, &slot, value);
   retc_write_end(w);
-  if (lanes) retc_write_end(w);
+  if (gpu || lanes) retc_write_end(w);
 }
 
 retc_status retc_anchor_reduce_lower(retc_lowering *l) {

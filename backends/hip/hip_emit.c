@@ -171,14 +171,27 @@ static bool has_loop(const retc_block *block) {
   return false;
 }
 
+/* One element of all that is stored: nothing but the loads of its operands waits. */
+static bool is_sum(const retc_block *block) {
+  const retc_statement *s = block->statements.count == 1 ? block->statements.items[0] : NULL;
+  return s && s->kind == RETC_STATEMENT_STORE;
+}
+
+/* What is to be unrolled is said by a loop within, and no more than that. */
+static bool is_of_unrolled(const retc_block *block) {
+  const retc_statement *s = block->statements.count == 1 ? block->statements.items[0] : NULL;
+  return s && s->kind == RETC_STATEMENT_FOR && s->loop == RETC_LOOP_UNROLL;
+}
+
 /* Compilers write loops of constant length out whole, whose loads then take all the registers there are. */
 static void print_unrolling(hip_emitter *e, const retc_statement *s, int depth) {
   int64_t low = 0, high = 0;
   const bool constant = is_constant(e, s->low, &low) && is_constant(e, s->high, &high);
-  const bool outer = has_barrier(&s->body) || has_loop(&s->body);
-  if (!outer && (!constant || high - low <= 4 * s->step)) return;
+  const bool outer = has_barrier(&s->body) || has_loop(&s->body) || is_of_unrolled(&s->body);
+  const bool sum = is_sum(&s->body);
+  if (!outer && !sum && (!constant || high - low <= 4 * s->step)) return;
   indent(e, depth);
-  retc_text_add(e->text, outer ? "#pragma unroll 1\n" : "#pragma unroll 4\n");
+  retc_text_add(e->text, outer ? "#pragma unroll 1\n" : sum ? "#pragma unroll 16\n" : "#pragma unroll 4\n");
 }
 
 static void emit_for(hip_emitter *e, const retc_statement *s, int depth) {
@@ -231,11 +244,26 @@ static void emit_let(hip_emitter *e, const retc_statement *s, int depth) {
   end_line(e, s);
 }
 
+/* An element of the same type, as it lies in memory. */
+static bool is_copy(const hip_emitter *e, const retc_statement *s) {
+  const retc_expr_node *value = retc_kernel_expr(e->kernel, s->value);
+  const retc_dtype dtype = retc_kernel_buffer(e->kernel, s->buffer)->dtype;
+  if (dtype != RETC_DTYPE_BF16 && dtype != RETC_DTYPE_F16) return false;
+  return value->op == RETC_KERNEL_OP_LOAD && retc_kernel_buffer(e->kernel, value->buffer)->dtype == dtype;
+}
+
 static void emit_store(hip_emitter *e, const retc_statement *s, int depth) {
   const retc_dtype dtype = retc_kernel_buffer(e->kernel, s->buffer)->dtype;
   indent(e, depth);
   hip_print_element(e, s->buffer, s->indices);
   retc_text_add(e->text, " = ");
+  if (is_copy(e, s)) {
+    const retc_expr_node *value = retc_kernel_expr(e->kernel, s->value);
+    hip_print_element(e, value->buffer, value->indices);
+    retc_text_add(e->text, ";");
+    end_line(e, s);
+    return;
+  }
   if (dtype == RETC_DTYPE_BF16) retc_text_add(e->text, "retc_to_bf16(");
   if (dtype == RETC_DTYPE_F16) retc_text_add(e->text, "retc_to_f16(");
   if (dtype == RETC_DTYPE_I32) retc_text_add(e->text, "int32_t(");
@@ -326,6 +354,20 @@ static void print_signature(hip_emitter *e) {
   retc_text_add(e->text, ") {\n");
 }
 
+/* Buffers begin at multiples of 16 bytes, so what a lane reads of a row comes in one load. */
+static void print_alignment(hip_emitter *e) {
+  for (size_t i = 1; i < e->kernel->buffers.count; i++) {
+    const retc_buffer *buffer = &e->kernel->buffers.items[i];
+    if (buffer->scope != RETC_SCOPE_GLOBAL || buffer->access & RETC_ACCESS_WRITE || buffer->shape.rank < 2) continue;
+    if (retc_dim_is_named(buffer->shape.dim[buffer->shape.rank - 1])) continue;
+    retc_text_add(e->text, "  ");
+    hip_print_name(e, buffer->name);
+    retc_text_add(e->text, " = retc_aligned(");
+    hip_print_name(e, buffer->name);
+    retc_text_add(e->text, ");\n");
+  }
+}
+
 /* Compilers warn of parameters that nothing uses. */
 static void print_unused(hip_emitter *e) {
   const retc_signature signature = retc_kernel_signature(e->kernel);
@@ -353,6 +395,7 @@ static void print_kernel(hip_emitter *e, retc_text *out_text) {
     const retc_buffer *buffer = &e->kernel->buffers.items[i];
     if (buffer->scope == RETC_SCOPE_SHARED) declare_buffer(e, buffer, "alignas(16) __shared__ ", 1);
   }
+  print_alignment(e);
   retc_text_append(out_text, body.data, body.length);
   print_unused(e);
   print_comment(e, e->kernel->body.end_comment, 1);
