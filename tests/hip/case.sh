@@ -1,6 +1,5 @@
 # A golden case in each form that it has logits of, on the emulated GPU: sh tests/hip/case.sh DIR ARCH... Prints a table of
-# relative errors. Every architecture gets another order of threads and blocks. TOO_LONG: forms
-# whose chunk takes more shared memory than a block has, which is said.
+# relative errors. Every architecture gets another order of threads and blocks.
 . "$(dirname "$0")/../common.sh"
 : "${RETC_HIP_LIBRARY:?}"
 case=$1
