@@ -17,6 +17,10 @@ cmp "$work/one" "$work/three" || fail "three threads give other bits than one"
 "$RETC" opt "$program" --to memory --check >"$work/kernels" 2>"$work/checked" || fail "$(cat "$work/checked")"
 "$RETC" opt "$work/kernels" --entry "$entry" --run "$inputs" --out "$work/interpreted"
 cmp "$work/one" "$work/interpreted" || fail "interpreted kernels give other bits than compiled ones"
+if [ "$(uname -m)" = x86_64 ]; then
+  run --inputs "$inputs" --out "$work/lesser" --cpu x86-64-v2
+  cmp "$work/one" "$work/lesser" || fail "code for a lesser CPU gives other bits"
+fi
 run --inputs "$inputs" --out "$work/again" >"$work/stdout"
 cmp "$work/one" "$work/again"
 [ ! -s "$work/stdout" ] || fail "something was written to stdout"

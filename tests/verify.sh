@@ -1,9 +1,20 @@
-# retc verify: sh tests/verify.sh good DIR | planted PROGRAM | planted_bit PROGRAM
+# retc verify: sh tests/verify.sh good DIR | arithmetic DIR | planted PROGRAM | planted_bit PROGRAM
 . "$(dirname "$0")/common.sh"
 
 # Its own random tokens, and the golden's.
 good() {
   "$FAST" verify "$1" --tokens "$1/golden.safetensors" || fail "status $?"
+}
+
+# Every type of weights and math; f32 and integers have the same bits in code for a lesser CPU, where there is one.
+arithmetic() {
+  for chosen in "--weights f32" "--weights f16" "--weights bf16" "--math bf16" "--weights int8" "--weights int4" \
+    "--math bf16 --cpu x86-64-v3" "--weights int4 --cpu x86-64-v3"; do
+    case $chosen in *x86*) [ "$(uname -m)" = x86_64 ] || continue ;; esac
+    # shellcheck disable=SC2086
+    "$FAST" verify "$1" $chosen >"$work/report" || { cat "$work/report"; fail "$chosen: status $?"; }
+    grep -H "code for" "$work/report" | sed "s/^.*:/$chosen: /"
+  done
 }
 
 # Compiled code whose decay within chunks is wrong: forms without other rows in the chunk are right, and so is the

@@ -19,6 +19,9 @@ typedef struct retc_llvm_options {
 /* A set of kernels as one optimised module. */
 typedef struct retc_llvm_module retc_llvm_module;
 
+/* Another CPU by name whose code runs here too: the level below this machine's; NULL when there is none. */
+const char *retc_llvm_lesser_cpu(void);
+
 retc_status retc_llvm_profile(const retc_llvm_options *options, retc_diagnostics *diagnostics,
                               retc_target_profile *out_profile);
 

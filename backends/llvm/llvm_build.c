@@ -42,6 +42,17 @@ static bool has_level(const char *cpu) {
   return !strcmp(cpu, "generic");
 }
 
+const char *retc_llvm_lesser_cpu(void) {
+#if defined(__x86_64__)
+  static const char *const levels[] = {"x86-64-v4", "x86-64-v3", "x86-64-v2", "x86-64"};
+  size_t own = 0;
+  while (!has_level(levels[own])) own++; /* every x86-64 CPU has the last */
+  return own + 1 < sizeof levels / sizeof *levels ? levels[own + 1] : NULL;
+#else
+  return NULL;
+#endif
+}
+
 /* Code for a CPU of another name may hold instructions that this one lacks. */
 static retc_status check_cpu(const retc_llvm_options *options, retc_diagnostics *diagnostics) {
   if (!options || !options->cpu || !strcmp(options->cpu, "host") || has_level(options->cpu)) return RETC_OK;

@@ -47,7 +47,7 @@ static retc_status check_options(options *o, retc_diagnostics *diagnostics) {
     RETC_TRY(retc_arguments_choose("eval: --engine", o->engine, engines, RETC_ENGINE_COUNT, diagnostics, &engine));
   }
   o->chosen_engine = (retc_engine_kind)engine;
-  RETC_TRY(retc_target_check(&o->target, diagnostics, &o->gpu));
+  RETC_TRY(retc_target_check(&o->target, o->cpu, diagnostics, &o->gpu));
   if (!o->gpu) o->arithmetic.math = o->target.math;
   if ((o->text != NULL) == (o->tokens != NULL)) {
     return retc_fail(diagnostics, RETC_INVALID, "eval: expected either --tokens FILE or --text FILE");

@@ -101,7 +101,7 @@ static retc_status parse(int count, char **words, retc_diagnostics *diagnostics,
                               "MODEL", table, sizeof table / sizeof table[0]};
   RETC_TRY(retc_command_begin(&syntax, count, words, diagnostics, out_model, out_help));
   if (*out_help) return RETC_OK;
-  RETC_TRY(retc_target_check(&o->target, diagnostics, &o->gpu));
+  RETC_TRY(retc_target_check(&o->target, o->cpu, diagnostics, &o->gpu));
   if (o->inputs || o->out) return check_call(o, diagnostics);
   if (o->entry) return retc_fail(diagnostics, RETC_INVALID, "run: --entry goes with --inputs");
   if (o->count < 0) o->count = 100;
@@ -232,8 +232,8 @@ static retc_status run_source(const options *o, const retc_source *source, const
 
 static retc_status run(const options *o, const retc_source *source, double started, retc_diagnostics *diagnostics) {
   const retc_run_program_options program = {.inputs = o->inputs, .out = o->out, .weights = o->weights,
-                                            .entry = o->entry, .chunk_length = o->chunk, .threads = o->threads,
-                                            .gpu = o->gpu, .archs = o->target.arch,
+                                            .entry = o->entry, .cpu = o->cpu, .chunk_length = o->chunk,
+                                            .threads = o->threads, .gpu = o->gpu, .archs = o->target.arch,
                                             .math = retc_target_math(&o->target)};
   if (o->inputs) return retc_run_program(source, &program, diagnostics);
   if (source->is_text) {

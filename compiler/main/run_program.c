@@ -26,9 +26,10 @@ typedef struct call {
 
 /* The program before its passes: what it asks for must not depend on what they leave of it. */
 static retc_status open_program(call *c) {
-  const retc_llvm_options llvm = {.cpu = NULL};
+  const retc_llvm_options llvm = {.cpu = c->options->cpu};
   c->compile = (retc_compile_options){
-      .chunk_length = c->options->chunk_length, .stop_after = "import", .failed = retc_reproducer_write};
+      .chunk_length = c->options->chunk_length, .cpu = c->options->cpu, .stop_after = "import",
+      .failed = retc_reproducer_write};
   if (c->options->gpu) {
     RETC_TRY(retc_gpu_open(c->diagnostics, &c->gpu));
     RETC_TRY(retc_gpu_profile(c->gpu, c->options->archs, c->diagnostics, &c->compile.profile));
@@ -150,7 +151,8 @@ static retc_status call_program(const call *c, retc_callable *callable) {
 }
 
 static retc_status run_compiled(call *c) {
-  const retc_callable_options options = {.threads = (int)c->options->threads, .gpu = c->gpu, .name = c->source->path};
+  const retc_callable_options options = {.threads = (int)c->options->threads, .cpu = c->options->cpu, .gpu = c->gpu,
+                                         .name = c->source->path};
   retc_callable callable;
   retc_status status = retc_callable_init(&callable, c->compilation, c->file, &options, c->diagnostics);
   status = retc_compile_report(&c->compile, c->gpu ? "hip" : "llvm", c->compilation, status, c->diagnostics);

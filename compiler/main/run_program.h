@@ -8,6 +8,7 @@ typedef struct retc_run_program_options {
   const char *inputs, *out; /* safetensors */
   const char *weights;      /* a file or a model's directory; NULL: in `inputs`, or the model's own */
   const char *entry;        /* NULL: the first */
+  const char *cpu;          /* whose code is made; NULL: this machine's */
   int64_t chunk_length, threads;
   bool gpu;          /* runs on the first GPU */
   const char *archs; /* that kernels are made for; NULL: the GPU's */

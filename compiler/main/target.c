@@ -15,12 +15,16 @@ retc_math_type retc_target_math(const retc_build_target *target) {
   return RETC_MATH_F32;
 }
 
-retc_status retc_target_check(const retc_build_target *target, retc_diagnostics *diagnostics, bool *out_gpu) {
+retc_status retc_target_check(const retc_build_target *target, const char *cpu, retc_diagnostics *diagnostics,
+                              bool *out_gpu) {
   static const char *const names[] = {"cpu", "hip"};
   size_t chosen = 0, math = 0;
   if (target->target) RETC_TRY(retc_arguments_choose("--target", target->target, names, 2, diagnostics, &chosen));
   if (target->math && is_hip(target)) RETC_TRY(retc_arguments_choose("--math", target->math, maths, MATH_COUNT, diagnostics, &math));
   *out_gpu = chosen == 1;
+  if (*out_gpu && cpu) {
+    return retc_fail(diagnostics, RETC_INVALID, "--cpu names a CPU, it does not go with --target hip");
+  }
   if (!target->arch || *out_gpu) return RETC_OK;
   return retc_fail(diagnostics, RETC_INVALID, "--arch names GPUs, it goes with --target hip");
 }

@@ -17,8 +17,10 @@
    RETC_OPTION_TEXT, \
    &(options)->math, 0, 0}
 
-/* Whether it is a GPU. RETC_INVALID: no such target, no such math of hip, or --arch without hip. */
-retc_status retc_target_check(const retc_build_target *target, retc_diagnostics *diagnostics, bool *out_gpu);
+/* Whether it is a GPU. RETC_INVALID: no such target, no such math of hip, --arch without hip, or `cpu`, the word of
+ * --cpu (NULL: not given), with it. */
+retc_status retc_target_check(const retc_build_target *target, const char *cpu, retc_diagnostics *diagnostics,
+                              bool *out_gpu);
 /* Of a target that has been checked; that of a CPU is the model's, see retc_source_choose. */
 retc_math_type retc_target_math(const retc_build_target *target);
 

@@ -32,6 +32,7 @@ typedef struct retc_verify {
   const retc_source *source;
   bool gpu;          /* see retc_engine_options */
   const char *archs;
+  const char *cpu;   /* whose code is verified; NULL: this machine's */
   bool json;  /* nothing is printed before the end */
   bool large; /* interpreters see few tokens */
   retc_arena arena;
@@ -63,7 +64,7 @@ retc_status retc_verify_passes(retc_verify *verify, retc_diagnostics *diagnostic
 /* Each form and chunk length: compiled kernels against the graph, interpreted kernels against both, of a large model on
  * its first tokens only, and the graph against that of the parallel form. */
 retc_status retc_verify_forms(retc_verify *verify, const retc_verify_group *group, retc_diagnostics *diagnostics);
-/* A compiled session's bits: in pieces, rows alone, threads. */
+/* A compiled session's bits: in pieces, rows alone, threads, code for another CPU. */
 retc_status retc_verify_bits(retc_verify *verify, const retc_verify_group *group, retc_diagnostics *diagnostics);
 
 /* What the kernel interpreter sees of a large model's input. */

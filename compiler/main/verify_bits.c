@@ -1,3 +1,6 @@
+#include <string.h>
+
+#include "backends/llvm/llvm_backend.h"
 #include "compiler/main/reproducer.h"
 #include "compiler/main/verify.h"
 
@@ -55,9 +58,17 @@ static retc_status compare_rows(const bits *b, retc_engine *engine, retc_diagnos
   return RETC_OK;
 }
 
-static retc_status check_input(bits *b, retc_engine *engine, int threads, retc_diagnostics *diagnostics) {
-  if (threads > 1) {
-    const char *what = retc_arena_printf(&b->verify->arena, "different bits, with %d threads", threads);
+/* How a session is run: the first of all is what the others are compared with. */
+typedef struct way {
+  int threads;
+  const char *cpu;
+} way;
+
+static retc_status check_input(bits *b, retc_engine *engine, const way *how, retc_diagnostics *diagnostics) {
+  if (b->whole.count) {
+    retc_arena *arena = &b->verify->arena;
+    const char *what = how->threads > 1 ? retc_arena_printf(arena, "different bits, with %d threads", how->threads)
+                                        : retc_arena_printf(arena, "different bits, code for %s", how->cpu);
     return compare(b, engine, what, b->input, 0, NULL, 0, diagnostics);
   }
   RETC_TRY(retc_verify_run(engine, b->input, NULL, 0, diagnostics, &b->whole));
@@ -66,11 +77,12 @@ static retc_status check_input(bits *b, retc_engine *engine, int threads, retc_d
 }
 
 /* Of the inputs of a group, all on one engine. */
-static retc_status check_group(bits *each, size_t count, int threads, retc_diagnostics *diagnostics) {
+static retc_status check_group(bits *each, size_t count, const way *how, retc_diagnostics *diagnostics) {
   const retc_engine_options options = {.form = RETC_FORM_SESSION,
                                        .padded = each[0].input->padding != NULL,
                                        .chunk_length = each[0].chunk,
-                                       .threads = threads,
+                                       .threads = how->threads,
+                                       .cpu = how->cpu,
                                        .gpu = each[0].verify->gpu,
                                        .archs = each[0].verify->archs,
                                        .failed = retc_reproducer_write};
@@ -78,28 +90,40 @@ static retc_status check_group(bits *each, size_t count, int threads, retc_diagn
   RETC_TRY(retc_engine_create(each[0].verify->source, &options, diagnostics, &engine));
   retc_status status = RETC_OK;
   for (size_t i = 0; i < count && status == RETC_OK; i++) {
-    status = check_input(&each[i], engine, threads, diagnostics);
+    status = check_input(&each[i], engine, how, diagnostics);
   }
   retc_engine_destroy(engine);
   return status;
 }
 
-static retc_status check_chunk(retc_verify *verify, const retc_verify_group *group, int64_t chunk, int threads_max,
-                               retc_diagnostics *diagnostics) {
+static retc_status check_chunk(retc_verify *verify, const retc_verify_group *group, int64_t chunk, const way *ways,
+                               size_t way_count, retc_diagnostics *diagnostics) {
   bits each[RETC_VERIFY_GROUP_MAX] = {{0}};
   for (size_t i = 0; i < group->count; i++) {
     each[i] = (bits){.verify = verify, .input = &group->inputs[i], .chunk = chunk};
   }
   retc_status status = RETC_OK;
-  for (int threads = 1; threads <= threads_max && status == RETC_OK; threads++) {
-    status = check_group(each, group->count, threads, diagnostics);
+  for (size_t i = 0; i < way_count && status == RETC_OK; i++) {
+    status = check_group(each, group->count, &ways[i], diagnostics);
   }
   for (size_t i = 0; i < group->count; i++) retc_verify_result_deinit(&each[i].whole);
   return status;
 }
 
+/* NULL when there is none, or its bits may be others: bf16 math is the dot instruction's, where the CPU has one. */
+static const char *other_cpu(const retc_verify *verify) {
+  if (verify->gpu || verify->source->network.arithmetic.math == RETC_PRODUCT_BF16) return NULL;
+  const char *lesser = retc_llvm_lesser_cpu();
+  return verify->cpu && lesser && !strcmp(lesser, verify->cpu) ? "host" : lesser;
+}
+
 retc_status retc_verify_bits(retc_verify *verify, const retc_verify_group *group, retc_diagnostics *diagnostics) {
+  way ways[THREADS_MAX + 1];
+  size_t count = 0;
   const int threads_max = verify->gpu ? 1 : THREADS_MAX; /* they run kernels on a CPU only */
-  RETC_TRY(check_chunk(verify, group, verify->source->network.chunk_length, threads_max, diagnostics));
-  return check_chunk(verify, group, ODD_CHUNK, 1, diagnostics);
+  for (int threads = 1; threads <= threads_max; threads++) ways[count++] = (way){threads, verify->cpu};
+  const char *other = other_cpu(verify);
+  if (other) ways[count++] = (way){1, other};
+  RETC_TRY(check_chunk(verify, group, verify->source->network.chunk_length, ways, count, diagnostics));
+  return check_chunk(verify, group, ODD_CHUNK, ways, 1, diagnostics);
 }

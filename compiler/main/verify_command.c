@@ -10,7 +10,7 @@ enum {
 };
 
 typedef struct options {
-  const char *tokens;
+  const char *tokens, *cpu;
   retc_build_target target;
   bool gpu;
   int64_t seed, random_weights;
@@ -27,6 +27,8 @@ static retc_status parse(int count, char **words, retc_diagnostics *diagnostics,
       {"seed", 0, "N", "of the random tokens (1)", RETC_OPTION_INTEGER, &o->seed, 0, INT32_MAX},
       RETC_TARGET_OPTIONS(&o->target),
       RETC_WEIGHTS_OPTION(o->arithmetic),
+      {"cpu", 0, "NAME", "whose code is verified: x86-64-v2, x86-64-v3, ... (this machine's)", RETC_OPTION_TEXT, &o->cpu,
+       0, 0},
       {"json", 0, NULL, "the report as one JSON object", RETC_OPTION_FLAG, &o->json, 0, 0},
       {"random-weights", 0, "SEED", "of a bare config.json, which has none", RETC_OPTION_INTEGER, &o->random_weights, 0,
        INT32_MAX},
@@ -35,7 +37,7 @@ static retc_status parse(int count, char **words, retc_diagnostics *diagnostics,
                               "Runs a model in every form, compiled and interpreted, and says whether they agree.",
                               "MODEL", table, sizeof table / sizeof table[0]};
   RETC_TRY(retc_command_begin(&syntax, count, words, diagnostics, out_model, out_help));
-  RETC_TRY(retc_target_check(&o->target, diagnostics, &o->gpu));
+  RETC_TRY(retc_target_check(&o->target, o->cpu, diagnostics, &o->gpu));
   if (!o->gpu) o->arithmetic.math = o->target.math;
   if (retc_target_math(&o->target) == RETC_MATH_F32) return RETC_OK;
   return retc_fail(diagnostics, RETC_INVALID, "verify: what it compares is computed in f32, expected no --math %s",
@@ -130,7 +132,7 @@ static retc_status verify_model(const retc_source *source, const options *o, ret
   if (o->tokens) {
     RETC_TRY(retc_eval_input_read(o->tokens, source->network.vocabulary_size, false, diagnostics, &given));
   }
-  retc_verify verify = {.source = source, .gpu = o->gpu, .archs = o->target.arch, .json = o->json};
+  retc_verify verify = {.source = source, .gpu = o->gpu, .archs = o->target.arch, .cpu = o->cpu, .json = o->json};
   retc_arena_init(&verify.arena);
   retc_status status = verify_source(&verify, o, &given, diagnostics);
   retc_arena_deinit(&verify.arena);

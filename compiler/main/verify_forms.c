@@ -108,6 +108,7 @@ static retc_status evaluate(const forms *f, const retc_source *source, const var
                                        .padded = f->inputs[0].padding != NULL,
                                        .chunk_length = chunk_of(f, which),
                                        .threads = 2,
+                                       .cpu = f->verify->cpu,
                                        .gpu = f->verify->gpu,
                                        .archs = f->verify->archs,
                                        .failed = retc_reproducer_write};

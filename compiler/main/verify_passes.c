@@ -37,7 +37,7 @@ static retc_status run_passes(retc_verify *verify, retc_compilation *compilation
 
 static retc_status verify_form(retc_verify *verify, const retc_network *network, retc_form form, int64_t chunk,
                                retc_diagnostics *diagnostics) {
-  const retc_llvm_options llvm = {0};
+  const retc_llvm_options llvm = {.cpu = verify->cpu};
   retc_compile_options options = {.form = form, .chunk_length = chunk, .stop_after = "import",
                                   .failed = retc_reproducer_write};
   retc_compilation *compilation;

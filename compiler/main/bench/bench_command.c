@@ -30,7 +30,7 @@ static retc_status parse(int count, char **words, retc_diagnostics *diagnostics,
                               table, sizeof table / sizeof table[0]};
   RETC_TRY(retc_command_begin(&syntax, count, words, diagnostics, out_model, out_help));
   if (*out_help) return RETC_OK;
-  RETC_TRY(retc_target_check(&o->target, diagnostics, &o->gpu));
+  RETC_TRY(retc_target_check(&o->target, o->cpu, diagnostics, &o->gpu));
   if (!o->gpu) o->arithmetic.math = o->target.math;
   if (o->gpu && (o->profile || o->trace)) {
     return retc_fail(diagnostics, RETC_INVALID, "bench: --profile and --trace time kernels of a CPU; --target is hip");
