@@ -1,4 +1,4 @@
-/* HIP source text to code on a device: from the code cache, else by hiprtc, else by hipcc. */
+/* HIP source text to code on a device: from the code cache, else by hiprtc, else by hipcc (hip_compiler.h). */
 #ifndef RETC_RUNTIME_HIP_CODE_H
 #define RETC_RUNTIME_HIP_CODE_H
 
@@ -6,7 +6,7 @@
 
 /* Builds `source` for the device's architecture and loads it; to be unloaded by retc_hip_code_unload. Code that was built
  * is kept in $XDG_CACHE_HOME/retc/hip (else ~/.cache/retc/hip), under its source, architecture and compiler, where that can
- * be written. RETC_FAILED: no compiler, with what was looked for; RETC_INTERNAL: it refused the text, with its words. */
+ * be written. RETC_FAILED: no compiler, with what was looked for; RETC_INTERNAL: hiprtc refused the text, with its words. */
 retc_status retc_hip_code_load(retc_hip_device *device, const char *name, const char *source,
                                retc_diagnostics *diagnostics, hipModule_t *out_module);
 void retc_hip_code_unload(retc_hip_device *device, hipModule_t module);

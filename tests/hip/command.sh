@@ -44,6 +44,20 @@ done
 grep -q "^GPU .*emulated gfx90a, gfx90a; copies on it reach" "$work/stdout" || fail "bench tells of no GPU"
 grep -q "^decode .* % of reads" "$work/stdout" || fail "bench tells of no decoding"
 
+# Code objects beside the text, by a program that may be named.
+printf '#!/bin/sh\nwhile [ "$1" != -o ]; do case $1 in --offload-arch=*) arch=${1#*=};; esac; shift; done\n%s\n' \
+  'echo "code for $arch" >"$2"' >"$work/hipcc"
+chmod +x "$work/hipcc"
+compile() { RETC_HIPCC="$work/hipcc" "$RETC" compile "$case" --target hip -o "$work/compiled" "$@"; }
+compile --arch gfx942,gfx1100 --emit hip,code 2>/dev/null || fail "compile --emit code"
+[ "$(ls "$work/compiled")" = "$(printf '%s\n' model.gfx1100.co model.gfx942.co model.hip)" ] || fail "$(ls "$work/compiled")"
+[ "$(cat "$work/compiled/model.gfx942.co")" = "code for gfx942" ] || fail "model.gfx942.co"
+expect 1 "hip: no compiler for gfx90a: no program /nowhere/hipcc was found" env RETC_HIPCC=/nowhere/hipcc "$RETC" \
+  compile "$case" --target hip --arch gfx90a --emit code -o "$work/none"
+[ ! -e "$work/none" ] || fail "files of a compilation that failed"
+expect 2 'compile: --emit: found "cod", did you mean "code"? expected one of: hip, plan, code' compile --emit cod
+expect 2 'expected one of: llvm, asm, object, plan' "$RETC" compile "$case" --emit code -o "$work/none"
+
 none() { RETC_EMULATOR_ARCH=none run --target hip; }
 other() { RETC_EMULATOR_ARCH=gfx1030 run --target hip; }
 small() { RETC_EMULATOR_MEMORY=100000 run --target hip; }
