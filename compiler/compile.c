@@ -285,7 +285,7 @@ retc_status retc_compile(const retc_network *network, const retc_compile_options
   retc_arena_init(&compilation->arena);
   compilation->profile = options->profile;
   compilation->facts = (retc_program_facts){network->vocabulary_size, chunk, network->bos_token, network->eos_token};
-  retc_pass_context cx = {diagnostics, network, {options->form, chunk, options->padded}, compilation};
+  retc_pass_context cx = {diagnostics, network, {options->form, chunk, options->padded, options->profile.has_tiles}, compilation};
   size_t passes[PASSES_MAX];
   retc_status status = run(&cx, passes, list_passes(0, options, true, passes), options);
   if (status != RETC_OK) {

@@ -6,7 +6,7 @@
  * whatever the tile it fell into: between two parts of k the sums lie in memory.
  *
  * contract_bf16 and contract_int8 are the same with another tile: rows are rounded as they are written to it, and the
- * innermost product is one of pairs of bf16, or of integers.
+ * innermost product is one of bf16, in the order of pairs or of the CPU's tiles, or of integers.
  *
  * There are as many groups as the machine has cores, and every core gets an equal share of the panels: few rows are
  * bound by the reading of weights, many by arithmetic, and both are balanced. */
@@ -19,6 +19,8 @@
 enum { DEPTH_MAX = 1 << 20 };
 /* Of a task's rows; of k at a time, a multiple of the least; tiles of rows from which on narrow weights are widened. */
 enum { TILE_BYTES = 8 << 20, ROWS_MOST = 512, DEPTH_PART = 256, DEPTH_STEP = 64, MANY_TILES = 2 };
+/* Of tiles of the CPU (AMX), two by two. */
+enum { TILE_ROWS = 32 };
 
 static bool is_matrix_weight(const retc_graph *graph, retc_value value) {
   const retc_node *weight = retc_graph_node(graph, value);
@@ -64,13 +66,21 @@ static retc_dtype tile_dtype(const retc_node *node) {
                                              : RETC_DTYPE_F32;
 }
 
+static bool is_tiles(const retc_node *node) {
+  return node->op == RETC_OP_CONTRACT_BF16 && !strcmp(node->attributes.word, "tiles");
+}
+
+static bool uses_tiles(const retc_node *node, const retc_target_profile *profile) {
+  return is_tiles(node) || (node->op == RETC_OP_CONTRACT_INT8 && profile->has_tiles);
+}
+
 void retc_anchor_contract_schedule(const retc_graph *graph, const retc_node *node, const retc_target_profile *profile,
                                    retc_region *region) {
   const retc_shape *weight = &retc_graph_node(graph, node->inputs[1])->type.shape;
   int64_t panels = ceil_div(weight->dim[0], RETC_PANEL), depth = weight->dim[1];
   int64_t cores = profile->cores > 1 ? profile->cores : 1, group = ceil_div(panels, cores);
   /* Accumulators, one panel row and a broadcast in registers; narrower vectors take a tile in several passes. */
-  const int64_t rows = 6;
+  const int64_t rows = uses_tiles(node, profile) ? TILE_ROWS : 6;
   /* The rows of a task are read once a panel, in order; more than this do not make their prologue cheaper. */
   const int64_t size = (int64_t)retc_dtype_size(tile_dtype(node));
   int64_t fit = TILE_BYTES / (depth * size) / rows, most = ceil_div(ROWS_MOST, rows);
@@ -247,21 +257,33 @@ static void write_widening(contract *c) {
   retc_write_end(w);
 }
 
+/* Opens the loops over `rows` and lanes; few rows are written out, so that sums stay in registers. */
+static retc_expr open_rows(contract *c, int64_t rows, retc_expr *out_lane) {
+  retc_lowering *l = c->l;
+  retc_writer *w = &l->writer;
+  retc_expr zero = retc_int(l, 0);
+  retc_expr i = retc_write_for(w, "i", rows < TILE_ROWS / 2 ? RETC_LOOP_UNROLL : RETC_LOOP_SERIAL, zero, retc_int(l, rows), 1);
+  *out_lane = retc_write_for(w, "lane", RETC_LOOP_VECTOR, zero, retc_int(l, RETC_PANEL), 1);
+  return i;
+}
+
+static void close_rows(contract *c) {
+  retc_write_end(&c->l->writer);
+  retc_write_end(&c->l->writer);
+}
+
 /* `rows` of integers: group by group the exact sums, then one fma with the group's scale. */
 static void write_integers(contract *c, retc_expr row, int64_t rows) {
   retc_lowering *l = c->l;
   retc_writer *w = &l->writer;
   retc_expr zero = retc_int(l, 0), number = retc_div(l, c->first_k, retc_int(l, c->part)), size = retc_int(l, c->scaled);
-  retc_expr x = retc_write_for(w, "x", RETC_LOOP_SERIAL, zero, c->k_count, c->scaled);
+  retc_expr x = retc_write_for(w, "x", RETC_LOOP_SERIAL, zero, c->k_count, c->scaled), i, lane;
   retc_expr k = retc_add(l, c->first_k, x), g = retc_write_let(w, "g", retc_div(l, k, size));
   retc_buffer_id dots =
       retc_write_alloc(w, "dots", RETC_SCOPE_PRIVATE, RETC_DTYPE_I32, 2, (int64_t[]){rows, RETC_PANEL});
-  for (int64_t i = 0; i < rows; i++) {
-    retc_expr own = retc_add(l, row, retc_int(l, i));
-    retc_expr lane = retc_write_for(w, "lane", RETC_LOOP_VECTOR, zero, retc_int(l, RETC_PANEL), 1);
-    retc_write_store(w, dots, (retc_expr[]){retc_int(l, i), lane}, retc_load(l, c->bias, (retc_expr[]){g, own}));
-    retc_write_end(w);
-  }
+  i = open_rows(c, rows, &lane);
+  retc_write_store(w, dots, (retc_expr[]){i, lane}, retc_load(l, c->bias, (retc_expr[]){g, retc_add(l, row, i)}));
+  close_rows(c);
   retc_view to = retc_write_view(w, dots, (retc_expr[]){zero, zero}, 0, 1);
   retc_view a = retc_write_view(w, c->tile, (retc_expr[]){number, row, x}, 1, 2);
   const retc_dtype dtype = retc_kernel_buffer(l->kernel, c->weight)->dtype;
@@ -269,14 +291,12 @@ static void write_integers(contract *c, retc_expr row, int64_t rows) {
   retc_view b = retc_write_view(w, c->weight, (retc_expr[]){c->panel, retc_div(l, k, retc_int(l, pack)), zero, zero}, 1, 2);
   retc_lower_note(l, l->anchor);
   retc_write_mma_form(w, RETC_MMA_INTEGERS, to, a, b, rows, RETC_PANEL, size);
-  for (int64_t i = 0; i < rows; i++) {
-    retc_expr lane = retc_write_for(w, "lane", RETC_LOOP_VECTOR, zero, retc_int(l, RETC_PANEL), 1);
-    retc_expr at[3] = {c->place, retc_add(l, row, retc_int(l, i)), lane};
-    retc_expr exact = retc_load(l, dots, (retc_expr[]){retc_int(l, i), lane});
-    retc_expr scale = retc_load(l, c->scale, (retc_expr[]){c->panel, g, lane});
-    retc_write_store(w, c->sum, at, retc_fma(l, retc_expr_cast(l->kernel, RETC_DTYPE_F32, exact), scale, retc_load(l, c->sum, at)));
-    retc_write_end(w);
-  }
+  i = open_rows(c, rows, &lane);
+  retc_expr at[3] = {c->place, retc_add(l, row, i), lane};
+  retc_expr exact = retc_load(l, dots, (retc_expr[]){i, lane});
+  retc_expr scale = retc_load(l, c->scale, (retc_expr[]){c->panel, g, lane});
+  retc_write_store(w, c->sum, at, retc_fma(l, retc_expr_cast(l->kernel, RETC_DTYPE_F32, exact), scale, retc_load(l, c->sum, at)));
+  close_rows(c);
   retc_write_end(w);
 }
 
@@ -296,7 +316,8 @@ static void write_tile(contract *c, retc_expr row, int64_t rows, bool is_wide) {
                 : is_pairs ? retc_write_view(w, c->weight, (retc_expr[]){c->panel, pair, zero, zero}, 1, 2)
                            : retc_write_view(w, c->weight, (retc_expr[]){c->panel, c->first_k, zero}, 1, 2);
   retc_lower_note(l, l->anchor);
-  retc_write_mma_form(w, is_pairs ? RETC_MMA_PAIRS : RETC_MMA_FMA, to, a, b, rows, RETC_PANEL, c->k_count);
+  const retc_mma_form form = is_tiles(c->node) ? RETC_MMA_TILES : is_pairs ? RETC_MMA_PAIRS : RETC_MMA_FMA;
+  retc_write_mma_form(w, form, to, a, b, rows, RETC_PANEL, c->k_count);
 }
 
 /* All rows: tiles of c->rows, then of the largest power of two below it, down to 1. */

@@ -129,6 +129,7 @@ typedef struct retc_network_options {
   retc_form form;       /* whose normalisers and state are built; a session has the recurrent form's */
   int64_t chunk_length; /* for the parallel form: at least the number of tokens */
   bool padded;          /* rows may begin with padding: an input pads i64[B] counts each row's */
+  bool has_tiles;       /* products of bf16 are added up in the order of tiles */
 } retc_network_options;
 
 /* The two entries as graphs, of composite operations:

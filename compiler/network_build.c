@@ -58,7 +58,8 @@ static retc_value product_of(retc_network_builder *nb, retc_value x, const retc_
     case RETC_PRODUCT_INT8: return product_of_integers(nb, x, tensor);
     case RETC_PRODUCT_BF16: {
       retc_value inputs[2] = {x, weight(nb, tensor)};
-      return retc_graph_add(&nb->builder, RETC_OP_CONTRACT_BF16, inputs, 2, NULL, NULL);
+      retc_attributes attributes = {.word = nb->options.has_tiles ? "tiles" : "pairs"};
+      return retc_graph_add(&nb->builder, RETC_OP_CONTRACT_BF16, inputs, 2, NULL, &attributes);
     }
     default: return retc_build_contract(&nb->builder, "btk,nk->btn", x, weight(nb, tensor));
   }

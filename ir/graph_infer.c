@@ -267,6 +267,8 @@ static retc_status infer_rows(const inference *in, retc_type *out_type) {
 }
 
 static RETC_SHAPE_RULE(contract_bf16) {
+  const char *order = in->attributes.word;
+  if (strcmp(order, "pairs") != 0 && strcmp(order, "tiles") != 0) return wrong(in, "order is %s, expected pairs or tiles", order);
   if (in->types[1]->dtype != RETC_DTYPE_BF16) return wrong(in, "%s, expected a matrix of bf16", show(in->types[1]).text);
   return infer_rows(in, out_type);
 }

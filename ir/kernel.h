@@ -99,20 +99,26 @@ typedef struct retc_view {
   int row_axis, column_axis;
 } retc_view;
 
-/* How an mma multiplies. `pairs` and `integers` have b packed along the depth: b[x,l] is element x % pack of its last axis
+/* How an mma multiplies. All but the first have b packed along the depth: b[x,l] is element x % pack of its last axis
  * at x / pack along row_axis, l along column_axis, the last but one. */
 typedef enum retc_mma_form {
   RETC_MMA_FMA,      /* c = fma(a[i,x], b[x,l], c) for x in order, in f32 */
   RETC_MMA_PAIRS,    /* bf16, pack 2: c = fma(a[i,x], b[x,l], fma(a[i,x+1], b[x+1,l], c)) for even x in order; subnormal
                       * operands and results are 0. A CPU without such an instruction may keep subnormals */
+  RETC_MMA_TILES,    /* bf16, pack 2, as the tiles of x86 add: for each 32 of the depth in order, even = fma(a[i,x], b[x,l],
+                      * even) from 0 for even x in order, odd the same for odd x, c = c + (even + odd); subnormal operands
+                      * and results are 0. The depth is a multiple of 32, the columns of c are its last axis */
   RETC_MMA_INTEGERS, /* c i32, a i8: c += a[i,x] b[x,l], exactly; b u8, pack 4, or u4x2: b[x,l] is half x / 4 % 2 of
                       * element x % 4 of the last axis at x / 8 along row_axis */
   RETC_MMA_FORM_COUNT
 } retc_mma_form;
-/* "", "pairs", "integers": the last word of the statement. */
+/* "", "pairs", "tiles", "integers": the last word of the statement. */
 const char *retc_mma_form_name(retc_mma_form form);
-/* Numbers along the depth at one index of b's row_axis: 1, 2, 4 or 8. The depth is a multiple of it. */
+/* Numbers along the depth at one index of b's row_axis: 1, 2, 4 or 8. */
 int64_t retc_mma_pack(retc_mma_form form, retc_dtype b);
+/* What the depth is a multiple of: the pack, or the depth of a tile. */
+enum { RETC_TILE_DEPTH = 32 };
+int64_t retc_mma_step(retc_mma_form form, retc_dtype b);
 
 typedef struct retc_block {
   RETC_VEC(struct retc_statement *) statements;

@@ -98,6 +98,30 @@ static void multiply_pairs(const product *p) {
   }
 }
 
+/* Of the depth from x on, the numbers at even places or at odd ones. */
+static float tile_chain(const product *p, int64_t i, int64_t l, int64_t x, int64_t odd) {
+  float sum = 0;
+  for (int64_t at = x + odd; at < x + RETC_TILE_DEPTH; at += 2) {
+    float left = bf16_at(&p->a, p->a.first + i * p->a.row + at * p->a.column);
+    float right = bf16_at(&p->b, p->b.first + at / 2 * p->b.row + l * p->b.column + odd);
+    sum = flushed(fmaf(left, right, sum));
+  }
+  return sum;
+}
+
+static void multiply_tiles(const product *p) {
+  for (int64_t i = 0; i < p->rows; i++) {
+    for (int64_t l = 0; l < p->columns; l++) {
+      float sum = p->c[i * p->columns + l];
+      for (int64_t x = 0; x < p->depth; x += RETC_TILE_DEPTH) {
+        float own = flushed(tile_chain(p, i, l, x, 0) + tile_chain(p, i, l, x, 1));
+        sum = flushed(flushed(sum) + own);
+      }
+      p->c[i * p->columns + l] = sum;
+    }
+  }
+}
+
 /* Numbers of the depth from x on, `pack` of them, of column l. */
 static void unpack(const product *p, int64_t x, int64_t l, int64_t pack, int *out_numbers) {
   const char *at = p->b.cell->data + p->b.first + x / pack * p->b.row + l * p->b.column;
@@ -143,8 +167,9 @@ retc_status retc_interpreter_mma(retc_interpreter *in, const retc_prepared *p) {
   RETC_TRY(retc_interpreter_open_view(in, &p->c, &s->c, made.rows, made.columns, &c));
   RETC_TRY(retc_interpreter_open_view(in, &p->a, &s->a, made.rows, made.depth, &made.a));
   const int64_t pack = retc_mma_pack(s->form, p->b.cell->buffer->dtype);
-  if (made.depth % pack) {
-    return retc_interpreter_fail(in, "the depth is %lld, expected a multiple of %d", (long long)made.depth, (int)pack);
+  const int64_t step = retc_mma_step(s->form, p->b.cell->buffer->dtype);
+  if (made.depth % step) {
+    return retc_interpreter_fail(in, "the depth is %lld, expected a multiple of %d", (long long)made.depth, (int)step);
   }
   RETC_TRY(retc_interpreter_open_view(in, &p->b, &s->b, made.depth / pack, made.columns, &made.b));
   RETC_TRY(reserve(in, made.rows, made.columns));
@@ -153,6 +178,7 @@ retc_status retc_interpreter_mma(retc_interpreter *in, const retc_prepared *p) {
   made.left = made.row + made.columns;
   move_accumulator(&made, &c, false);
   if (s->form == RETC_MMA_PAIRS) multiply_pairs(&made);
+  else if (s->form == RETC_MMA_TILES) multiply_tiles(&made);
   else if (s->form == RETC_MMA_INTEGERS) multiply_integers(&made, pack);
   else if (is_fast()) multiply_fast(&made);
   else multiply_anywhere(&made);

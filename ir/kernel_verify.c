@@ -207,6 +207,7 @@ static retc_status check_dtypes(checker *c, const retc_statement *s) {
   static const char wide[] = "a type widened to f32";
   switch (s->form) {
     case RETC_MMA_PAIRS:
+    case RETC_MMA_TILES:
       RETC_TRY(check_dtype(c, "a", &s->a, "bf16", left->dtype == RETC_DTYPE_BF16));
       return check_dtype(c, "b", &s->b, "bf16", right->dtype == RETC_DTYPE_BF16);
     case RETC_MMA_INTEGERS:
@@ -226,8 +227,11 @@ static retc_status check_packing(checker *c, const retc_statement *s, int64_t de
   if (pack == 1) {
     return s->b.column_axis == last ? RETC_OK : fail(c, "the columns of b must be its last axis");
   }
-  const int64_t together = pack > 4 ? 4 : pack;
-  if (depth % pack) return fail(c, "the depth must be a multiple of %d", (int)pack);
+  const int64_t together = pack > 4 ? 4 : pack, step = retc_mma_step(s->form, right->dtype);
+  if (depth % step) return fail(c, "the depth must be a multiple of %d", (int)step);
+  if (s->form == RETC_MMA_TILES && s->c.column_axis != retc_kernel_buffer(c->kernel, s->c.buffer)->shape.rank - 1) {
+    return fail(c, "the columns of c must be its last axis");
+  }
   if (s->b.column_axis != last - 1 || s->b.row_axis >= last || right->shape.dim[last] != together) {
     return fail(c, "the columns of b must be its last axis but one, and that of extent %d", (int)together);
   }

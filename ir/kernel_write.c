@@ -33,7 +33,7 @@ bool retc_kernel_word_is_reserved(const char *name) {
   static const char *const words[] = {"kernel", "for",   "in",    "step",  "if",    "else",    "let",     "alloc",
                                       "mma",    "row",   "rows",  "depth", "true",  "column",  "columns", "barrier",
                                       "inf",    "false", "nan",   "read",  "write", "inf_f64", "nan_f64", "update",
-                                      "none",   "global", "shared", "private", "pairs", "integers"};
+                                      "none",   "global", "shared", "private", "pairs", "tiles", "integers"};
   for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
     if (!strcmp(name, words[i])) return true;
   for (int op = 0; op < RETC_KERNEL_OP_COUNT; op++)
@@ -147,16 +147,21 @@ retc_view retc_write_view(retc_writer *w, retc_buffer_id buffer, const retc_expr
   return (retc_view){buffer, copy_indices(w->kernel, buffer, base), row_axis, column_axis};
 }
 
-static const char *const form_names[] = {"", "pairs", "integers"};
+static const char *const form_names[] = {"", "pairs", "tiles", "integers"};
 
 const char *retc_mma_form_name(retc_mma_form form) { return form_names[form]; }
 
 int64_t retc_mma_pack(retc_mma_form form, retc_dtype b) {
   switch (form) {
-    case RETC_MMA_PAIRS: return 2;
+    case RETC_MMA_PAIRS:
+    case RETC_MMA_TILES: return 2;
     case RETC_MMA_INTEGERS: return b == RETC_DTYPE_U4X2 ? 8 : 4;
     default: return 1;
   }
+}
+
+int64_t retc_mma_step(retc_mma_form form, retc_dtype b) {
+  return form == RETC_MMA_TILES ? RETC_TILE_DEPTH : retc_mma_pack(form, b);
 }
 
 void retc_write_mma(retc_writer *w, retc_view c, retc_view a, retc_view b, int64_t rows, int64_t columns,

@@ -26,7 +26,7 @@ or_null() {
 contract() {
   positive machine.fma_f32_gflops machine.read_gbps machine.threads machine.one_thread.fma_f32_gflops compile.cold_s \
     compile.cached_s load_s memory.peak_bytes memory.weights_bytes memory.state_bytes
-  or_null machine.dot_bf16_gflops machine.dot_int8_gops
+  or_null machine.dot_bf16_gflops machine.dot_int8_gops machine.tile_bf16_gflops machine.tile_int8_gops
 }
 phases() {
   positive prefill.tokens_per_s prefill.gflops decode.tokens_per_s decode.gbps decode.ceiling_gbps

@@ -11,6 +11,7 @@
 
 #include "backends/llvm/llvm_private.h"
 #include "runtime/threads.h"
+#include "runtime/tiles.h"
 
 /* Loops come out of the emitter in their final shape, so what is left is to promote private buffers to registers, to
  * share subexpressions and to move what does not change out of loops. */
@@ -68,9 +69,11 @@ static const cpu_row *find_host_row(const retc_llvm_target *target) {
   return NULL;
 }
 
-static const char *name_dots(const char *features) {
-  if (strstr(features, "+amx-tile")) return "int8, bf16, AMX tiles";
-  if (strstr(features, "+avx512bf16")) return "int8, bf16";
+static const char tile_dots[] = "int8, bf16, AMX tiles", wide_dots[] = "int8, bf16";
+
+static const char *name_dots(const char *features, bool has_tiles) {
+  if (has_tiles) return tile_dots;
+  if (strstr(features, "+avx512bf16")) return wide_dots;
   return strstr(features, "+avx512vnni") || strstr(features, "+avxvnni") ? "int8" : "none";
 }
 
@@ -84,8 +87,12 @@ static void find_dots(retc_llvm_target *target) {
   profile->has_dot_bf16 = is_wide && has(target, "+avx512bf16") && has(target, "+avx512vl");
 }
 
+static bool has_tiles(const retc_llvm_target *target) {
+  return has(target, "+amx-tile") && has(target, "+amx-bf16") && has(target, "+amx-int8") && retc_tiles_permit();
+}
+
 /* The features count, not the name: a system may keep the CPU's widest registers from programs. */
-static void target_init_host(retc_llvm_target *target) {
+static void target_init_host(retc_llvm_target *target, bool no_tiles) {
   static const cpu_row unknown = {"", "unknown", 16, 32, 32, 512, "none"};
   target->cpu = LLVMGetHostCPUName();
   target->features = LLVMGetHostCPUFeatures();
@@ -93,9 +100,10 @@ static void target_init_host(retc_llvm_target *target) {
   const cpu_row *row = find_host_row(target);
   take_row(profile, row ? row : &unknown);
   if (!strncmp(target->triple, "x86_64", 6)) {
+    profile->has_tiles = !no_tiles && has_tiles(target);
     profile->vector_bytes = strstr(target->features, "+avx512f") ? 64 : strstr(target->features, "+avx") ? 32 : 16;
     profile->vector_registers = profile->vector_bytes < 64 ? 16 : 32;
-    profile->dots = name_dots(target->features);
+    profile->dots = name_dots(target->features, profile->has_tiles);
   }
   profile->l1_bytes = cache_bytes(_SC_LEVEL1_DCACHE_SIZE, profile->l1_bytes);
   profile->l2_bytes = cache_bytes(_SC_LEVEL2_CACHE_SIZE, profile->l2_bytes);
@@ -103,7 +111,8 @@ static void target_init_host(retc_llvm_target *target) {
   find_dots(target);
 }
 
-static retc_status target_init_named(retc_llvm_target *target, const char *cpu, retc_diagnostics *diagnostics) {
+static retc_status target_init_named(retc_llvm_target *target, const char *cpu, bool no_tiles,
+                                     retc_diagnostics *diagnostics) {
   const char *names[CPU_COUNT];
   size_t count = 0;
   for (size_t i = 0; i < CPU_COUNT; i++) {
@@ -117,6 +126,8 @@ static retc_status target_init_named(retc_llvm_target *target, const char *cpu, 
     target->profile.has_multiply_add = is_x86 && !is_old;
     target->profile.has_dot_int8 = is_x86 && strstr(cpus[i].dots, "int8");
     target->profile.has_dot_bf16 = is_x86 && strstr(cpus[i].dots, "bf16");
+    target->profile.has_tiles = !no_tiles && !strcmp(cpus[i].dots, tile_dots);
+    if (no_tiles && !strcmp(cpus[i].dots, tile_dots)) target->profile.dots = wide_dots;
     return RETC_OK;
   }
   if (!count) return retc_fail(diagnostics, RETC_INVALID, "CPU '%s' is not known for %s", cpu, target->triple);
@@ -125,17 +136,32 @@ static retc_status target_init_named(retc_llvm_target *target, const char *cpu, 
                    nearest ? nearest : "", nearest ? "'?" : "");
 }
 
+retc_status retc_llvm_read_cpu(const retc_llvm_options *options, retc_diagnostics *diagnostics, retc_llvm_cpu *out_cpu) {
+  const char *text = options && options->cpu ? options->cpu : "host", *comma = strchr(text, ',');
+  const size_t length = comma ? (size_t)(comma - text) : strlen(text);
+  *out_cpu = (retc_llvm_cpu){.no_tiles = comma != NULL};
+  if (comma && strcmp(comma, ",no-tiles") != 0) {
+    return retc_fail(diagnostics, RETC_INVALID, "CPU '%s': found '%s', expected ',no-tiles' or nothing behind the name", text, comma);
+  }
+  if (length >= sizeof out_cpu->name) return retc_fail(diagnostics, RETC_INVALID, "CPU '%.*s' is not known", (int)length, text);
+  memcpy(out_cpu->name, text, length);
+  out_cpu->is_host = !strcmp(out_cpu->name, "host");
+  return RETC_OK;
+}
+
 static retc_status target_init(retc_llvm_target *target, const retc_llvm_options *options,
                                retc_diagnostics *diagnostics) {
+  retc_llvm_cpu cpu;
   *target = (retc_llvm_target){.cpu = NULL};
+  RETC_TRY(retc_llvm_read_cpu(options, diagnostics, &cpu));
   if (LLVMInitializeNativeTarget() || LLVMInitializeNativeAsmPrinter())
     return retc_fail(diagnostics, RETC_FAILED, "LLVM has no code generator for this machine");
   target->triple = LLVMGetDefaultTargetTriple();
-  if (!options || !options->cpu || !strcmp(options->cpu, "host")) {
-    target_init_host(target);
+  if (cpu.is_host) {
+    target_init_host(target, cpu.no_tiles);
     return RETC_OK;
   }
-  retc_status status = target_init_named(target, options->cpu, diagnostics);
+  retc_status status = target_init_named(target, cpu.name, cpu.no_tiles, diagnostics);
   if (status != RETC_OK) target_deinit(target);
   return status;
 }

@@ -9,6 +9,7 @@
 
 #include "backends/llvm/llvm_private.h"
 #include "runtime/code_cache.h"
+#include "runtime/tiles.h"
 
 enum { PARTS_MAX = 16 };
 
@@ -53,17 +54,24 @@ const char *retc_llvm_lesser_cpu(void) {
 #endif
 }
 
-/* Code for a CPU of another name may hold instructions that this one lacks. */
+/* Code for a CPU of another name may hold instructions that this one lacks, or that the system keeps from programs. */
 static retc_status check_cpu(const retc_llvm_options *options, retc_diagnostics *diagnostics) {
-  if (!options || !options->cpu || !strcmp(options->cpu, "host") || has_level(options->cpu)) return RETC_OK;
+  retc_llvm_cpu cpu;
+  RETC_TRY(retc_llvm_read_cpu(options, diagnostics, &cpu));
+  if (cpu.is_host || has_level(cpu.name)) return RETC_OK;
   char *host = LLVMGetHostCPUName();
   retc_status status = RETC_OK;
-  if (strcmp(host, options->cpu)) {
+  if (strcmp(host, cpu.name)) {
     status = retc_fail(diagnostics, RETC_INVALID, "code for CPU '%s' may not run on this one, expected host, %s, or a level that "
-                                                  "it has, such as x86-64-v2", options->cpu, host);
+                                                  "it has, such as x86-64-v2", cpu.name, host);
   }
   LLVMDisposeMessage(host);
-  return status;
+  RETC_TRY(status);
+  retc_target_profile profile;
+  RETC_TRY(retc_llvm_profile(options, diagnostics, &profile));
+  if (!profile.has_tiles || retc_tiles_permit()) return RETC_OK;
+  return retc_fail(diagnostics, RETC_INVALID, "code for CPU '%s' uses tiles (AMX), which this system refuses to this program, "
+                                              "expected host or %s,no-tiles", cpu.name, cpu.name);
 }
 
 /* ---- the key ---- */
@@ -87,20 +95,22 @@ static int find_build(struct dl_phdr_info *info, size_t size, void *user) {
   return ours;
 }
 
-static void describe_target(const retc_llvm_options *options, retc_text *out_key) {
+static retc_status describe_target(const retc_llvm_options *options, retc_diagnostics *diagnostics, retc_text *out_key) {
   unsigned major, minor, patch;
+  retc_llvm_cpu cpu;
+  retc_target_profile profile;
+  RETC_TRY(retc_llvm_read_cpu(options, diagnostics, &cpu));
+  RETC_TRY(retc_llvm_profile(options, diagnostics, &profile));
   LLVMGetVersion(&major, &minor, &patch);
   retc_text_printf(out_key, "retc %d, LLVM %u.%u.%u, build ", RETC_API_VERSION, major, minor, patch);
   (void)dl_iterate_phdr(find_build, out_key);
-  char *triple = LLVMGetDefaultTargetTriple(), *cpu = NULL, *features = NULL;
-  if (!options || !options->cpu || !strcmp(options->cpu, "host")) {
-    cpu = LLVMGetHostCPUName();
-    features = LLVMGetHostCPUFeatures();
-  }
-  retc_text_printf(out_key, "\n%s, %s, %s\n", triple, cpu ? cpu : options->cpu, features ? features : "");
+  char *triple = LLVMGetDefaultTargetTriple(), *host = LLVMGetHostCPUName(), *features = LLVMGetHostCPUFeatures();
+  retc_text_printf(out_key, "\n%s, %s, %s, tiles %d\n", triple, cpu.is_host ? host : cpu.name, cpu.is_host ? features : "",
+                   profile.has_tiles);
   LLVMDisposeMessage(triple);
-  if (cpu) LLVMDisposeMessage(cpu);
-  if (features) LLVMDisposeMessage(features);
+  LLVMDisposeMessage(host);
+  LLVMDisposeMessage(features);
+  return RETC_OK;
 }
 
 /* ---- what is kept: how many objects, their sizes, the objects ---- */
@@ -194,7 +204,7 @@ static retc_status compile_all(const retc_kernel *const *kernels, size_t *weight
 static retc_status build(const retc_kernel *const *kernels, size_t *weights, size_t count,
                          const retc_llvm_options *options, retc_diagnostics *diagnostics, retc_text *key,
                          retc_executable **out_executable) {
-  describe_target(options, key);
+  RETC_TRY(describe_target(options, diagnostics, key));
   for (size_t i = 0; i < count; i++) {
     const size_t before = key->length;
     retc_kernel_print(kernels[i], key);

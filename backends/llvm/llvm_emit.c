@@ -279,6 +279,7 @@ static void emit_body(retc_llvm_emitter *e, const retc_signature *signature) {
   LLVMBuildCondBr(e->builder, mine, body, after);
   LLVMPositionBuilderAtEnd(e->builder, body);
   emit_block(e, &e->kernel->body);
+  retc_llvm_release_tiles(e);
   LLVMBuildBr(e->builder, after);
   LLVMPositionBuilderAtEnd(e->builder, after);
   LLVMBuildRetVoid(e->builder);
@@ -297,12 +298,18 @@ retc_status retc_llvm_emit_kernel(retc_llvm_emitter *e, const retc_kernel *kerne
   e->seen = RETC_NEW_ARRAY(&arena, uint32_t, kernel->exprs.count);
   e->number = 0;
   e->lanes = 1;
+  e->tile_shape = NULL;
+  e->lacks_tiles = false;
   e->refused = NULL;
   declare_function(e, &signature, target, &arena);
   e->line = 0;
   if (e->debug) retc_llvm_locations_begin(e);
   emit_body(e, &signature);
   retc_arena_deinit(&arena);
+  if (e->lacks_tiles) {
+    return retc_fail(diagnostics, RETC_INVALID, "kernel %s: multiplies bf16 by tiles (AMX), which %s does not have or the system "
+                                                "does not permit", kernel->name, target->profile.name);
+  }
   if (!e->refused) return RETC_OK;
   return retc_fail(diagnostics, RETC_INTERNAL, "kernel %s: '%s' cannot be expressed on a CPU", kernel->name,
                    e->refused);

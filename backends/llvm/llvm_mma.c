@@ -2,14 +2,8 @@
 
 /* How far ahead b is asked for: when it is streamed from memory, what a plain read loop needs to reach full bandwidth;
  * when there are many rows of a, and b comes from the second-level cache, a few rows. */
-enum { PREFETCH_BYTES = 4096, PREFETCH_ROWS_NEAR = 4, PREFETCH_BELOW = 4, CACHE_LINE = 64 };
+enum { PREFETCH_ROWS_NEAR = 4, PREFETCH_BELOW = 4, CACHE_LINE = 64 };
 enum { SPARE_REGISTERS = 4, TILE_MAX = 64, VECTORS_MAX = 1 << 14 };
-
-/* A matrix in memory: element (r, c) is number first + r row + c column. */
-typedef struct matrix {
-  retc_buffer_id buffer;
-  LLVMValueRef first, row, column;
-} matrix;
 
 /* Part of c whose elements stay in registers while the depth goes by. */
 typedef struct tile {
@@ -23,8 +17,8 @@ typedef struct tile {
 static int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
 static int64_t quotient_up(int64_t a, int64_t b) { return a / b + (a % b != 0); }
 
-static matrix open_view(retc_llvm_emitter *e, const retc_view *view) {
-  return (matrix){
+retc_llvm_matrix retc_llvm_open_view(retc_llvm_emitter *e, const retc_view *view) {
+  return (retc_llvm_matrix){
     .buffer = view->buffer,
     .first = retc_llvm_element(e, view->buffer, view->base).scalar,
     .row = retc_llvm_stride(e, view->buffer, view->row_axis),
@@ -32,25 +26,25 @@ static matrix open_view(retc_llvm_emitter *e, const retc_view *view) {
   };
 }
 
-static LLVMValueRef element_at(retc_llvm_emitter *e, const matrix *m, LLVMValueRef row, LLVMValueRef column) {
+LLVMValueRef retc_llvm_matrix_element(retc_llvm_emitter *e, const retc_llvm_matrix *m, LLVMValueRef row, LLVMValueRef column) {
   LLVMValueRef down = LLVMBuildMul(e->builder, row, m->row, "");
   LLVMValueRef right = LLVMBuildMul(e->builder, column, m->column, "");
   return LLVMBuildAdd(e->builder, LLVMBuildAdd(e->builder, m->first, down, ""), right, "");
 }
 
 /* Counted within the tile. */
-static LLVMValueRef tile_element(retc_llvm_emitter *e, const matrix *c, const tile *t, int64_t row, int64_t column) {
-  return element_at(e, c, retc_llvm_integer(e, t->row + row), retc_llvm_integer(e, t->column + column));
+static LLVMValueRef tile_element(retc_llvm_emitter *e, const retc_llvm_matrix *c, const tile *t, int64_t row, int64_t column) {
+  return retc_llvm_matrix_element(e, c, retc_llvm_integer(e, t->row + row), retc_llvm_integer(e, t->column + column));
 }
 
-static void load_tile(retc_llvm_emitter *e, const matrix *c, const tile *t, LLVMValueRef *out_values) {
+static void load_tile(retc_llvm_emitter *e, const retc_llvm_matrix *c, const tile *t, LLVMValueRef *out_values) {
   for (int64_t row = 0; row < t->rows; row++)
     for (int64_t part = 0, column = 0; part < t->count; column += t->lanes[part++])
       out_values[row * t->count + part] =
         retc_llvm_load_sums(e, c->buffer, tile_element(e, c, t, row, column), c->column, t->lanes[part]);
 }
 
-static void store_tile(retc_llvm_emitter *e, const matrix *c, const tile *t, LLVMValueRef *values) {
+static void store_tile(retc_llvm_emitter *e, const retc_llvm_matrix *c, const tile *t, LLVMValueRef *values) {
   for (int64_t row = 0; row < t->rows; row++)
     for (int64_t part = 0, column = 0; part < t->count; column += t->lanes[part++])
       retc_llvm_store_sums(e, c->buffer, tile_element(e, c, t, row, column), c->column,
@@ -59,7 +53,7 @@ static void store_tile(retc_llvm_emitter *e, const matrix *c, const tile *t, LLV
 
 /* What is streamed comes into the second cache, from where the CPU's own prefetching takes it on: asked for in the first one
  * so far ahead, it is read at two thirds of the speed. Reading ahead of the end is harmless: a prefetch does not fault. */
-static void prefetch_element(retc_llvm_emitter *e, retc_buffer_id buffer, LLVMValueRef element, bool is_streamed) {
+void retc_llvm_prefetch(retc_llvm_emitter *e, retc_buffer_id buffer, LLVMValueRef element, bool is_streamed) {
   LLVMTypeRef byte = LLVMInt8TypeInContext(e->context), i32 = LLVMInt32TypeInContext(e->context);
   LLVMValueRef read = LLVMConstInt(i32, 0, false), keep = LLVMConstInt(i32, is_streamed ? 2 : 3, false);
   LLVMValueRef data = LLVMConstInt(i32, 1, false);
@@ -70,13 +64,13 @@ static void prefetch_element(retc_llvm_emitter *e, retc_buffer_id buffer, LLVMVa
 }
 
 /* Whether the rows of b lie further apart than the columns that are read: the CPU's own prefetching does not see it. */
-static bool is_strided(const matrix *b, int64_t columns) {
+static bool is_strided(const retc_llvm_matrix *b, int64_t columns) {
   int64_t row, column;
   return !retc_llvm_is_constant(b->row, &row) || !retc_llvm_is_constant(b->column, &column) || row > columns * column;
 }
 
 /* `line` counts rows of b. */
-static void prefetch(retc_llvm_emitter *e, const matrix *b, const tile *t, LLVMValueRef line) {
+static void prefetch(retc_llvm_emitter *e, const retc_llvm_matrix *b, const tile *t, LLVMValueRef line) {
   const retc_buffer *buffer = retc_kernel_buffer(e->kernel, b->buffer);
   const int64_t size = (int64_t)retc_dtype_size(buffer->dtype);
   const bool is_streamed = t->rows < PREFETCH_BELOW;
@@ -84,12 +78,12 @@ static void prefetch(retc_llvm_emitter *e, const matrix *b, const tile *t, LLVMV
   if (buffer->scope != RETC_SCOPE_GLOBAL || (!is_streamed && !t->strided)) return;
   if (!retc_llvm_is_constant(b->row, &row)) row = CACHE_LINE;
   if (!retc_llvm_is_constant(b->column, &width)) width = 1;
-  int64_t ahead = is_streamed ? quotient_up(PREFETCH_BYTES, row * size) : PREFETCH_ROWS_NEAR;
+  int64_t ahead = is_streamed ? quotient_up(RETC_PREFETCH_BYTES, row * size) : PREFETCH_ROWS_NEAR;
   for (int part = 0; part < t->count; part++) columns += t->lanes[part];
   LLVMValueRef later = LLVMBuildAdd(e->builder, line, retc_llvm_integer(e, ahead), "");
   const int64_t step = size * width < CACHE_LINE ? CACHE_LINE / (size * width) : 1;
   for (int64_t column = 0; column < columns; column += step)
-    prefetch_element(e, b->buffer, element_at(e, b, later, retc_llvm_integer(e, t->column + column)),
+    retc_llvm_prefetch(e, b->buffer, retc_llvm_matrix_element(e, b, later, retc_llvm_integer(e, t->column + column)),
                      is_streamed);
 }
 
@@ -126,13 +120,30 @@ static LLVMValueRef as_bf16(retc_llvm_emitter *e, LLVMValueRef words, unsigned l
   return LLVMBuildBitCast(e->builder, words, LLVMVectorType(LLVMBFloatTypeInContext(e->context), 2 * lanes), "");
 }
 
+/* The first lanes of `v`, which has `from`; further ones are 0. */
+static LLVMValueRef resize(retc_llvm_emitter *e, LLVMValueRef v, unsigned from, unsigned lanes) {
+  LLVMTypeRef i32 = LLVMInt32TypeInContext(e->context);
+  if (from == lanes) return v;
+  if (lanes == 1) return LLVMBuildExtractElement(e->builder, v, LLVMConstInt(i32, 0, false), "");
+  if (from == 1) {
+    LLVMValueRef none = LLVMConstNull(LLVMVectorType(LLVMTypeOf(v), lanes));
+    return LLVMBuildInsertElement(e->builder, none, v, LLVMConstInt(i32, 0, false), "");
+  }
+  LLVMValueRef order[32];
+  for (unsigned lane = 0; lane < lanes; lane++) order[lane] = LLVMConstInt(i32, lane < from ? lane : from, false);
+  return LLVMBuildShuffleVector(e->builder, v, LLVMConstNull(LLVMTypeOf(v)), LLVMConstVector(order, lanes), "");
+}
+
 /* left and right: two bf16 a word; the second ones first. */
 static LLVMValueRef step_pairs(retc_llvm_emitter *e, LLVMValueRef left, LLVMValueRef right, LLVMValueRef sum,
                                unsigned lanes) {
-  const char *dot = lanes == 16 ? "llvm.x86.avx512bf16.dpbf16ps.512" : lanes == 8 ? "llvm.x86.avx512bf16.dpbf16ps.256"
+  const unsigned width = lanes <= 4 ? 4 : lanes <= 8 ? 8 : 16;
+  const char *dot = width == 16 ? "llvm.x86.avx512bf16.dpbf16ps.512" : width == 8 ? "llvm.x86.avx512bf16.dpbf16ps.256"
                                                                                   : "llvm.x86.avx512bf16.dpbf16ps.128";
-  if (e->profile.has_dot_bf16 && lanes >= 4) {
-    return retc_llvm_call_plain(e, dot, (LLVMValueRef[]){sum, as_bf16(e, left, lanes), as_bf16(e, right, lanes)}, 3);
+  if (e->profile.has_dot_bf16 && lanes <= width) {
+    LLVMValueRef v[3] = {resize(e, sum, lanes, width), as_bf16(e, resize(e, left, lanes, width), width),
+                         as_bf16(e, resize(e, right, lanes, width), width)};
+    return resize(e, retc_llvm_call_plain(e, dot, v, 3), width, lanes);
   }
   sum = step_fma(e, widen_half(e, left, true, lanes), widen_half(e, right, true, lanes), sum);
   return step_fma(e, widen_half(e, left, false, lanes), widen_half(e, right, false, lanes), sum);
@@ -197,10 +208,10 @@ static LLVMValueRef halves_of(retc_llvm_emitter *e, LLVMValueRef words, bool upp
 }
 
 /* All rows with `right`, one vector a part; `x` is the first number of the depth. */
-static void multiply_rows(retc_llvm_emitter *e, retc_mma_form form, const matrix *a, const tile *t, LLVMValueRef x,
+static void multiply_rows(retc_llvm_emitter *e, retc_mma_form form, const retc_llvm_matrix *a, const tile *t, LLVMValueRef x,
                           LLVMValueRef *right, LLVMValueRef *values) {
   for (int64_t row = 0; row < t->rows; row++) {
-    LLVMValueRef element = element_at(e, a, retc_llvm_integer(e, t->row + row), x);
+    LLVMValueRef element = retc_llvm_matrix_element(e, a, retc_llvm_integer(e, t->row + row), x);
     LLVMValueRef left = form == RETC_MMA_FMA ? retc_llvm_load_elements(e, a->buffer, element, NULL, 1)
                                              : load_words(e, a->buffer, element, 1);
     for (int part = 0; part < t->count; part++) {
@@ -211,13 +222,13 @@ static void multiply_rows(retc_llvm_emitter *e, retc_mma_form form, const matrix
 }
 
 /* `line` counts rows of b, each of `pack` numbers of the depth. */
-static void outer_product(retc_llvm_emitter *e, const retc_statement *s, const matrix *a, const matrix *b,
+static void outer_product(retc_llvm_emitter *e, const retc_statement *s, const retc_llvm_matrix *a, const retc_llvm_matrix *b,
                           const tile *t, LLVMValueRef line, LLVMValueRef *values) {
   const retc_dtype dtype = retc_kernel_buffer(e->kernel, b->buffer)->dtype;
   const int64_t pack = retc_mma_pack(s->form, dtype);
   LLVMValueRef words[TILE_MAX], right[TILE_MAX];
   for (int64_t part = 0, column = 0; part < t->count; column += t->lanes[part++]) {
-    LLVMValueRef element = element_at(e, b, line, retc_llvm_integer(e, t->column + column));
+    LLVMValueRef element = retc_llvm_matrix_element(e, b, line, retc_llvm_integer(e, t->column + column));
     words[part] = pack == 1 ? retc_llvm_load_elements(e, b->buffer, element, NULL, t->lanes[part])
                             : load_words(e, b->buffer, element, t->lanes[part]);
   }
@@ -233,7 +244,7 @@ static void outer_product(retc_llvm_emitter *e, const retc_statement *s, const m
   }
 }
 
-static void emit_tile(retc_llvm_emitter *e, const retc_statement *s, const matrix *c, const matrix *a, const matrix *b,
+static void emit_tile(retc_llvm_emitter *e, const retc_statement *s, const retc_llvm_matrix *c, const retc_llvm_matrix *a, const retc_llvm_matrix *b,
                       const tile *t, LLVMValueRef lines) {
   LLVMValueRef first[TILE_MAX], sums[TILE_MAX], next[TILE_MAX];
   int64_t count = t->rows * t->count;
@@ -257,10 +268,18 @@ static void emit_tile(retc_llvm_emitter *e, const retc_statement *s, const matri
 /* c is cut into tiles that fit into the registers, as equal as can be. An element's order is the depth's, whatever
  * the tiles are. */
 void retc_llvm_emit_mma(retc_llvm_emitter *e, const retc_statement *s) {
+  if (s->form == RETC_MMA_TILES && !e->profile.has_tiles) {
+    e->lacks_tiles = true;
+    return;
+  }
+  if (retc_llvm_has_tiles(e, s)) {
+    retc_llvm_emit_tiles(e, s);
+    return;
+  }
   const int64_t pack = retc_mma_pack(s->form, retc_kernel_buffer(e->kernel, s->b.buffer)->dtype);
   LLVMValueRef lines =
     LLVMBuildUDiv(e->builder, retc_llvm_emit_scalar(e, s->depth), retc_llvm_integer(e, pack), "");
-  matrix c = open_view(e, &s->c), a = open_view(e, &s->a), b = open_view(e, &s->b);
+  retc_llvm_matrix c = retc_llvm_open_view(e, &s->c), a = retc_llvm_open_view(e, &s->a), b = retc_llvm_open_view(e, &s->b);
   int64_t lanes = e->profile.vector_bytes / 4;
   int64_t budget = smaller(e->profile.vector_registers - SPARE_REGISTERS, TILE_MAX);
   int64_t rows = quotient_up(s->rows, quotient_up(s->rows, budget));

@@ -63,6 +63,8 @@ typedef struct retc_llvm_emitter {
   LLVMDIBuilderRef debug;      /* NULL: instructions do not say where they come from */
   LLVMMetadataRef unit, scope; /* of the module, of the function */
   uint32_t line;               /* of the statement being emitted: its number in the kernel's text, from 1 */
+  LLVMValueRef tile_shape;     /* address of the shape that tiles are configured for; NULL: the kernel has none */
+  bool lacks_tiles;            /* the kernel multiplies by tiles, and the CPU has none */
   const char *refused;         /* what this backend cannot express, or NULL */
 } retc_llvm_emitter;
 
@@ -119,7 +121,30 @@ void retc_llvm_locations_begin(retc_llvm_emitter *e);
 void retc_llvm_locate(retc_llvm_emitter *e);
 void retc_llvm_locations_finish(retc_llvm_emitter *e);
 
+/* llvm_backend.c: what options->cpu asks for. */
+typedef struct retc_llvm_cpu {
+  char name[64]; /* "host" for this one */
+  bool is_host, no_tiles;
+} retc_llvm_cpu;
+retc_status retc_llvm_read_cpu(const retc_llvm_options *options, retc_diagnostics *diagnostics, retc_llvm_cpu *out_cpu);
+
+/* llvm_tiles.c: an mma by tiles. What can be: the form TILES, and integers whose sums are the same either way. */
+bool retc_llvm_has_tiles(const retc_llvm_emitter *e, const retc_statement *mma);
+void retc_llvm_emit_tiles(retc_llvm_emitter *e, const retc_statement *mma);
+/* Before the function returns: gives the tiles back. */
+void retc_llvm_release_tiles(retc_llvm_emitter *e);
+
 /* llvm_mma.c */
+/* A matrix in memory: element (r, c) is number first + r row + c column. */
+typedef struct retc_llvm_matrix {
+  retc_buffer_id buffer;
+  LLVMValueRef first, row, column;
+} retc_llvm_matrix;
+retc_llvm_matrix retc_llvm_open_view(retc_llvm_emitter *e, const retc_view *view);
+LLVMValueRef retc_llvm_matrix_element(retc_llvm_emitter *e, const retc_llvm_matrix *m, LLVMValueRef row, LLVMValueRef column);
+/* Asks for an element of b before it is needed: for a stream from memory, or for what is read again soon. */
+enum { RETC_PREFETCH_BYTES = 4096 };
+void retc_llvm_prefetch(retc_llvm_emitter *e, retc_buffer_id buffer, LLVMValueRef element, bool is_streamed);
 void retc_llvm_emit_mma(retc_llvm_emitter *e, const retc_statement *mma);
 
 #endif

@@ -55,11 +55,23 @@ static void explain_registers(const explainer *e, int64_t rows, int64_t columns)
                    rows * vectors + vectors + 1 > e->profile->vector_registers ? " and takes them in parts" : "");
 }
 
+/* By the CPU's tiles; which order sums of bf16 are in is part of the arithmetic. */
+static bool explain_tiles(const explainer *e, const retc_node *node, int64_t rows) {
+  const bool is_bf16 = node->op == RETC_OP_CONTRACT_BF16;
+  if (is_bf16) retc_text_printf(e->text, "    sums of bf16 products are in the order of %s\n", node->attributes.word);
+  const bool by_tiles = is_bf16 ? !strcmp(node->attributes.word, "tiles") : node->op == RETC_OP_CONTRACT_INT8 && e->profile->has_tiles;
+  if (by_tiles) {
+    retc_text_printf(e->text, "    %" PRId64 " x %d sums are %" PRId64 " tiles of 16 x 16, four at a time\n", rows, RETC_PANEL,
+                     ceil_div(rows, 16) * RETC_PANEL / 16);
+  }
+  return by_tiles;
+}
+
 static void explain_contract(const explainer *e, const kernel_row *row) {
   const retc_shape *weight = shape_of(e, row->node, 1);
   const int64_t rows = retc_schedule_get(row->region, "rows", 0), block = retc_schedule_get(row->region, "block", 0);
   const int64_t panels = retc_schedule_get(row->region, "panels", 0), all = ceil_div(weight->dim[0], RETC_PANEL);
-  if (rows) explain_registers(e, rows, RETC_PANEL);
+  if (!explain_tiles(e, row->node, rows) && rows) explain_registers(e, rows, RETC_PANEL);
   if (block) {
     retc_text_printf(e->text, "    blocks of %" PRId64 " rows are read once: %" PRId64 " KiB as f32, the second-level cache has "
                      "%" PRId64 " KiB\n", block, block * weight->dim[1] * 4 / 1024, e->profile->l2_bytes / 1024);

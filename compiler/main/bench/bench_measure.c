@@ -270,14 +270,21 @@ static retc_status prepare(retc_bench *bench, retc_diagnostics *diagnostics) {
   return RETC_OK;
 }
 
+/* Whose peak the products of a prompt are held against. */
+static retc_probe_kind peak_of(const retc_bench *bench) {
+  const bool has_tiles = retc_engine_compilation(bench->engine)->profile.has_tiles;
+  switch (bench->source->network.arithmetic.math) {
+    case RETC_PRODUCT_BF16: return has_tiles ? RETC_PROBE_TILE_BF16 : RETC_PROBE_DOT_BF16;
+    case RETC_PRODUCT_INT8: return has_tiles ? RETC_PROBE_TILE_INT8 : RETC_PROBE_DOT_INT8;
+    default: return RETC_PROBE_FMA_F32;
+  }
+}
+
 retc_status retc_bench_measure(retc_bench *bench, retc_diagnostics *diagnostics) {
   const retc_bench_options *o = bench->options;
-  const retc_math_kind math = bench->source->network.arithmetic.math;
-  bench->arithmetic = math == RETC_PRODUCT_INT8   ? RETC_PROBE_DOT_INT8
-                      : math == RETC_PRODUCT_BF16 ? RETC_PROBE_DOT_BF16
-                                               : RETC_PROBE_FMA_F32;
   bench->prefill.slowest = bench->decode.slowest = NAN;
   RETC_TRY(prepare(bench, diagnostics));
+  bench->arithmetic = peak_of(bench);
   bench->places = calloc((size_t)o->position_count + 1, sizeof *bench->places);
   double *rates = calloc((size_t)((2 + o->position_count) * o->rounds), sizeof *rates);
   retc_status status = bench->places && rates ? run_rounds(bench, rates, diagnostics)

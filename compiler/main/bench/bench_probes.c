@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "runtime/tiles.h"
+
 #if defined(__x86_64__)
 #include <immintrin.h>
 #endif
@@ -93,6 +95,37 @@ __attribute__((target("avx512f,avx512bf16"))) static double dot_bf16_avx512(cons
   sink = _mm512_cvtss_f32(sums[0]);
   return 2.0 * 32 * SUMS * (double)part->rounds;
 }
+
+/* Sizes of tiles, as the instruction reads them. */
+typedef struct tile_sizes {
+  uint8_t palette, start, none[14];
+  uint16_t row_bytes[16];
+  uint8_t rows[16];
+} tile_sizes;
+
+/* Two by two tiles of sums; what is multiplied stays in its tiles. */
+#define TILE_PROBE(name, feature, product, depth) \
+  __attribute__((target("amx-tile," feature))) static double name(const retc_probe_part *part) { \
+    enum { TILES = 8, ROWS = 16, ROW_BYTES = 64 }; \
+    tile_sizes sizes = {.palette = 1}; \
+    int32_t sums[ROWS][ROW_BYTES / 4]; \
+    for (int i = 0; i < TILES; i++) sizes.row_bytes[i] = ROW_BYTES, sizes.rows[i] = ROWS; \
+    /* The compiler believes that only the first bytes are read. */ \
+    __asm__ volatile("" : : "r"(&sizes) : "memory"); \
+    _tile_loadconfig(&sizes); /* and all tiles are zero */ \
+    for (int64_t r = 0; r < part->rounds; r++) { \
+      product(0, 4, 6); \
+      product(1, 4, 7); \
+      product(2, 5, 6); \
+      product(3, 5, 7); \
+    } \
+    _tile_stored(0, sums, ROW_BYTES); \
+    _tile_release(); \
+    integer_sink = sums[0][0]; \
+    return 2.0 * 4 * ROWS * (ROW_BYTES / 4) * depth * (double)part->rounds; \
+  }
+TILE_PROBE(tile_bf16, "amx-bf16", _tile_dpbf16ps, 32)
+TILE_PROBE(tile_int8, "amx-int8", _tile_dpbsud, 64)
 
 READ_PROBE(read_avx512_0, __m512i, AVX512, _mm512_load_si512, _mm512_add_epi32, _mm512_cvtsi512_si32, 0)
 READ_PROBE(read_avx512_1024, __m512i, AVX512, _mm512_load_si512, _mm512_add_epi32, _mm512_cvtsi512_si32, 1024)

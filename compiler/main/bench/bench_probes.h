@@ -10,6 +10,7 @@ typedef enum retc_probe_kind {
   RETC_PROBE_FMA_F32,  /* multiplications and additions of f32 */
   RETC_PROBE_DOT_BF16, /* the same of bf16, added up in f32 */
   RETC_PROBE_DOT_INT8, /* the same of int8, added up in int32 */
+  RETC_PROBE_TILE_BF16, RETC_PROBE_TILE_INT8, /* the same by tiles (AMX) */
   RETC_PROBE_READ,     /* bytes */
   RETC_PROBE_KIND_COUNT
 } retc_probe_kind;

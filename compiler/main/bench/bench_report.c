@@ -14,6 +14,8 @@ static const struct {
     [RETC_PROBE_FMA_F32] = {"fma_f32_gflops", "f32 fma", "GFLOP/s"},
     [RETC_PROBE_DOT_BF16] = {"dot_bf16_gflops", "bf16 dot", "GFLOP/s"},
     [RETC_PROBE_DOT_INT8] = {"dot_int8_gops", "int8 dot", "GOP/s"},
+    [RETC_PROBE_TILE_BF16] = {"tile_bf16_gflops", "bf16 tiles", "GFLOP/s"},
+    [RETC_PROBE_TILE_INT8] = {"tile_int8_gops", "int8 tiles", "GOP/s"},
     [RETC_PROBE_READ] = {"read_gbps", "read", "GB/s"},
 };
 
