@@ -254,7 +254,18 @@ static retc_region_id find_region(const retc_graph *graph, const char *name) {
   return (retc_region_id){0};
 }
 
+/* Of the launches of a region all but one have no blocks. */
+static bool is_left_out(const counter *c, const retc_plan_step *step) {
+  const retc_plan_kernel *kernel = &c->plan->kernels.items[step->kernel];
+  bool empty = false;
+  for (int i = 0; i < 3 && retc_plan_kernel_is_launch(kernel); i++) {
+    empty |= retc_plan_number_value(&kernel->grid[i], c->dims) == 0;
+  }
+  return empty;
+}
+
 static bool count_step(counter *c, const retc_plan_step *step) {
+  if (is_left_out(c, step)) return true;
   c->step = step;
   c->region = find_region(c->graph, step->region ? step->region : "");
   if (!c->region.index) return false;

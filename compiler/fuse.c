@@ -245,7 +245,8 @@ static retc_status check_primitive(const retc_graph *graph, retc_diagnostics *di
 
 static retc_status fuse(const retc_pass_context *cx, const retc_graph *in, retc_arena *arena, retc_graph **out_graph) {
   const size_t count = in->nodes.count;
-  retc_fuse_state s = {.graph = in, .arena = arena, .uses = retc_graph_uses(in, arena)};
+  retc_fuse_state s = {.graph = in, .arena = arena, .uses = retc_graph_uses(in, arena),
+                       .gpu = cx->compilation->profile.wave > 0};
   s.is_output = RETC_NEW_ARRAY(arena, bool, count);
   s.home = RETC_NEW_ARRAY(arena, uint32_t, count);
   s.claim = RETC_NEW_ARRAY(arena, uint32_t, count);

@@ -17,6 +17,7 @@ typedef struct retc_fuse_state {
   const retc_graph *graph;
   retc_arena *arena;
   retc_uses uses;
+  bool gpu; /* the regions are to be kernels of one */
   bool *is_output;
   uint32_t *home;  /* of each node: the region that computes and stores it, 0: none yet */
   uint32_t *claim; /* of each node: the retention region that it belongs to, 0: none */

@@ -106,6 +106,57 @@ uint32_t retc_growth_statistic_epilogue(const retc_fuse_state *s, uint32_t node)
   return traits(s, node) & RETC_TRAIT_POINTWISE ? finishes(s, node, "reduce") : 0;
 }
 
+/* ---- rows finished by the reduction that has read them ---- */
+
+/* Whether `node` is computed from anything of the region. */
+static bool depends_on(const retc_fuse_state *s, uint32_t node, uint32_t region, bool *seen) {
+  if (s->home[node] == region) return true;
+  if (seen[node]) return false;
+  seen[node] = true;
+  const retc_node *n = node_at(s, node);
+  for (int i = 0; i < n->input_count; i++) {
+    if (depends_on(s, n->inputs[i].index, region, seen)) return true;
+  }
+  return false;
+}
+
+static bool is_independent(const retc_fuse_state *s, uint32_t node, uint32_t region) {
+  return !depends_on(s, node, region, RETC_NEW_ARRAY(s->arena, bool, s->graph->nodes.count));
+}
+
+/* The region of a reduction whose rows the operand has: its result, one number a row, or what it has made of the row. */
+static uint32_t finished_rows(const retc_fuse_state *s, uint32_t operand, const retc_shape **out_rows) {
+  const bool view = node_at(s, operand)->op == RETC_OP_RESHAPE && !s->home[operand];
+  const uint32_t node = view ? node_at(s, operand)->inputs[0].index : operand;
+  if (!in_anchor(s, node, "reduce")) return 0;
+  const retc_node *anchor = node_at(s, s->regions.items[s->home[node]].node);
+  const retc_shape *rows = &node_at(s, anchor->inputs[0].index)->type.shape, *own = &node_at(s, node)->type.shape;
+  const bool number = retc_shape_equal(own, &anchor->type.shape);
+  if (view && (number || s->uses.starts[operand + 1] != s->uses.starts[operand] + 1)) return 0;
+  *out_rows = view ? &node_at(s, operand)->type.shape : rows;
+  return s->regions.items[s->home[node]].size < REGION_SIZE_MAX && (number || retc_shape_equal(own, rows)) ? s->home[node] : 0;
+}
+
+/* A row that others read besides is stored for them, and its rest is theirs. */
+static bool is_read_by_one(const retc_fuse_state *s, uint32_t node) {
+  return s->uses.starts[node + 1] == s->uses.starts[node] + 1 && !s->is_output[node];
+}
+
+uint32_t retc_growth_row_epilogue(const retc_fuse_state *s, uint32_t node) {
+  const retc_node *n = node_at(s, node);
+  if (!s->gpu || !(traits(s, node) & RETC_TRAIT_POINTWISE) || n->input_count != 2 || retc_fuse_is_rounding(n)) return 0;
+  for (int i = 0; i < 2; i++) {
+    const uint32_t operand = n->inputs[i].index, other = n->inputs[1 - i].index;
+    const retc_shape *rows = NULL;
+    const uint32_t region = finished_rows(s, operand, &rows);
+    if (!region || !retc_shape_equal(&n->type.shape, rows) || n->type.dtype != RETC_DTYPE_F32) continue;
+    if (retc_dim_is_named(node_at(s, node_at(s, s->regions.items[region].node)->inputs[0].index)->type.shape.dim[rows->rank - 1])) continue;
+    if (!is_read_by_one(s, operand) || !is_independent(s, other, region)) continue;
+    return region;
+  }
+  return 0;
+}
+
 /* ---- prologues ---- */
 
 bool retc_prologue_chunk_rows(const retc_fuse_state *s, uint32_t user, int operand, uint32_t node) {

@@ -8,6 +8,9 @@
  * private buffers become shared memory of a block. Nothing is done to a kernel without a parallel loop. */
 void retc_gpu_map(retc_kernel *kernel);
 
+/* How many launches a region becomes on a GPU, of which a call's dimensions leave all but one without blocks. */
+int retc_gpu_launches(retc_lowering *l);
+
 static inline bool retc_lower_is_gpu(const retc_lowering *l) { return l->cx->compilation->profile.wave > 0; }
 
 #endif

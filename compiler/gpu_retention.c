@@ -7,10 +7,11 @@
  *   S          = g^C S + sum_j (g^(C-1-j) k_j) v_j^T           j in order
  *
  * Parts are added in order. The operations of a row are the same whichever rows it comes with, and in whichever call. */
+#include <string.h>
+
 #include "compiler/anchors.h"
 #include "compiler/gpu.h"
-#include "compiler/lower_rows.h"
-#include "compiler/retention_pattern.h"
+#include "compiler/gpu_retention.h"
 
 enum { COLUMNS = 64, PARTS = 4, LANES = COLUMNS * PARTS, ROWS = 8, KEYS = 64, KEYS_OF_PART = KEYS / PARTS, CHANNELS = 8 };
 /* The tile of queries, ROWS rows of it, has to fit shared memory beside the others. */
@@ -415,11 +416,10 @@ static bool is_plain(const retc_lowering *l, const retc_retention *found) {
   return found->end.index && found->output.index;
 }
 
-static bool describe(retc_lowering *l, retention *r) {
+bool retc_gpu_retention_describe(retc_lowering *l, retc_gpu_retention *r) {
   const retc_uses uses = retc_graph_uses(l->graph, l->arena);
   if (!retc_retention_find(l->graph, &uses, l->anchor, &r->found) || !is_plain(l, &r->found)) return false;
   if (!retc_rows_describe(l, r->found.q_rows, &r->q) || !retc_rows_describe(l, r->found.k_rows, &r->k)) return false;
-  r->l = l;
   return retc_rows_describe(l, r->found.v_rows, &r->v) && r->k.width <= WIDTH_MOST;
 }
 
@@ -444,7 +444,9 @@ static void begin_block(retention *r) {
   const retc_dim batch = retc_lower_node(l, r->found.output)->type.shape.dim[0];
   r->part = (r->k.width + PARTS - 1) / PARTS;
   r->decay = retc_rows_decay_table(l, r->found.log_decay, r->k.chunk, 0);
-  retc_expr task = loop(r, "task", RETC_LOOP_GRID, zero, retc_mul(l, retc_dim_expr(l, batch), heads), 1);
+  retc_expr several = retc_min(l, retc_div(l, retc_dim_expr(l, RETC_NAMED(T)), integer(r, 2)), integer(r, 1));
+  retc_expr tasks = retc_mul(l, retc_mul(l, retc_dim_expr(l, batch), heads), several);
+  retc_expr task = loop(r, "task", RETC_LOOP_GRID, zero, tasks, 1);
   retc_expr first_column = loop(r, "first_column", RETC_LOOP_GRID, zero, integer(r, r->v.width), COLUMNS);
   r->query_tile = shared(r, "query", 3, ROWS, PARTS, r->part + 1);
   r->part_tile = shared(r, "score_part", 3, ROWS, KEYS, PARTS);
@@ -464,9 +466,17 @@ static void begin_block(retention *r) {
   r->cross = private(r, "cross", ROWS);
 }
 
+int retc_gpu_launches(retc_lowering *l) {
+  retc_gpu_retention described;
+  const bool is_one = strcmp(retc_graph_region(l->graph, l->region)->anchor, "retention") == 0;
+  return is_one && retc_gpu_retention_describe(l, &described) ? 2 : 1;
+}
+
 retc_status retc_gpu_retention_lower(retc_lowering *l) {
-  retention r = {0};
-  if (!describe(l, &r)) return retc_anchor_retention_lower(l);
+  retc_gpu_retention described;
+  if (!retc_gpu_retention_describe(l, &described)) return retc_anchor_retention_lower(l);
+  if (l->launch == 0) return retc_gpu_retention_step_lower(l, &described);
+  retention r = {.l = l, .q = described.q, .k = described.k, .v = described.v, .found = described.found};
   begin_block(&r);
   retc_expr zero = retc_int(l, 0), chunk = retc_int(l, r.k.chunk);
   retc_expr position = retc_lower_value(l, r.found.position, NULL);

@@ -192,6 +192,7 @@ static void make_key(const lower_state *s, const retc_lowering *l, retc_text *ke
   const uint32_t *nodes = s->members.nodes + s->members.starts[l->region.index];
   const uint32_t count = s->members.starts[l->region.index + 1] - s->members.starts[l->region.index];
   add_word(key, region->anchor);
+  add_number(key, l->launch);
   for (int i = 0; i < region->schedule_count; i++) {
     add_word(key, region->schedule[i].name);
     add_number(key, region->schedule[i].value);
@@ -356,15 +357,17 @@ static retc_status find_kernel(lower_state *s, retc_lowering *l, known_kernel *o
 
 /* ---- entries ---- */
 
-static retc_status lower_region(lower_state *s, retc_region_id id, retc_plan_entry *entry) {
+static retc_status lower_launch(lower_state *s, retc_region_id id, int launch, retc_plan_entry *entry, int *out_launches) {
   const retc_region *region = retc_graph_region(s->graph, id);
-  retc_lowering l = {.cx = s->cx, .graph = s->graph, .region = id, .arena = s->arena, .layouts = s->layouts};
+  retc_lowering l = {.cx = s->cx, .graph = s->graph, .region = id, .launch = launch, .arena = s->arena,
+                     .layouts = s->layouts};
   l.anchor = retc_anchor_member(s->graph, &s->members, id);
   if (!l.anchor.index) {
     return retc_fail(s->cx->diagnostics, RETC_INVALID, "graph %s: region %s has nothing in it that a region '%s' is built "
                                                        "around", s->graph->name, region->name, region->anchor);
   }
   RETC_TRY(collect(s, &l));
+  *out_launches = retc_lower_is_gpu(&l) ? retc_gpu_launches(&l) : 1;
   known_kernel kernel;
   RETC_TRY(find_kernel(s, &l, &kernel));
   retc_arena *arena = &s->plan.plan->arena;
@@ -372,6 +375,12 @@ static retc_status lower_region(lower_state *s, retc_region_id id, retc_plan_ent
   for (size_t i = 0; i < l.operands.count; i++) buffers[i] = retc_plan_writer_operand(&s->plan, &l.operands.items[i]);
   retc_plan_step step = {kernel.kernel, buffers, retc_arena_strdup(arena, region->name)};
   RETC_VEC_PUSH(arena, entry->steps, step);
+  return RETC_OK;
+}
+
+static retc_status lower_region(lower_state *s, retc_region_id id, retc_plan_entry *entry) {
+  int launches = 1;
+  for (int i = 0; i < launches; i++) RETC_TRY(lower_launch(s, id, i, entry, &launches));
   return RETC_OK;
 }
 

@@ -40,6 +40,7 @@ typedef struct retc_lowering {
   const retc_graph *graph;
   retc_region_id region;
   retc_value anchor;
+  int launch; /* which of the region's launches is made (gpu.h) */
   retc_kernel *kernel;
   retc_writer writer;
   retc_arena *arena;

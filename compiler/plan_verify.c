@@ -7,6 +7,7 @@
 /* Steps of the entry; -1: none. */
 typedef struct lifetime {
   int first, last, writer;
+  const char *region; /* of the writer: its further launches, of which one alone has blocks, write the same */
   bool output;
 } lifetime;
 
@@ -85,9 +86,16 @@ static retc_status check_type(const checker *c, const retc_plan_buffer *buffer, 
   return status;
 }
 
+/* The step that wrote the buffer; -1: none, or an earlier launch of the region at hand. */
+static int writer_of(const checker *c, int index) {
+  const lifetime *life = &c->lives[index];
+  const char *region = c->entry->steps.items[c->step].region;
+  return life->region && region && !strcmp(life->region, region) ? -1 : life->writer;
+}
+
 static retc_status check_read(const checker *c, int index) {
   const retc_plan_buffer *buffer = buffer_at(c, index);
-  int writer = c->lives[index].writer;
+  int writer = writer_of(c, index);
   if (is_local(buffer) && writer < 0) return fail(c, "buffer '%s' is read before it is written", buffer->name);
   if (buffer->kind == RETC_PLAN_STATE && writer >= 0)
     return fail(c, "state '%s' is read after step %d replaced it", buffer->name, writer);
@@ -96,7 +104,7 @@ static retc_status check_read(const checker *c, int index) {
 
 static retc_status check_write(const checker *c, int index) {
   const retc_plan_buffer *buffer = buffer_at(c, index);
-  int writer = c->lives[index].writer;
+  int writer = writer_of(c, index);
   if (!is_local(buffer) && buffer->kind != RETC_PLAN_STATE)
     return fail(c, "buffer '%s' is written, it is a weight, constant or input", buffer->name);
   if (writer >= 0) return fail(c, "two writers of one buffer: '%s' is written by step %d too", buffer->name, writer);
@@ -149,7 +157,9 @@ static void live(const checker *c, const retc_plan_step *step, const retc_kernel
     lifetime *life = &c->lives[step->buffers[argument++]];
     if (life->first < 0) life->first = c->step;
     life->last = c->step;
-    if (parameter->access & RETC_ACCESS_WRITE) life->writer = c->step;
+    if (!(parameter->access & RETC_ACCESS_WRITE)) continue;
+    life->writer = c->step;
+    life->region = step->region;
   }
 }
 
@@ -206,7 +216,7 @@ static retc_status check_slots(const checker *c) {
 }
 
 static retc_status check_entry(checker *c) {
-  for (size_t i = 0; i < c->plan->buffers.count; i++) c->lives[i] = (lifetime){-1, -1, -1, false};
+  for (size_t i = 0; i < c->plan->buffers.count; i++) c->lives[i] = (lifetime){-1, -1, -1, NULL, false};
   for (size_t i = 0; i < c->entry->steps.count; i++) {
     c->step = (int)i;
     RETC_TRY(check_step(c, &c->entry->steps.items[i]));

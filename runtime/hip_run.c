@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "runtime/hip_order.h"
 #include "runtime/memory.h"
 
 /* The extents of one step's launch in a call. */
@@ -184,17 +185,27 @@ static retc_status build_graph(retc_run *run, const retc_plan_entry *entry, retc
   retc_hip_run *part = run->gpu;
   retc_hip_device *device = run->program->gpu;
   const retc_hip_library *library = &device->library;
-  hipGraphNode_t before = NULL;
-  RETC_TRY(retc_hip_check(library, library->hipGraphCreate(&part->graph, 0), diagnostics, "making a graph"));
-  for (size_t i = 0; i < entry->steps.count; i++) {
+  retc_hip_order *order = NULL;
+  hipGraphNode_t *before = calloc(entry->steps.count + 1, sizeof(hipGraphNode_t));
+  retc_status status = before ? retc_hip_order_create(run->program->plan, entry, diagnostics, &order)
+                              : retc_fail(diagnostics, RETC_FAILED, "session: out of memory");
+  if (status == RETC_OK) {
+    status = retc_hip_check(library, library->hipGraphCreate(&part->graph, 0), diagnostics, "making a graph");
+  }
+  for (size_t i = 0; i < entry->steps.count && status == RETC_OK; i++) {
     const retc_plan_step *step = &entry->steps.items[i];
     part->nodes[i] = NULL;
     if (is_empty(&part->extents[i])) continue;
+    size_t count = 0;
+    const int *steps = retc_hip_order_add(order, i, &count);
+    for (size_t k = 0; k < count; k++) before[k] = part->nodes[steps[k]];
     const hipKernelNodeParams node = describe_node(run, step, &part->extents[i]);
-    hipError_t error = library->hipGraphAddKernelNode(&part->nodes[i], part->graph, &before, before ? 1 : 0, &node);
-    RETC_TRY(check_step(run, step, error, diagnostics));
-    before = part->nodes[i];
+    hipError_t error = library->hipGraphAddKernelNode(&part->nodes[i], part->graph, before, count, &node);
+    status = check_step(run, step, error, diagnostics);
   }
+  retc_hip_order_destroy(order);
+  free(before);
+  RETC_TRY(status);
   RETC_TRY(retc_hip_check(library, library->hipGraphInstantiate(&part->executable, part->graph, NULL, NULL, 0),
                           diagnostics, "preparing a graph"));
   memcpy(part->graph_extents, part->extents, entry->steps.count * sizeof *part->extents);

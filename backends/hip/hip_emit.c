@@ -358,7 +358,7 @@ static void print_signature(hip_emitter *e) {
 static void print_alignment(hip_emitter *e) {
   for (size_t i = 1; i < e->kernel->buffers.count; i++) {
     const retc_buffer *buffer = &e->kernel->buffers.items[i];
-    if (buffer->scope != RETC_SCOPE_GLOBAL || buffer->access & RETC_ACCESS_WRITE || buffer->shape.rank < 2) continue;
+    if (buffer->scope != RETC_SCOPE_GLOBAL || !(buffer->access & RETC_ACCESS_READ) || buffer->shape.rank < 2) continue;
     if (retc_dim_is_named(buffer->shape.dim[buffer->shape.rank - 1])) continue;
     retc_text_add(e->text, "  ");
     hip_print_name(e, buffer->name);

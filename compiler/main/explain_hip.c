@@ -59,6 +59,7 @@ static void add_step(report *r, const retc_hip_profile *gpu, size_t entry, size_
   retc_cost cost = {0};
   if (!retc_cost_of_step(r->compilation, entry, step, &r->dims, &cost)) return;
   row *to = find_row(r, r->entry->steps.items[step].kernel);
+  if (!to->blocks) return;
   const double bytes = retc_cost_bytes(&cost), by_code = cost.flop / peak_of(to, gpu), by_memory = bytes / gpu->bandwidth;
   to->launches++;
   to->flop += cost.flop;
@@ -92,7 +93,7 @@ static void print_gpu(report *r, const retc_hip_profile *gpu, size_t entry) {
   retc_text_printf(&r->text, "%-16s %8s %10s %7s %7s %10s %6s %10s %10s %9s  %s\n", "kernel", "launches", "blocks", "threads",
                    "shared", "occupancy", "code", "GFLOP", "MB", "least us", "bound by");
   for (size_t i = 0; i < r->rows.count; i++) {
-    print_row(r, &r->rows.items[i], gpu);
+    if (r->rows.items[i].blocks) print_row(r, &r->rows.items[i], gpu);
     seconds += r->rows.items[i].seconds;
   }
   retc_text_printf(&r->text, "at least %.2f us a call\n", seconds * 1e6);

@@ -12,6 +12,8 @@ struct hipGraphNode {
   int argument_count;
   uint64_t values[ARGUMENTS_MAX];
   void *arguments[ARGUMENTS_MAX];
+  size_t *dependencies; /* numbers of nodes of its graph; lent to a copy */
+  size_t dependency_count;
   struct hipGraphNode *original; /* of a copy in an executable graph */
 };
 
@@ -22,6 +24,7 @@ struct ihipGraph {
 
 struct hipGraphExec {
   hipGraphNode_t *nodes;
+  bool *done; /* in the launch at hand */
   size_t count;
 };
 
@@ -45,19 +48,25 @@ hipError_t hipGraphCreate(hipGraph_t *graph, unsigned int flags) {
 }
 
 hipError_t hipGraphDestroy(hipGraph_t graph) {
-  for (size_t i = 0; i < graph->count; i++) free(graph->nodes[i]);
+  for (size_t i = 0; i < graph->count; i++) {
+    free(graph->nodes[i]->dependencies);
+    free(graph->nodes[i]);
+  }
   free(graph->nodes);
   free(graph);
   return hipSuccess;
 }
 
-/* Nodes run in the order in which they are added, which every order of dependencies allows: they are of earlier nodes. */
+static size_t find_node(const struct ihipGraph *graph, hipGraphNode_t node) {
+  size_t i = 0;
+  while (i < graph->count && graph->nodes[i] != node) i++;
+  return i;
+}
+
 hipError_t hipGraphAddKernelNode(hipGraphNode_t *node, hipGraph_t graph, const hipGraphNode_t *dependencies,
                                  size_t dependency_count, const hipKernelNodeParams *parameters) {
   for (size_t d = 0; d < dependency_count; d++) {
-    size_t i = 0;
-    while (i < graph->count && graph->nodes[i] != dependencies[d]) i++;
-    if (i == graph->count) return hipErrorInvalidValue;
+    if (find_node(graph, dependencies[d]) == graph->count) return hipErrorInvalidValue;
   }
   if (graph->count == graph->room) {
     graph->room = graph->room ? 2 * graph->room : 64;
@@ -71,6 +80,10 @@ hipError_t hipGraphAddKernelNode(hipGraphNode_t *node, hipGraph_t graph, const h
     free(made);
     return error;
   }
+  made->dependencies = calloc(dependency_count + 1, sizeof *made->dependencies);
+  if (!made->dependencies) abort();
+  for (size_t d = 0; d < dependency_count; d++) made->dependencies[d] = find_node(graph, dependencies[d]);
+  made->dependency_count = dependency_count;
   *node = graph->nodes[graph->count++] = made;
   return hipSuccess;
 }
@@ -82,7 +95,8 @@ hipError_t hipGraphInstantiate(hipGraphExec_t *executable, hipGraph_t graph, hip
   *executable = calloc(1, sizeof **executable);
   if (!*executable) return hipErrorOutOfMemory;
   (*executable)->nodes = calloc(graph->count + 1, sizeof *graph->nodes);
-  if (!(*executable)->nodes) abort();
+  (*executable)->done = calloc(graph->count + 1, sizeof *(*executable)->done);
+  if (!(*executable)->nodes || !(*executable)->done) abort();
   for (size_t i = 0; i < graph->count; i++) {
     hipGraphNode_t copy = malloc(sizeof *copy);
     if (!copy) abort();
@@ -105,14 +119,35 @@ hipError_t hipGraphExecKernelNodeSetParams(hipGraphExec_t executable, hipGraphNo
   return hipErrorInvalidValue;
 }
 
+static bool is_ready(const struct hipGraphExec *executable, size_t number) {
+  const struct hipGraphNode *node = executable->nodes[number];
+  bool ready = !executable->done[number];
+  for (size_t d = 0; d < node->dependency_count; d++) ready = ready && executable->done[node->dependencies[d]];
+  return ready;
+}
+
+/* One of the nodes that wait for nothing any more: any one, since they may run side by side. Seed 0: the first. */
+static size_t choose(const struct hipGraphExec *executable, uint64_t *random) {
+  size_t ready = 0, number = 0;
+  for (size_t i = 0; i < executable->count; i++) ready += is_ready(executable, i);
+  *random = *random * 6364136223846793005u + 1442695040888963407u;
+  size_t left = emulator_get_settings()->seed ? (size_t)(*random >> 33) % ready : 0;
+  while (!is_ready(executable, number) || left--) number++;
+  return number;
+}
+
 hipError_t hipGraphLaunch(hipGraphExec_t executable, hipStream_t stream) {
+  uint64_t random = emulator_get_settings()->seed;
+  memset(executable->done, 0, executable->count * sizeof *executable->done);
   for (size_t i = 0; i < executable->count; i++) {
-    hipGraphNode_t node = executable->nodes[i];
+    const size_t number = choose(executable, &random);
+    hipGraphNode_t node = executable->nodes[number];
     const hipKernelNodeParams *p = &node->parameters;
     hipError_t error = hipModuleLaunchKernel(p->func, p->gridDim.x, p->gridDim.y, p->gridDim.z, p->blockDim.x,
                                              p->blockDim.y, p->blockDim.z, p->sharedMemBytes, stream, node->arguments,
                                              NULL);
     if (error != hipSuccess) return error;
+    executable->done[number] = true;
   }
   return hipSuccess;
 }
@@ -120,6 +155,7 @@ hipError_t hipGraphLaunch(hipGraphExec_t executable, hipStream_t stream) {
 hipError_t hipGraphExecDestroy(hipGraphExec_t executable) {
   for (size_t i = 0; i < executable->count; i++) free(executable->nodes[i]);
   free(executable->nodes);
+  free(executable->done);
   free(executable);
   return hipSuccess;
 }
