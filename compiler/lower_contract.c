@@ -21,6 +21,8 @@ enum { DEPTH_MAX = 1 << 20 };
 enum { TILE_BYTES = 8 << 20, ROWS_MOST = 512, DEPTH_PART = 256, DEPTH_STEP = 64, MANY_TILES = 2 };
 /* Of tiles of the CPU (AMX), two by two. */
 enum { TILE_ROWS = 32 };
+/* Panels that a single row is multiplied with side by side. */
+enum { AT_ONCE = 2 };
 
 static bool is_matrix_weight(const retc_graph *graph, retc_value value) {
   const retc_node *weight = retc_graph_node(graph, value);
@@ -111,11 +113,18 @@ typedef struct contract {
   retc_expr place; /* of the panel among those that are made together */
   retc_expr first_k, k_count; /* the part of k */
   retc_buffer_id tile, sum, wide, weight;
+  retc_buffer_id line; /* the only row of the tile in one piece, when there are panels to take together */
   int64_t filled; /* the depth as it is packed */
   int64_t scaled; /* numbers of k with a scale of their own; of integers only, as are: */
   int64_t offset; /* added to every weight */
   retc_buffer_id scale, row_scale, bias;
 } contract;
+
+static bool has_pairs(const contract *c) { return c->group >= AT_ONCE; }
+
+static retc_expr is_single_row(const contract *c) {
+  return retc_expr_binary(c->l->kernel, RETC_KERNEL_OP_EQUAL, c->row_count, retc_int(c->l, 1));
+}
 
 static retc_expr tile_at(contract *c, retc_expr row, retc_expr k) {
   retc_expr part = retc_int(c->l, c->part);
@@ -218,6 +227,24 @@ static void write_prologue(contract *c) {
   retc_write_end(&l->writer);
 }
 
+/* line[0,k] = the only row of the tile. */
+static void write_line(contract *c) {
+  retc_lowering *l = c->l;
+  retc_writer *w = &l->writer;
+  retc_expr zero = retc_int(l, 0), end = retc_int(l, c->filled), part = retc_int(l, c->part);
+  retc_write_if(w, is_single_row(c));
+  retc_expr first = retc_write_for(w, "first_k", RETC_LOOP_SERIAL, zero, end, DEPTH_STEP);
+  retc_expr count = retc_int(l, DEPTH_STEP);
+  if (c->filled % DEPTH_STEP) count = retc_min(l, count, retc_sub(l, end, first));
+  retc_expr lane = retc_write_for(w, "lane", RETC_LOOP_VECTOR, zero, count, 1);
+  retc_expr from[3] = {retc_div(l, first, part), zero, retc_add(l, retc_mod(l, first, part), lane)};
+  retc_expr to[2] = {zero, retc_add(l, first, lane)};
+  retc_write_store(w, c->line, to, retc_load(l, c->tile, from));
+  retc_write_end(w);
+  retc_write_end(w);
+  retc_write_end(w);
+}
+
 /* Stores the sums of all rows through the epilogue tree. */
 static void write_epilogue(contract *c) {
   retc_lowering *l = c->l;
@@ -272,52 +299,88 @@ static void close_rows(contract *c) {
   retc_write_end(&c->l->writer);
 }
 
-/* `rows` of integers: group by group the exact sums, then one fma with the group's scale. */
-static void write_integers(contract *c, retc_expr row, int64_t rows) {
+/* Rows of one panel, or the only row of AT_ONCE panels side by side, from which on all of k is done. */
+typedef struct rows_of {
+  retc_expr row;
+  int64_t rows;
+  int64_t panels; /* 1: c->panel, whose sums are at c->place */
+  retc_expr first; /* of several panels, whose sums are at 0.. */
+} rows_of;
+
+static retc_expr panel_of(const contract *c, const rows_of *t, retc_expr at) {
+  return t->panels == 1 ? c->panel : retc_add(c->l, t->first, at);
+}
+
+/* Opens the loop over the panels, if there are several. */
+static retc_expr begin_panels(contract *c, const rows_of *t) {
+  retc_lowering *l = c->l;
+  if (t->panels == 1) return retc_int(l, 0);
+  return retc_write_for(&l->writer, "q", RETC_LOOP_UNROLL, retc_int(l, 0), retc_int(l, t->panels), 1);
+}
+
+static void end_panels(contract *c, const rows_of *t) {
+  if (t->panels > 1) retc_write_end(&c->l->writer);
+}
+
+static retc_view rows_at(contract *c, const rows_of *t, retc_expr part, retc_expr x) {
+  retc_writer *w = &c->l->writer;
+  if (t->panels > 1) return retc_write_view(w, c->line, (retc_expr[]){t->row, x}, 0, 1);
+  return retc_write_view(w, c->tile, (retc_expr[]){part, t->row, x}, 1, 2);
+}
+
+/* Group by group the exact sums, then one fma with the group's scale. */
+static void write_integers(contract *c, const rows_of *t) {
   retc_lowering *l = c->l;
   retc_writer *w = &l->writer;
   retc_expr zero = retc_int(l, 0), number = retc_div(l, c->first_k, retc_int(l, c->part)), size = retc_int(l, c->scaled);
   retc_expr x = retc_write_for(w, "x", RETC_LOOP_SERIAL, zero, c->k_count, c->scaled), i, lane;
   retc_expr k = retc_add(l, c->first_k, x), g = retc_write_let(w, "g", retc_div(l, k, size));
-  retc_buffer_id dots =
-      retc_write_alloc(w, "dots", RETC_SCOPE_PRIVATE, RETC_DTYPE_I32, 2, (int64_t[]){rows, RETC_PANEL});
-  i = open_rows(c, rows, &lane);
-  retc_write_store(w, dots, (retc_expr[]){i, lane}, retc_load(l, c->bias, (retc_expr[]){g, retc_add(l, row, i)}));
+  retc_buffer_id dots = retc_write_alloc(w, "dots", RETC_SCOPE_PRIVATE, RETC_DTYPE_I32, 3,
+                                         (int64_t[]){t->panels, t->rows, RETC_PANEL});
+  retc_expr q = begin_panels(c, t);
+  i = open_rows(c, t->rows, &lane);
+  retc_expr bias = retc_load(l, c->bias, (retc_expr[]){g, retc_add(l, t->row, i)});
+  retc_write_store(w, dots, (retc_expr[]){q, i, lane}, bias);
   close_rows(c);
-  retc_view to = retc_write_view(w, dots, (retc_expr[]){zero, zero}, 0, 1);
-  retc_view a = retc_write_view(w, c->tile, (retc_expr[]){number, row, x}, 1, 2);
+  end_panels(c, t);
+  q = begin_panels(c, t);
+  retc_view to = retc_write_view(w, dots, (retc_expr[]){q, zero, zero}, 1, 2), a = rows_at(c, t, number, x);
   const retc_dtype dtype = retc_kernel_buffer(l->kernel, c->weight)->dtype;
-  const int64_t pack = retc_mma_pack(RETC_MMA_INTEGERS, dtype);
-  retc_view b = retc_write_view(w, c->weight, (retc_expr[]){c->panel, retc_div(l, k, retc_int(l, pack)), zero, zero}, 1, 2);
+  retc_expr line = retc_div(l, k, retc_int(l, retc_mma_pack(RETC_MMA_INTEGERS, dtype)));
+  retc_view b = retc_write_view(w, c->weight, (retc_expr[]){panel_of(c, t, q), line, zero, zero}, 1, 2);
   retc_lower_note(l, l->anchor);
-  retc_write_mma_form(w, RETC_MMA_INTEGERS, to, a, b, rows, RETC_PANEL, size);
-  i = open_rows(c, rows, &lane);
-  retc_expr at[3] = {c->place, retc_add(l, row, i), lane};
-  retc_expr exact = retc_load(l, dots, (retc_expr[]){i, lane});
-  retc_expr scale = retc_load(l, c->scale, (retc_expr[]){c->panel, g, lane});
-  retc_write_store(w, c->sum, at, retc_fma(l, retc_expr_cast(l->kernel, RETC_DTYPE_F32, exact), scale, retc_load(l, c->sum, at)));
+  retc_write_mma_form(w, RETC_MMA_INTEGERS, to, a, b, t->rows, RETC_PANEL, size);
+  end_panels(c, t);
+  q = begin_panels(c, t);
+  i = open_rows(c, t->rows, &lane);
+  retc_expr at[3] = {t->panels == 1 ? c->place : q, retc_add(l, t->row, i), lane};
+  retc_expr exact = retc_expr_cast(l->kernel, RETC_DTYPE_F32, retc_load(l, dots, (retc_expr[]){q, i, lane}));
+  retc_expr scale = retc_load(l, c->scale, (retc_expr[]){panel_of(c, t, q), g, lane});
+  retc_write_store(w, c->sum, at, retc_fma(l, exact, scale, retc_load(l, c->sum, at)));
   close_rows(c);
+  end_panels(c, t);
   retc_write_end(w);
 }
 
-static void write_tile(contract *c, retc_expr row, int64_t rows, bool is_wide) {
+static void write_tile(contract *c, const rows_of *t, bool is_wide) {
   retc_lowering *l = c->l;
   retc_writer *w = &l->writer;
   if (c->scaled) {
-    write_integers(c, row, rows);
+    write_integers(c, t);
     return;
   }
   const bool is_pairs = c->node->op == RETC_OP_CONTRACT_BF16;
   retc_expr zero = retc_int(l, 0), number = retc_div(l, c->first_k, retc_int(l, c->part));
-  retc_expr pair = retc_div(l, c->first_k, retc_int(l, 2));
-  retc_view to = retc_write_view(w, c->sum, (retc_expr[]){c->place, row, zero}, 1, 2);
-  retc_view a = retc_write_view(w, c->tile, (retc_expr[]){number, row, zero}, 1, 2);
+  retc_expr pair = retc_div(l, c->first_k, retc_int(l, 2)), q = begin_panels(c, t), panel = panel_of(c, t, q);
+  retc_view to = retc_write_view(w, c->sum, (retc_expr[]){t->panels == 1 ? c->place : q, t->row, zero}, 1, 2);
+  retc_view a = rows_at(c, t, number, zero);
   retc_view b = is_wide    ? retc_write_view(w, c->wide, (retc_expr[]){zero, zero}, 0, 1)
-                : is_pairs ? retc_write_view(w, c->weight, (retc_expr[]){c->panel, pair, zero, zero}, 1, 2)
-                           : retc_write_view(w, c->weight, (retc_expr[]){c->panel, c->first_k, zero}, 1, 2);
+                : is_pairs ? retc_write_view(w, c->weight, (retc_expr[]){panel, pair, zero, zero}, 1, 2)
+                           : retc_write_view(w, c->weight, (retc_expr[]){panel, c->first_k, zero}, 1, 2);
   retc_lower_note(l, l->anchor);
   const retc_mma_form form = is_tiles(c->node) ? RETC_MMA_TILES : is_pairs ? RETC_MMA_PAIRS : RETC_MMA_FMA;
-  retc_write_mma_form(w, form, to, a, b, rows, RETC_PANEL, c->k_count);
+  retc_write_mma_form(w, form, to, a, b, t->rows, RETC_PANEL, c->k_count);
+  end_panels(c, t);
 }
 
 /* All rows: tiles of c->rows, then of the largest power of two below it, down to 1. */
@@ -328,7 +391,8 @@ static void write_tiles(contract *c, bool is_wide) {
   for (int64_t rows = c->rows; rows > 0;) {
     retc_expr step = retc_int(l, rows), rest = retc_div(l, retc_sub(l, c->row_count, done), step);
     retc_expr end = rows == 1 ? c->row_count : retc_write_let(w, "whole", retc_add(l, done, retc_mul(l, rest, step)));
-    write_tile(c, retc_write_for(w, "row", RETC_LOOP_SERIAL, done, end, rows), rows, is_wide);
+    retc_expr row = retc_write_for(w, "row", RETC_LOOP_SERIAL, done, end, rows);
+    write_tile(c, &(rows_of){row, rows, 1, {0}}, is_wide);
     retc_write_end(w);
     done = end;
     int64_t less = 1;
@@ -371,13 +435,11 @@ static void write_for_panels(contract *c, retc_expr first, retc_expr count) {
   c->panel = retc_write_let(&l->writer, "p", retc_add(l, first, c->place));
 }
 
-static void write_panels(contract *c, retc_expr first, retc_expr count) {
+/* The sums of all panels, part of k by part. */
+static void write_parts(contract *c, retc_expr first, retc_expr count) {
   retc_lowering *l = c->l;
   retc_writer *w = &l->writer;
   retc_expr zero = retc_int(l, 0), end = retc_int(l, c->filled), part = retc_int(l, c->part);
-  write_for_panels(c, first, count);
-  write_zeros(c);
-  retc_write_end(w);
   c->first_k = retc_write_for(w, "first_k", RETC_LOOP_SERIAL, zero, end, c->part);
   c->k_count = part;
   if (c->filled % c->part) c->k_count = retc_write_let(w, "k_count", retc_min(l, part, retc_sub(l, end, c->first_k)));
@@ -385,6 +447,24 @@ static void write_panels(contract *c, retc_expr first, retc_expr count) {
   write_part(c);
   retc_write_end(w);
   retc_write_end(w);
+}
+
+static void write_panels(contract *c, retc_expr first, retc_expr count) {
+  retc_lowering *l = c->l;
+  retc_writer *w = &l->writer;
+  write_for_panels(c, first, count);
+  write_zeros(c);
+  retc_write_end(w);
+  if (has_pairs(c)) {
+    retc_expr is_full = retc_less_equal(l, retc_int(l, AT_ONCE), count);
+    retc_write_if(w, retc_expr_binary(l->kernel, RETC_KERNEL_OP_AND, is_single_row(c), is_full));
+    c->first_k = retc_int(l, 0);
+    c->k_count = retc_int(l, c->filled);
+    write_tile(c, &(rows_of){retc_int(l, 0), 1, AT_ONCE, first}, false);
+    retc_write_else(w);
+  }
+  write_parts(c, first, count);
+  if (has_pairs(c)) retc_write_end(w);
   write_for_panels(c, first, count);
   write_epilogue(c);
   retc_write_end(w);
@@ -447,20 +527,25 @@ retc_status retc_anchor_contract_lower(retc_lowering *l) {
   c.tile = retc_write_alloc(w, "tile", RETC_SCOPE_PRIVATE, tile_dtype(c.node), 3,
                             (int64_t[]){ceil_div(c.filled, c.part), c.block, c.part});
   c.sum = retc_write_alloc(w, "sum", RETC_SCOPE_PRIVATE, RETC_DTYPE_F32, 3,
-                             (int64_t[]){c.together, c.block, RETC_PANEL});
+                             (int64_t[]){has_pairs(&c) && c.together < AT_ONCE ? AT_ONCE : c.together, c.block, RETC_PANEL});
   if (c.scaled) {
     const int64_t scales = c.filled / c.scaled;
     c.row_scale = retc_write_alloc(w, "row_scale", RETC_SCOPE_PRIVATE, RETC_DTYPE_F32, 1, &c.block);
     c.bias = retc_write_alloc(w, "bias", RETC_SCOPE_PRIVATE, RETC_DTYPE_I32, 2, (int64_t[]){scales, c.block});
   }
   write_prologue(&c);
+  if (has_pairs(&c)) {
+    c.line = retc_write_alloc(w, "line", RETC_SCOPE_PRIVATE, tile_dtype(c.node), 2, (int64_t[]){1, c.filled});
+    write_line(&c);
+  }
   retc_expr panel = retc_write_let(w, "panel", retc_mul(l, retc_div(l, task, blocks), group));
   retc_expr end = retc_write_let(w, "end", retc_min(l, retc_add(l, panel, group), retc_int(l, c.panels)));
-  /* Few rows take panel by panel: the weights are one stream then. */
+  /* Few rows take panel by panel: the weights are one stream then, or, of a single row, AT_ONCE streams. */
   retc_expr one = retc_int(l, 1), together = retc_int(l, c.together), is_many;
-  if (c.together > 1) {
+  if (has_pairs(&c)) {
+    retc_expr few = retc_select(l, is_single_row(&c), retc_int(l, AT_ONCE), one);
     is_many = retc_less_equal(l, retc_int(l, c.rows * MANY_TILES), c.row_count);
-    together = retc_write_let(w, "together", retc_select(l, is_many, together, one));
+    together = retc_write_let(w, "together", retc_select(l, is_many, together, few));
   }
   retc_expr turns = retc_div(l, retc_sub(l, retc_add(l, retc_sub(l, end, panel), together), one), together);
   retc_expr turn = retc_write_for(w, "turn", RETC_LOOP_SERIAL, zero, turns, 1);

@@ -78,6 +78,7 @@ static void emit_unrolled(retc_llvm_emitter *e, const retc_statement *s, LLVMVal
     emit_serial(e, s, low, high);
     return;
   }
+  if (retc_llvm_emit_mma_together(e, s, from, count)) return;
   for (int64_t i = 0; i < count; i++) {
     e->variables[s->variable.index] = (retc_llvm_value){.scalar = retc_llvm_integer(e, from + i * s->step)};
     emit_block(e, &s->body);

@@ -2,8 +2,8 @@
 
 /* How far ahead b is asked for: when it is streamed from memory, what a plain read loop needs to reach full bandwidth;
  * when there are many rows of a, and b comes from the second-level cache, a few rows. */
-enum { PREFETCH_ROWS_NEAR = 4, PREFETCH_BELOW = 4, CACHE_LINE = 64 };
-enum { SPARE_REGISTERS = 4, TILE_MAX = 64, VECTORS_MAX = 1 << 14 };
+enum { PREFETCH_BYTES_TOGETHER = 1024, PREFETCH_ROWS_NEAR = 4, PREFETCH_BELOW = 4, CACHE_LINE = 64 };
+enum { SPARE_REGISTERS = 4, TILE_MAX = 64, VECTORS_MAX = 1 << 14, TOGETHER_MAX = 4 };
 
 /* Part of c whose elements stay in registers while the depth goes by. */
 typedef struct tile {
@@ -12,6 +12,7 @@ typedef struct tile {
   int count;                /* of vectors side by side */
   unsigned lanes[TILE_MAX]; /* of each */
   bool strided;             /* in b, see is_strided */
+  int streams;              /* more than 1: of as many that go along the depth together */
 } tile;
 
 static int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
@@ -51,11 +52,10 @@ static void store_tile(retc_llvm_emitter *e, const retc_llvm_matrix *c, const ti
                            values[row * t->count + part], t->lanes[part]);
 }
 
-/* What is streamed comes into the second cache, from where the CPU's own prefetching takes it on: asked for in the first one
- * so far ahead, it is read at two thirds of the speed. Reading ahead of the end is harmless: a prefetch does not fault. */
-void retc_llvm_prefetch(retc_llvm_emitter *e, retc_buffer_id buffer, LLVMValueRef element, bool is_streamed) {
+/* `far`: into the second cache. Reading ahead of the end is harmless: a prefetch does not fault. */
+void retc_llvm_prefetch(retc_llvm_emitter *e, retc_buffer_id buffer, LLVMValueRef element, bool far) {
   LLVMTypeRef byte = LLVMInt8TypeInContext(e->context), i32 = LLVMInt32TypeInContext(e->context);
-  LLVMValueRef read = LLVMConstInt(i32, 0, false), keep = LLVMConstInt(i32, is_streamed ? 2 : 3, false);
+  LLVMValueRef read = LLVMConstInt(i32, 0, false), keep = LLVMConstInt(i32, far ? 2 : 3, false);
   LLVMValueRef data = LLVMConstInt(i32, 1, false);
   int64_t size = (int64_t)retc_dtype_size(retc_kernel_buffer(e->kernel, buffer)->dtype);
   LLVMValueRef offset = LLVMBuildMul(e->builder, element, retc_llvm_integer(e, size), "");
@@ -69,7 +69,8 @@ static bool is_strided(const retc_llvm_matrix *b, int64_t columns) {
   return !retc_llvm_is_constant(b->row, &row) || !retc_llvm_is_constant(b->column, &column) || row > columns * column;
 }
 
-/* `line` counts rows of b. */
+/* `line` counts rows of b. A single stream comes into the second cache, from where the CPU's own prefetching takes it on:
+ * asked for in the first one so far ahead, it is read at two thirds of the speed. */
 static void prefetch(retc_llvm_emitter *e, const retc_llvm_matrix *b, const tile *t, LLVMValueRef line) {
   const retc_buffer *buffer = retc_kernel_buffer(e->kernel, b->buffer);
   const int64_t size = (int64_t)retc_dtype_size(buffer->dtype);
@@ -78,13 +79,14 @@ static void prefetch(retc_llvm_emitter *e, const retc_llvm_matrix *b, const tile
   if (buffer->scope != RETC_SCOPE_GLOBAL || (!is_streamed && !t->strided)) return;
   if (!retc_llvm_is_constant(b->row, &row)) row = CACHE_LINE;
   if (!retc_llvm_is_constant(b->column, &width)) width = 1;
-  int64_t ahead = is_streamed ? quotient_up(RETC_PREFETCH_BYTES, row * size) : PREFETCH_ROWS_NEAR;
+  const int64_t bytes = t->streams > 1 ? PREFETCH_BYTES_TOGETHER : RETC_PREFETCH_BYTES;
+  int64_t ahead = is_streamed ? quotient_up(bytes, row * size) : PREFETCH_ROWS_NEAR;
   for (int part = 0; part < t->count; part++) columns += t->lanes[part];
   LLVMValueRef later = LLVMBuildAdd(e->builder, line, retc_llvm_integer(e, ahead), "");
   const int64_t step = size * width < CACHE_LINE ? CACHE_LINE / (size * width) : 1;
   for (int64_t column = 0; column < columns; column += step)
     retc_llvm_prefetch(e, b->buffer, retc_llvm_matrix_element(e, b, later, retc_llvm_integer(e, t->column + column)),
-                     is_streamed);
+                       is_streamed && t->streams < 2);
 }
 
 static LLVMTypeRef lanes_of(retc_llvm_emitter *e, unsigned bits, unsigned lanes) {
@@ -244,25 +246,51 @@ static void outer_product(retc_llvm_emitter *e, const retc_statement *s, const r
   }
 }
 
-static void emit_tile(retc_llvm_emitter *e, const retc_statement *s, const retc_llvm_matrix *c, const retc_llvm_matrix *a, const retc_llvm_matrix *b,
-                      const tile *t, LLVMValueRef lines) {
+/* A tile of one product. */
+typedef struct job {
+  retc_llvm_matrix c, a, b;
+  tile tile;
+} job;
+
+/* The tiles go along the depth together, and their sums, at most TILE_MAX in all, are in registers. */
+static void emit_jobs(retc_llvm_emitter *e, const retc_statement *s, const job *jobs, int count, LLVMValueRef lines) {
   LLVMValueRef first[TILE_MAX], sums[TILE_MAX], next[TILE_MAX];
-  int64_t count = t->rows * t->count;
-  load_tile(e, c, t, first);
+  int64_t all = 0, at = 0;
+  for (int j = 0; j < count; j++) {
+    load_tile(e, &jobs[j].c, &jobs[j].tile, &first[all]);
+    all += jobs[j].tile.rows * jobs[j].tile.count;
+  }
   retc_llvm_loop loop = retc_llvm_loop_begin(e, retc_llvm_integer(e, 0), lines, "x");
-  for (int64_t i = 0; i < count; i++) {
+  for (int64_t i = 0; i < all; i++) {
     sums[i] = LLVMBuildPhi(e->builder, LLVMTypeOf(first[i]), "");
     LLVMAddIncoming(sums[i], &first[i], &loop.before, 1);
     next[i] = sums[i];
   }
-  outer_product(e, s, a, b, t, loop.index, next);
+  for (int j = 0; j < count; at += jobs[j].tile.rows * jobs[j].tile.count, j++)
+    outer_product(e, s, &jobs[j].a, &jobs[j].b, &jobs[j].tile, loop.index, &next[at]);
   retc_llvm_loop_end(e, &loop, retc_llvm_integer(e, 1));
-  for (int64_t i = 0; i < count; i++) {
+  for (int64_t i = 0; i < all; i++) {
     LLVMAddIncoming(sums[i], &next[i], &loop.latch, 1);
     sums[i] = LLVMBuildPhi(e->builder, LLVMTypeOf(first[i]), "");
     LLVMAddIncoming(sums[i], (LLVMValueRef[]){first[i], next[i]}, (LLVMBasicBlockRef[]){loop.before, loop.latch}, 2);
   }
-  store_tile(e, c, t, sums);
+  at = 0;
+  for (int j = 0; j < count; at += jobs[j].tile.rows * jobs[j].tile.count, j++)
+    store_tile(e, &jobs[j].c, &jobs[j].tile, &sums[at]);
+}
+
+static LLVMValueRef count_lines(retc_llvm_emitter *e, const retc_statement *s) {
+  const int64_t pack = retc_mma_pack(s->form, retc_kernel_buffer(e->kernel, s->b.buffer)->dtype);
+  return LLVMBuildUDiv(e->builder, retc_llvm_emit_scalar(e, s->depth), retc_llvm_integer(e, pack), "");
+}
+
+/* The rest of the tile: vectors for its columns up to `end`. */
+static void add_vectors(tile *t, int64_t end, int64_t lanes) {
+  for (int64_t at = t->column; at < end; at += lanes) t->lanes[t->count++] = (unsigned)smaller(lanes, end - at);
+}
+
+static int64_t register_budget(const retc_llvm_emitter *e) {
+  return smaller(e->profile.vector_registers - SPARE_REGISTERS, TILE_MAX);
 }
 
 /* c is cut into tiles that fit into the registers, as equal as can be. An element's order is the depth's, whatever
@@ -276,12 +304,9 @@ void retc_llvm_emit_mma(retc_llvm_emitter *e, const retc_statement *s) {
     retc_llvm_emit_tiles(e, s);
     return;
   }
-  const int64_t pack = retc_mma_pack(s->form, retc_kernel_buffer(e->kernel, s->b.buffer)->dtype);
-  LLVMValueRef lines =
-    LLVMBuildUDiv(e->builder, retc_llvm_emit_scalar(e, s->depth), retc_llvm_integer(e, pack), "");
-  retc_llvm_matrix c = retc_llvm_open_view(e, &s->c), a = retc_llvm_open_view(e, &s->a), b = retc_llvm_open_view(e, &s->b);
-  int64_t lanes = e->profile.vector_bytes / 4;
-  int64_t budget = smaller(e->profile.vector_registers - SPARE_REGISTERS, TILE_MAX);
+  LLVMValueRef lines = count_lines(e, s);
+  job own = {retc_llvm_open_view(e, &s->c), retc_llvm_open_view(e, &s->a), retc_llvm_open_view(e, &s->b), {.strided = false}};
+  int64_t lanes = e->profile.vector_bytes / 4, budget = register_budget(e);
   int64_t rows = quotient_up(s->rows, quotient_up(s->rows, budget));
   int64_t vectors = quotient_up(s->columns, lanes);
   if (s->rows > VECTORS_MAX / vectors) {
@@ -291,11 +316,48 @@ void retc_llvm_emit_mma(retc_llvm_emitter *e, const retc_statement *s) {
   int64_t count = quotient_up(vectors, quotient_up(vectors, budget / rows));
   for (int64_t column = 0; column < s->columns; column += count * lanes) {
     for (int64_t row = 0; row < s->rows; row += rows) {
-      tile t = {.row = row, .rows = smaller(rows, s->rows - row), .column = column,
-                .strided = is_strided(&b, s->columns)};
-      for (int64_t at = column; at < smaller(s->columns, column + count * lanes); at += lanes)
-        t.lanes[t.count++] = (unsigned)smaller(lanes, s->columns - at);
-      emit_tile(e, s, &c, &a, &b, &t, lines);
+      own.tile = (tile){.row = row, .rows = smaller(rows, s->rows - row), .column = column,
+                        .strided = is_strided(&own.b, s->columns)};
+      add_vectors(&own.tile, smaller(s->columns, column + count * lanes), lanes);
+      emit_jobs(e, s, &own, 1, lines);
     }
   }
+}
+
+/* Whether each iteration goes along the same depth, has its own part of c, since its variable is an index of an axis that
+ * the product does not move along, and reads nothing that another one writes. */
+static bool is_independent(const retc_kernel *kernel, const retc_statement *loop, const retc_statement *mma) {
+  const retc_view *c = &mma->c;
+  const retc_expr_node *depth = retc_kernel_expr(kernel, mma->depth);
+  const bool is_other = depth->op == RETC_KERNEL_OP_VARIABLE && depth->variable.index != loop->variable.index;
+  if (depth->op != RETC_KERNEL_OP_CONST && !is_other) return false;
+  if (c->buffer.index == mma->a.buffer.index || c->buffer.index == mma->b.buffer.index) return false;
+  for (int axis = 0; axis < retc_kernel_buffer(kernel, c->buffer)->shape.rank; axis++) {
+    const retc_expr_node *index = retc_kernel_expr(kernel, c->base[axis]);
+    if (axis == c->row_axis || axis == c->column_axis) continue;
+    if (index->op == RETC_KERNEL_OP_VARIABLE && index->variable.index == loop->variable.index) return true;
+  }
+  return false;
+}
+
+/* Two streams from memory are read faster than one: each is followed by the CPU's own prefetching for itself. */
+bool retc_llvm_emit_mma_together(retc_llvm_emitter *e, const retc_statement *loop, int64_t from, int64_t count) {
+  if (loop->body.statements.count != 1 || count > TOGETHER_MAX) return false;
+  const retc_statement *s = loop->body.statements.items[0];
+  if (s->kind != RETC_STATEMENT_MMA || retc_llvm_has_tiles(e, s) || !is_independent(e->kernel, loop, s)) return false;
+  const int64_t lanes = e->profile.vector_bytes / 4, vectors = quotient_up(s->columns, lanes);
+  if (s->rows > register_budget(e) / vectors / count) return false;
+  job jobs[TOGETHER_MAX];
+  LLVMValueRef lines = NULL;
+  for (int64_t i = 0; i < count; i++) {
+    e->number++;
+    e->variables[loop->variable.index] = (retc_llvm_value){.scalar = retc_llvm_integer(e, from + i * loop->step)};
+    jobs[i] = (job){retc_llvm_open_view(e, &s->c), retc_llvm_open_view(e, &s->a), retc_llvm_open_view(e, &s->b), {.rows = s->rows}};
+    add_vectors(&jobs[i].tile, s->columns, lanes);
+    jobs[i].tile.strided = is_strided(&jobs[i].b, s->columns);
+    jobs[i].tile.streams = (int)count;
+    if (i == 0) lines = count_lines(e, s);
+  }
+  emit_jobs(e, s, jobs, (int)count, lines);
+  return true;
 }

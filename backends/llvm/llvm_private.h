@@ -144,7 +144,10 @@ retc_llvm_matrix retc_llvm_open_view(retc_llvm_emitter *e, const retc_view *view
 LLVMValueRef retc_llvm_matrix_element(retc_llvm_emitter *e, const retc_llvm_matrix *m, LLVMValueRef row, LLVMValueRef column);
 /* Asks for an element of b before it is needed: for a stream from memory, or for what is read again soon. */
 enum { RETC_PREFETCH_BYTES = 4096 };
-void retc_llvm_prefetch(retc_llvm_emitter *e, retc_buffer_id buffer, LLVMValueRef element, bool is_streamed);
+void retc_llvm_prefetch(retc_llvm_emitter *e, retc_buffer_id buffer, LLVMValueRef element, bool far);
 void retc_llvm_emit_mma(retc_llvm_emitter *e, const retc_statement *mma);
+/* An unrolled loop of `count` iterations from `from` on whose body is one mma: all of them as one loop along the depth,
+ * when they are independent and their sums fit into the registers. False: nothing was emitted. */
+bool retc_llvm_emit_mma_together(retc_llvm_emitter *e, const retc_statement *loop, int64_t from, int64_t count);
 
 #endif

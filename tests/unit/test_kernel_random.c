@@ -413,6 +413,30 @@ static void show_product(generator *g, const known_buffer *sum) {
   retc_write_end(&g->w);
 }
 
+/* Products side by side: each into a row of sums of its own. */
+static void make_products(generator *g, const matrix *a, const matrix *b, int64_t columns, int64_t depth) {
+  const int64_t count = 2 + pick(g, 3);
+  retc_expr zero = integer(g, 0);
+  retc_buffer_id sums = retc_write_alloc(&g->w, "sums", RETC_SCOPE_PRIVATE, RETC_DTYPE_F32, 3, (int64_t[]){count, 1, columns});
+  for (int64_t m = 0; m < count; m++) {
+    retc_expr n = retc_write_for(&g->w, "n", RETC_LOOP_VECTOR, zero, integer(g, columns), 1);
+    retc_expr first = retc_expr_number(g->kernel, RETC_DTYPE_F32, 0.5 * (double)m);
+    retc_write_store(&g->w, sums, (retc_expr[]){integer(g, m), zero, n}, first);
+    retc_write_end(&g->w);
+  }
+  retc_expr q = retc_write_for(&g->w, "q", RETC_LOOP_UNROLL, zero, integer(g, count), 1);
+  retc_view to = retc_write_view(&g->w, sums, (retc_expr[]){q, zero, zero}, 1, 2);
+  retc_view left = make_view(g, a, 1, depth), right = make_view(g, b, depth, columns);
+  retc_write_mma(&g->w, to, left, right, 1, columns, integer(g, depth));
+  retc_write_end(&g->w);
+  const int64_t shown = least(columns, parameters[FIRST_OUTPUT - 1].dim[1]);
+  retc_expr row = g->row.index ? g->row : integer(g, pick(g, ROWS)), m = integer(g, pick(g, (int)count));
+  retc_expr n = retc_write_for(&g->w, "n", RETC_LOOP_VECTOR, zero, integer(g, shown), 1);
+  retc_expr value = retc_expr_load(g->kernel, sums, (retc_expr[]){m, zero, n});
+  retc_write_store(&g->w, (retc_buffer_id){FIRST_OUTPUT}, (retc_expr[]){row, n}, value);
+  retc_write_end(&g->w);
+}
+
 static void make_mma(generator *g) {
   const known_buffer *sum = pick_matrix(g, true, (retc_buffer_id){0});
   if (!sum) return;
@@ -423,6 +447,10 @@ static void make_mma(generator *g) {
   if (!rows || !columns || !depth) return;
   rows = least(rows, 1 + pick(g, 7));
   columns -= pick(g, (int)columns);
+  if (pick(g, 3) == 0) {
+    make_products(g, &a, &b, columns, depth);
+    return;
+  }
   retc_expr varied = make_index(g, depth + 1, 1);
   retc_view sums = make_view(g, &c, rows, columns), lefts = make_view(g, &a, rows, depth);
   retc_view rights = make_view(g, &b, depth, columns);
