@@ -45,11 +45,37 @@ static bool is_leaf(const retc_fuse_state *s, uint32_t node) {
   return retc_op_get_info(node_at(s, node)->op)->traits & RETC_TRAIT_LEAF;
 }
 
+static void add_node(retc_fuse_state *s, uint32_t region, uint32_t node) {
+  s->home[node] = region;
+  s->regions.items[region].size++;
+  RETC_VEC_PUSH(s->arena, s->regions.items[region].nodes, node);
+}
+
 static uint32_t open_region(retc_fuse_state *s, const char *anchor, uint32_t node) {
-  retc_fuse_region region = {.anchor = anchor, .node = node, .size = 1,
+  retc_fuse_region region = {.anchor = anchor, .node = node, .products = 1,
                              .acted = RETC_NEW_ARRAY(s->arena, bool, retc_fusion_count())};
   RETC_VEC_PUSH(s->arena, s->regions, region);
-  return s->home[node] = (uint32_t)s->regions.count - 1;
+  add_node(s, (uint32_t)s->regions.count - 1, node);
+  return s->home[node];
+}
+
+/* Products of the same rows with weights of one type: one launch of a GPU has blocks of all of them. */
+enum { PRODUCTS_MAX = 4 };
+
+static bool join_products(retc_fuse_state *s, uint32_t node) {
+  const retc_node *n = node_at(s, node);
+  if (!s->joins || n->op != RETC_OP_CONTRACT || !is_leaf(s, n->inputs[1].index)) return false;
+  for (uint32_t r = 1; r < s->regions.count; r++) {
+    retc_fuse_region *region = &s->regions.items[r];
+    const retc_node *first = node_at(s, region->node);
+    if (strcmp(region->anchor, "contract") != 0 || first->op != n->op || region->products == PRODUCTS_MAX) continue;
+    if (first->inputs[0].index != n->inputs[0].index || !is_leaf(s, first->inputs[1].index)) continue;
+    if (node_at(s, first->inputs[1].index)->type.dtype != node_at(s, n->inputs[1].index)->type.dtype) continue;
+    region->products++;
+    add_node(s, r, node);
+    return true;
+  }
+  return false;
 }
 
 /* Retentions come first: their nodes are nobody else's anchors. */
@@ -77,7 +103,7 @@ static void open_anchors(retc_fuse_state *s) {
       const retc_anchor *anchor = retc_anchor_at(a);
       if (!strcmp(anchor->name, "retention") || !strcmp(anchor->name, "rotate")) continue;
       if (!anchor->matches(s->graph, node_at(s, i))) continue;
-      open_region(s, anchor->name, i);
+      if (strcmp(anchor->name, "contract") != 0 || !join_products(s, i)) open_region(s, anchor->name, i);
       break;
     }
   }
@@ -87,10 +113,10 @@ static bool grow_once(retc_fuse_state *s) {
   bool changed = false;
   for (uint32_t i = 1; i < s->graph->nodes.count; i++) {
     for (size_t r = 0; r < growth_count && !s->home[i] && !is_leaf(s, i); r++) {
-      s->home[i] = growths[r](s, i);
-      if (!s->home[i]) continue;
-      s->regions.items[s->home[i]].acted[r] = true;
-      s->regions.items[s->home[i]].size++;
+      const uint32_t region = growths[r](s, i);
+      if (!region) continue;
+      s->regions.items[region].acted[r] = true;
+      add_node(s, region, i);
       changed = true;
     }
   }
@@ -247,6 +273,7 @@ static retc_status fuse(const retc_pass_context *cx, const retc_graph *in, retc_
   const size_t count = in->nodes.count;
   retc_fuse_state s = {.graph = in, .arena = arena, .uses = retc_graph_uses(in, arena),
                        .gpu = cx->compilation->profile.wave > 0};
+  s.joins = s.gpu && cx->compilation->profile.math == RETC_MATH_F32;
   s.is_output = RETC_NEW_ARRAY(arena, bool, count);
   s.home = RETC_NEW_ARRAY(arena, uint32_t, count);
   s.claim = RETC_NEW_ARRAY(arena, uint32_t, count);

@@ -9,6 +9,8 @@ typedef struct retc_fuse_region {
   const char *anchor;
   uint32_t node;             /* the anchor */
   int size;                  /* nodes that have their home here */
+  RETC_VEC(uint32_t) nodes;  /* these */
+  int products;              /* of the same rows, in a region around products */
   bool *acted;               /* by fusion row */
   const retc_retention *retention; /* of a region around a retention; else NULL */
 } retc_fuse_region;
@@ -17,7 +19,8 @@ typedef struct retc_fuse_state {
   const retc_graph *graph;
   retc_arena *arena;
   retc_uses uses;
-  bool gpu; /* the regions are to be kernels of one */
+  bool gpu;   /* the regions are to be kernels of one */
+  bool joins; /* its lowering of products takes several in one launch */
   bool *is_output;
   uint32_t *home;  /* of each node: the region that computes and stores it, 0: none yet */
   uint32_t *claim; /* of each node: the retention region that it belongs to, 0: none */

@@ -70,6 +70,55 @@ uint32_t retc_growth_scan_end(const retc_fuse_state *s, uint32_t node) {
 
 /* ---- epilogues ---- */
 
+static bool reaches(const retc_fuse_state *s, uint32_t node, uint32_t region, bool *seen);
+
+static bool inputs_reach(const retc_fuse_state *s, uint32_t node, uint32_t region, bool *seen) {
+  const retc_node *n = node_at(s, node);
+  for (int i = 0; i < n->input_count; i++) {
+    if (reaches(s, n->inputs[i].index, region, seen)) return true;
+  }
+  return false;
+}
+
+/* Whether anything of the region has to be there before `node` is: a region is computed as a whole. */
+static bool reaches(const retc_fuse_state *s, uint32_t node, uint32_t region, bool *seen) {
+  if (s->home[node] == region) return true;
+  if (seen[node]) return false;
+  seen[node] = true;
+  if (!s->home[node]) return inputs_reach(s, node, region, seen);
+  const retc_fuse_region *home = &s->regions.items[s->home[node]];
+  for (size_t i = 0; i < home->nodes.count; i++) {
+    seen[home->nodes.items[i]] = true;
+    if (inputs_reach(s, home->nodes.items[i], region, seen)) return true;
+  }
+  return false;
+}
+
+static bool is_independent(const retc_fuse_state *s, uint32_t node, uint32_t region) {
+  return !reaches(s, node, region, RETC_NEW_ARRAY(s->arena, bool, s->graph->nodes.count));
+}
+
+/* Several products in one launch: a block has columns of all of them when they are equally wide, so that what is made of
+ * two is made where both are. */
+static bool is_paired(const retc_fuse_state *s, const retc_fuse_region *region) {
+  const retc_shape *shape = &node_at(s, region->node)->type.shape;
+  for (size_t i = 0; i < region->nodes.count; i++) {
+    if (!retc_shape_equal(&node_at(s, region->nodes.items[i])->type.shape, shape)) return false;
+  }
+  return region->products == 2 || region->products == 4;
+}
+
+/* Of one product everything may be finished. Of several, what does not need the others. */
+static bool may_finish(const retc_fuse_state *s, const retc_node *n, int operand, uint32_t region) {
+  const retc_fuse_region *of = &s->regions.items[region];
+  for (int i = 0; i < n->input_count && of->products > 1; i++) {
+    const uint32_t other = n->inputs[i].index;
+    if (i == operand || is_independent(s, other, region)) continue;
+    if (s->home[other] != region || !is_paired(s, of)) return false;
+  }
+  return true;
+}
+
 /* The region of the operand that `node` alone uses, when it is of this anchor and has node's shape. */
 static uint32_t finishes(const retc_fuse_state *s, uint32_t node, const char *anchor) {
   const retc_node *n = node_at(s, node);
@@ -79,7 +128,8 @@ static uint32_t finishes(const retc_fuse_state *s, uint32_t node, const char *an
     bool alone = s->uses.starts[in + 1] == s->uses.starts[in] + 1 && !s->is_output[in];
     if (!alone || !in_anchor(s, in, anchor) || retc_fuse_is_rounding(node_at(s, in))) continue;
     if (s->regions.items[s->home[in]].size >= REGION_SIZE_MAX) continue;
-    if (retc_shape_equal(&node_at(s, in)->type.shape, &n->type.shape)) return s->home[in];
+    if (!retc_shape_equal(&node_at(s, in)->type.shape, &n->type.shape)) continue;
+    if (may_finish(s, n, i, s->home[in])) return s->home[in];
   }
   return 0;
 }
@@ -107,22 +157,6 @@ uint32_t retc_growth_statistic_epilogue(const retc_fuse_state *s, uint32_t node)
 }
 
 /* ---- rows finished by the reduction that has read them ---- */
-
-/* Whether `node` is computed from anything of the region. */
-static bool depends_on(const retc_fuse_state *s, uint32_t node, uint32_t region, bool *seen) {
-  if (s->home[node] == region) return true;
-  if (seen[node]) return false;
-  seen[node] = true;
-  const retc_node *n = node_at(s, node);
-  for (int i = 0; i < n->input_count; i++) {
-    if (depends_on(s, n->inputs[i].index, region, seen)) return true;
-  }
-  return false;
-}
-
-static bool is_independent(const retc_fuse_state *s, uint32_t node, uint32_t region) {
-  return !depends_on(s, node, region, RETC_NEW_ARRAY(s->arena, bool, s->graph->nodes.count));
-}
 
 /* The region of a reduction whose rows the operand has: its result, one number a row, or what it has made of the row. */
 static uint32_t finished_rows(const retc_fuse_state *s, uint32_t operand, const retc_shape **out_rows) {

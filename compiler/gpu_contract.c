@@ -6,12 +6,15 @@
  *
  * A block computes `rows` rows times COLUMNS columns: a lane has a part of OWN columns, and a sum for each of its columns and
  * rows. It reads `steps` chunks of each of its columns at once, and waits for the rows, which come through shared memory,
- * only then. */
+ * only then.
+ *
+ * A launch may have several products of the same rows: one behind the other, each with blocks of its own; or, where
+ * something is made of two of them, side by side, so that a block has the same columns of all. */
 #include "compiler/gpu_contract.h"
 
 enum { PARTS = 32, CHUNK = 8, STEP = PARTS * CHUNK, COLUMNS = 16, OWN = 4, LANES = PARTS * COLUMNS / OWN };
 enum { ROWS = 8, ROWS_AT_ONCE = 4 /* of results */, READ_AT_ONCE = 16 /* of rows */ };
-enum { ROW_STEPS = 4 /* read at once for one row alone */ };
+enum { ROW_STEPS = 4 /* read at once for one row alone */, PRODUCTS_MAX = 4 };
 
 void retc_gpu_contract_schedule(const retc_graph *graph, const retc_node *node, const retc_target_profile *profile,
                                 retc_region *region) {
@@ -24,17 +27,27 @@ void retc_gpu_contract_schedule(const retc_graph *graph, const retc_node *node, 
   retc_schedule_set(region, "steps", retc_graph_node(graph, node->inputs[1])->type.shape.dim[1] > STEP ? 2 : 1);
 }
 
+typedef struct product {
+  retc_value node;
+  retc_buffer_id weight;
+  int64_t columns, start, end; /* of the columns of all, in whole blocks */
+} product;
+
 typedef struct contract {
   retc_lowering *l;
-  const retc_node *node;
+  const retc_node *node; /* the first product's */
+  product products[PRODUCTS_MAX];
+  int count;
+  bool paired;          /* the products lie side by side */
+  int64_t own_columns;  /* of a block, of each product */
   retc_shape row_shape; /* the leading axes */
   int row_rank;
-  int64_t columns, depth;
+  int64_t depth;
   int64_t rows, steps; /* of the schedule */
   int64_t room;        /* elements of the tile */
   retc_expr row_count, first_row, first_column;
   retc_expr lane, part, group; /* group: of OWN columns */
-  retc_buffer_id tile, sum, weight;
+  retc_buffer_id tile, sum;
 } contract;
 
 /* How many rows are computed, how much of them lies in the tile, and how many steps of weights are read at once. */
@@ -88,12 +101,31 @@ static retc_expr chunk_at(contract *c, retc_expr first, retc_expr step) {
   return let(c, "chunk", plus(c, plus(c, first, times(c, step, STEP)), times(c, c->part, CHUNK)));
 }
 
-/* The lane's weights of the steps behind `first`. */
-static void read_weights(contract *c, const form *f, retc_expr first) {
+/* Opens branches by which the statements for product p are reached: the block's product, or the lane's. */
+static void begin_product(contract *c, int p) {
   retc_lowering *l = c->l;
-  retc_expr own = begin(c, "own", RETC_LOOP_UNROLL, OWN);
-  retc_expr column = plus(c, plus(c, c->first_column, times(c, c->group, OWN)), own);
-  if (c->columns % COLUMNS) column = within(c, column, integer(c, c->columns));
+  if (c->count == 1) return;
+  if (p) retc_write_else(&l->writer);
+  if (p + 1 == c->count) return;
+  const int64_t groups = c->own_columns / OWN;
+  if (c->paired) retc_write_if(&l->writer, retc_less(l, c->group, integer(c, (p + 1) * groups)));
+  else retc_write_if(&l->writer, retc_less(l, c->first_column, integer(c, c->products[p].end)));
+}
+static void end_products(contract *c) { end(c, c->count - 1); }
+
+/* The first column of product p that the block has. */
+static retc_expr first_of(contract *c, int p) {
+  return c->paired ? c->first_column : retc_sub(c->l, c->first_column, integer(c, c->products[p].start));
+}
+
+/* The lane's weights of the steps behind `first`. */
+static void read_product(contract *c, const form *f, retc_expr first, int p) {
+  retc_lowering *l = c->l;
+  const product *of = &c->products[p];
+  retc_expr own = begin(c, "own", RETC_LOOP_UNROLL, OWN), group = c->group;
+  if (c->paired) group = retc_mod(l, group, integer(c, c->own_columns / OWN));
+  retc_expr column = plus(c, plus(c, first_of(c, p), times(c, group, OWN)), own);
+  if (of->columns % c->own_columns) column = within(c, column, integer(c, of->columns));
   column = let(c, "column", column);
   retc_expr step = begin(c, "step", RETC_LOOP_UNROLL, f->steps), chunk = chunk_at(c, first, step);
   const bool chunks = c->depth % CHUNK == 0;
@@ -102,8 +134,16 @@ static void read_weights(contract *c, const form *f, retc_expr first) {
   }
   retc_expr i = begin(c, "i", RETC_LOOP_UNROLL, CHUNK), k = plus(c, chunk, i);
   if (!chunks) k = within(c, k, integer(c, c->depth));
-  retc_write_store(&l->writer, f->weights, (retc_expr[]){own, step, i}, retc_load(l, c->weight, (retc_expr[]){column, k}));
+  retc_write_store(&l->writer, f->weights, (retc_expr[]){own, step, i}, retc_load(l, of->weight, (retc_expr[]){column, k}));
   end(c, 3);
+}
+
+static void read_weights(contract *c, const form *f, retc_expr first) {
+  for (int p = 0; p < c->count; p++) {
+    begin_product(c, p);
+    read_product(c, f, first, p);
+  }
+  end_products(c);
 }
 
 /* Adds the products of the steps behind `first`, which lie in the tile from `in_tile` on. */
@@ -132,6 +172,49 @@ static retc_expr tree(contract *c, retc_expr at, int first, int count) {
   return retc_load(c->l, c->tile, &place);
 }
 
+/* Whether the value is made of product p. */
+static bool is_made_of(const contract *c, retc_value value, int p) {
+  const retc_node *node = retc_lower_node(c->l, value);
+  bool made = value.index == c->products[p].node.index;
+  for (int i = 0; i < node->input_count && retc_lower_is_inside(c->l, value); i++) {
+    made = made || is_made_of(c, node->inputs[i], p);
+  }
+  return made;
+}
+
+/* Stores what is made of product p, or of any; `totals` are those of the row and column, one a product. */
+static void store_results(contract *c, retc_expr row, retc_expr column, const retc_expr *totals, int p) {
+  retc_lowering *l = c->l;
+  retc_value nodes[PRODUCTS_MAX];
+  for (int i = 0; i < c->count; i++) nodes[i] = c->products[i].node;
+  l->also = nodes;
+  l->also_as = totals;
+  l->also_count = c->count;
+  retc_index at[RETC_RANK_MAX];
+  retc_lower_row(l, &c->row_shape, c->row_rank, row, at);
+  at[c->row_rank] = retc_at(column);
+  for (size_t i = 0; i < l->results.count; i++) {
+    const retc_value result = l->results.items[i];
+    if (!c->paired && !is_made_of(c, result, p)) continue;
+    if (!retc_shape_equal(&retc_lower_node(l, result)->type.shape, &retc_lower_node(l, nodes[p])->type.shape)) {
+      retc_lower_refuse(l, result, "a result of this region is expected to have the shape of what it is built around");
+      continue;
+    }
+    l->stored = result;
+    retc_lower_store(l, result, at, retc_lower_value(l, result, at));
+    l->stored = (retc_value){0};
+  }
+  l->also_count = 0;
+}
+
+/* The sum of the parts of the row and column e of product p, one of a block's. */
+static retc_expr write_total(contract *c, retc_expr r, retc_expr x, int p) {
+  retc_expr e = plus(c, times(c, r, COLUMNS), c->paired ? plus(c, x, integer(c, p * c->own_columns)) : x);
+  retc_expr total = tree(c, let(c, "parts", times(c, e, PARTS + 1)), 0, PARTS);
+  retc_lower_note(c->l, c->products[p].node);
+  return let(c, "total", total);
+}
+
 /* Rows from + r, r < rows, of the block: the parts come together in the tile. */
 static void write_results(contract *c, int64_t from, int64_t rows) {
   retc_lowering *l = c->l;
@@ -142,20 +225,21 @@ static void write_results(contract *c, int64_t from, int64_t rows) {
   retc_write_store(w, c->tile, &to, retc_load(l, c->sum, (retc_expr[]){plus(c, r, integer(c, from)), own}));
   end(c, 2);
   retc_write_barrier(w);
-  retc_expr e = c->lane;
-  r = let(c, "r", plus(c, retc_div(l, e, integer(c, COLUMNS)), integer(c, from)));
-  retc_expr row = let(c, "row", plus(c, c->first_row, r));
-  retc_expr column = let(c, "column", plus(c, c->first_column, retc_mod(l, e, integer(c, COLUMNS))));
-  retc_expr there = retc_expr_binary(l->kernel, RETC_KERNEL_OP_AND, retc_less(l, row, c->row_count),
-                                     retc_less(l, column, integer(c, c->columns)));
-  retc_write_if(w, retc_expr_binary(l->kernel, RETC_KERNEL_OP_AND, retc_less(l, e, integer(c, rows * COLUMNS)), there));
-  retc_expr total = tree(c, let(c, "parts", times(c, e, PARTS + 1)), 0, PARTS);
-  retc_lower_note(l, l->anchor);
-  l->computed_as = let(c, "total", total);
-  retc_index at[RETC_RANK_MAX];
-  retc_lower_row(l, &c->row_shape, c->row_rank, row, at);
-  at[c->row_rank] = retc_at(column);
-  retc_lower_store_results(l, l->anchor, at);
+  retc_expr width = integer(c, c->own_columns), totals[PRODUCTS_MAX];
+  r = let(c, "r", retc_div(l, c->lane, width));
+  x = let(c, "x", retc_mod(l, c->lane, width));
+  retc_expr row = let(c, "row", plus(c, plus(c, c->first_row, r), integer(c, from)));
+  retc_write_if(w, retc_expr_binary(l->kernel, RETC_KERNEL_OP_AND, retc_less(l, c->lane, integer(c, rows * c->own_columns)),
+                                    retc_less(l, row, c->row_count)));
+  for (int p = 0; p < (c->paired ? 1 : c->count); p++) {
+    if (!c->paired) begin_product(c, p);
+    retc_expr column = let(c, "column", plus(c, first_of(c, p), x));
+    if (c->products[p].columns % c->own_columns) retc_write_if(w, retc_less(l, column, integer(c, c->products[p].columns)));
+    for (int k = 0; k < c->count; k++) totals[k] = c->paired || k == p ? write_total(c, r, x, k) : retc_f32(l, 0);
+    store_results(c, row, column, totals, p);
+    if (c->products[p].columns % c->own_columns) end(c, 1);
+  }
+  if (!c->paired) end_products(c);
   end(c, 1);
 }
 
@@ -165,7 +249,7 @@ static void write_form(contract *c, int64_t rows, int64_t slice, int64_t steps) 
   retc_writer *w = &l->writer;
   form f = {.rows = rows, .slice = slice, .steps = steps};
   const int64_t read = steps * STEP;
-  f.weights = retc_write_alloc(w, "weights", RETC_SCOPE_PRIVATE, retc_kernel_buffer(l->kernel, c->weight)->dtype, 3,
+  f.weights = retc_write_alloc(w, "weights", RETC_SCOPE_PRIVATE, retc_kernel_buffer(l->kernel, c->products[0].weight)->dtype, 3,
                                (int64_t[]){OWN, steps, CHUNK});
   retc_expr first = retc_write_for(w, "first", RETC_LOOP_SERIAL, integer(c, 0), integer(c, c->depth), slice);
   read_weights(c, &f, first);
@@ -188,16 +272,37 @@ static void write_form(contract *c, int64_t rows, int64_t slice, int64_t steps) 
   }
 }
 
+/* Products of the region, and how they lie. */
+static void find_products(contract *c) {
+  retc_lowering *l = c->l;
+  for (uint32_t i = 1; i < l->graph->nodes.count && c->count < PRODUCTS_MAX; i++) {
+    const retc_node *node = &l->graph->nodes.items[i];
+    if (node->region.index != l->region.index || !retc_anchor_contract_matches(l->graph, node)) continue;
+    const retc_shape *weight = &retc_lower_node(l, node->inputs[1])->type.shape;
+    c->products[c->count++] = (product){.node = {i}, .weight = retc_lower_buffer(l, node->inputs[1]), .columns = weight->dim[0]};
+  }
+  for (size_t i = 0; i < l->results.count; i++) {
+    int of = 0;
+    for (int p = 0; p < c->count; p++) of += is_made_of(c, l->results.items[i], p);
+    c->paired |= of > 1;
+  }
+  c->own_columns = c->paired ? COLUMNS / c->count : COLUMNS;
+  int64_t end = 0;
+  for (int p = 0; p < c->count; p++) {
+    product *of = &c->products[p];
+    of->start = c->paired ? 0 : end;
+    end = of->end = of->start + (of->columns + c->own_columns - 1) / c->own_columns * c->own_columns;
+  }
+}
+
 static contract describe(retc_lowering *l) {
   const retc_node *node = retc_lower_node(l, l->anchor);
-  const retc_shape *weight = &retc_lower_node(l, node->inputs[1])->type.shape;
   const retc_region *region = retc_graph_region(l->graph, l->region);
   contract c = {.l = l, .node = node, .row_shape = node->type.shape, .row_rank = node->type.shape.rank - 1};
-  c.columns = weight->dim[0];
-  c.depth = weight->dim[1];
+  c.depth = retc_lower_node(l, node->inputs[1])->type.shape.dim[1];
   c.rows = retc_schedule_get(region, "rows", ROWS);
   c.steps = retc_schedule_get(region, "steps", 1);
-  c.weight = retc_lower_buffer(l, node->inputs[1]);
+  find_products(&c);
   const int64_t results = (c.rows < ROWS_AT_ONCE ? c.rows : ROWS_AT_ONCE) * COLUMNS * (PARTS + 1);
   c.room = c.rows * c.steps * STEP;
   if (c.room < results) c.room = results;
@@ -208,10 +313,10 @@ static contract describe(retc_lowering *l) {
 static void begin_blocks(contract *c) {
   retc_lowering *l = c->l;
   retc_writer *w = &l->writer;
-  retc_expr zero = integer(c, 0);
+  retc_expr zero = integer(c, 0), columns = integer(c, c->products[c->count - 1].end);
   c->row_count = let(c, "rows", retc_lower_row_count(l, &c->row_shape, c->row_rank));
   c->first_row = retc_write_for(w, "first_row", RETC_LOOP_GRID, zero, c->row_count, c->rows);
-  c->first_column = retc_write_for(w, "first_column", RETC_LOOP_GRID, zero, integer(c, c->columns), COLUMNS);
+  c->first_column = retc_write_for(w, "first_column", RETC_LOOP_GRID, zero, columns, c->own_columns);
   c->tile = retc_write_alloc(w, "tile", RETC_SCOPE_SHARED, RETC_DTYPE_F32, 1, &c->room);
 }
 
@@ -228,7 +333,6 @@ retc_status retc_gpu_contract_lower(retc_lowering *l) {
   if (retc_schedule_get(region, "f16", 0)) return retc_gpu_matrix_lower(l, RETC_DTYPE_F16);
   contract c = describe(l);
   retc_writer *w = &l->writer;
-  l->computed = l->anchor;
   begin_blocks(&c);
   c.lane = begin(&c, "lane", RETC_LOOP_LANE, LANES);
   c.part = let(&c, "part", retc_mod(l, c.lane, integer(&c, PARTS)));

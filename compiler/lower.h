@@ -48,6 +48,9 @@ typedef struct retc_lowering {
   RETC_VEC(retc_value) results; /* nodes of the region that others use, in order; at least one */
   retc_value computed;          /* a value that lower_value finds in `computed_as` instead of in memory */
   retc_expr computed_as;
+  const retc_value *also;       /* further ones; of several products */
+  const retc_expr *also_as;
+  int also_count;
   RETC_VEC(retc_known) known;   /* in the expression being made */
   retc_value stored;            /* the result that is being made, to be rounded by its store */
   const uint32_t *uses;         /* of each value, by nodes of the region */

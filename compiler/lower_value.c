@@ -452,6 +452,9 @@ static retc_expr lower_inside(retc_lowering *l, retc_value value, const retc_ind
 
 static retc_expr lower(retc_lowering *l, retc_value value, const retc_index *indices) {
   if (l->computed.index && value.index == l->computed.index) return l->computed_as;
+  for (int i = 0; i < l->also_count; i++) {
+    if (value.index == l->also[i].index) return l->also_as[i];
+  }
   const retc_node *node = retc_lower_node(l, value);
   retc_dim_name scalar;
   if (!retc_lower_is_inside(l, value)) {
