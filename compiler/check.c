@@ -102,7 +102,7 @@ static retc_dims choose_dims(const retc_compilation *c) {
   dims.value[RETC_DIM_L] = LOGITS;
   dims.value[RETC_DIM_P] = chunk > 1 ? 2 * chunk - 2 : 0;
   dims.value[RETC_DIM_E] = RETC_NO_END;
-  dims.value[RETC_DIM_N] = (dims.value[RETC_DIM_P] % chunk + TOKENS + chunk - 1) / chunk;
+  dims.value[RETC_DIM_N] = retc_chunk_count(dims.value[RETC_DIM_P], TOKENS, chunk);
   return dims;
 }
 

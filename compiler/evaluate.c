@@ -238,9 +238,7 @@ retc_status retc_bind_dims(const retc_compilation *c, const retc_entry_inputs *i
   if (bound[RETC_DIM_E].value < 0) bound[RETC_DIM_E].value = RETC_NO_END;
   if (bound[RETC_DIM_L].value < 0) bound[RETC_DIM_L].value = bound[RETC_DIM_T].value;
   int64_t chunk = c->facts.chunk_length, tokens = bound[RETC_DIM_T].value < 0 ? 0 : bound[RETC_DIM_T].value;
-  if (bound[RETC_DIM_N].value < 0) {
-    bound[RETC_DIM_N].value = (bound[RETC_DIM_P].value % chunk + tokens + chunk - 1) / chunk;
-  }
+  if (bound[RETC_DIM_N].value < 0) bound[RETC_DIM_N].value = retc_chunk_count(bound[RETC_DIM_P].value, tokens, chunk);
   RETC_TRY(check_bound(inputs, bound, diagnostics));
   if (bound[RETC_DIM_L].value > tokens) {
     return retc_fail(diagnostics, RETC_INVALID, "%s%sL is %lld, expected at most T, %lld", FILE_OF(inputs),

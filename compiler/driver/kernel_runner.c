@@ -22,7 +22,7 @@ static retc_dims dims_of_call(const kernel_runner *runner, int64_t tokens, int64
   dims.value[RETC_DIM_L] = logits;
   dims.value[RETC_DIM_P] = runner->position;
   dims.value[RETC_DIM_E] = runner->end;
-  dims.value[RETC_DIM_N] = (runner->position % chunk + tokens + chunk - 1) / chunk;
+  dims.value[RETC_DIM_N] = retc_chunk_count(runner->position, tokens, chunk);
   return dims;
 }
 
