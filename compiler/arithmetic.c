@@ -34,12 +34,12 @@ static size_t find(const char *word, const char *const *names, size_t count) {
   return i;
 }
 
-/* Integers are multiplied as integers, floats as floats, and bf16 is what a product of bf16 is made of. */
+/* Any weights are numbers of f32; a product of bf16 is made of bf16, and one of integers of integers. */
 static bool go_together(const retc_arithmetic *weights, retc_math_kind math) {
   switch (math) {
     case RETC_PRODUCT_INT8: return weights->bits != 0;
     case RETC_PRODUCT_BF16: return weights->dtype == RETC_DTYPE_BF16;
-    default: return weights->bits == 0;
+    default: return true;
   }
 }
 
@@ -57,8 +57,8 @@ retc_status retc_network_choose(retc_network *network, retc_arena *arena, const 
   if (!weights && kind == RETC_PRODUCT_INT8) chosen = weight_types[3].means;
   if (math) {
     if (!go_together(&chosen, (retc_math_kind)kind)) {
-      return retc_fail(diagnostics, RETC_INVALID, "weights %s and math %s do not go together, expected f32, f16 or bf16 with "
-                                                  "math f32, bf16 with math bf16, or int8 or int4 with math int8",
+      return retc_fail(diagnostics, RETC_INVALID, "weights %s and math %s do not go together, expected math f32, bf16 with "
+                                                  "weights bf16, or int8 with weights int8 or int4",
                        weights ? weights : "as stored", math);
     }
     chosen.math = (retc_math_kind)kind;

@@ -25,6 +25,32 @@ const retc_array *retc_arrays_find(const retc_arrays *arrays, const char *name) 
   return NULL;
 }
 
+retc_status retc_tensor_init_quantized(retc_tensor *tensor, const retc_quantized *made, int64_t group,
+                                       retc_diagnostics *diagnostics) {
+  const int64_t rows = made->tensor->dim[0], columns = made->tensor->dim[1], groups = retc_group_count(columns, group);
+  const size_t count = (size_t)(rows * columns), scale_count = (size_t)(rows * groups);
+  const retc_shape shape = {.rank = 2, .dim = {rows, made->is_scale ? groups : columns}};
+  const retc_dims none = {{0}};
+  RETC_TRY(retc_tensor_init(tensor, &shape, &none, diagnostics));
+  float *wide = malloc(count * sizeof *wide + 1);
+  int8_t *codes = malloc(count + 1);
+  uint16_t *scales = malloc(scale_count * sizeof *scales + 1);
+  retc_status status = RETC_OK;
+  if (wide && codes && scales) {
+    retc_stored_tensor_convert(made->tensor, RETC_DTYPE_F32, wide);
+    retc_quantize(made->bits, group, wide, rows, columns, codes, scales);
+    if (made->is_scale) retc_dtype_convert(RETC_DTYPE_F16, scales, RETC_DTYPE_F64, tensor->data, scale_count);
+    else retc_dtype_convert(RETC_DTYPE_I8, codes, RETC_DTYPE_F64, tensor->data, count);
+  } else {
+    retc_tensor_deinit(tensor);
+    status = retc_fail(diagnostics, RETC_FAILED, "%s: memory refused for integers", made->tensor->name);
+  }
+  free(wide);
+  free(codes);
+  free(scales);
+  return status;
+}
+
 retc_status retc_arrays_add_stored(retc_arrays *arrays, const char *name, const retc_stored_tensor *stored,
                                    retc_diagnostics *diagnostics) {
   retc_shape shape = {.rank = stored->rank};

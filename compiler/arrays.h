@@ -4,7 +4,7 @@
 #define RETC_COMPILER_ARRAYS_H
 
 #include "ir/graph_eval.h"
-#include "runtime/safetensors.h"
+#include "runtime/quantize.h"
 
 typedef struct retc_array {
   const char *name;
@@ -24,6 +24,10 @@ void retc_arrays_deinit(retc_arrays *arrays);
 void retc_arrays_add(retc_arrays *arrays, const char *name, retc_dtype dtype, retc_tensor tensor);
 /* NULL when there is none. */
 const retc_array *retc_arrays_find(const retc_arrays *arrays, const char *name);
+
+/* The codes or the scales that loading makes of a matrix, whose rows are cut into groups of `group` columns. */
+retc_status retc_tensor_init_quantized(retc_tensor *tensor, const retc_quantized *made, int64_t group,
+                                       retc_diagnostics *diagnostics);
 
 /* Adds the tensor of a file under `name`. RETC_INVALID: more axes than a value may have. */
 retc_status retc_arrays_add_stored(retc_arrays *arrays, const char *name, const retc_stored_tensor *stored,

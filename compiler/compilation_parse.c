@@ -313,11 +313,12 @@ static void describe_kernels(retc_compilation *compilation) {
 
 static retc_status check_argument(parser *p, const call *c, const retc_plan_buffer *buffer, const retc_buffer *parameter) {
   retc_shape shape = retc_plan_buffer_memory_shape(buffer);
-  if (buffer->dtype == parameter->dtype && retc_shape_equal(&shape, &parameter->shape)) return RETC_OK;
+  const retc_dtype dtype = retc_weight_layout_dtype(buffer->layout, buffer->dtype);
+  if (dtype == parameter->dtype && retc_shape_equal(&shape, &parameter->shape)) return RETC_OK;
   retc_text given, wanted;
   retc_text_init(&given);
   retc_text_init(&wanted);
-  retc_typed_shape_print(buffer->dtype, &shape, &given);
+  retc_typed_shape_print(dtype, &shape, &given);
   retc_typed_shape_print(parameter->dtype, &parameter->shape, &wanted);
   retc_status status = fail(p, p->lexer.text + c->offset, "%s: buffer %.100s is %s in memory, parameter %s is %s",
                             c->kernel, buffer->name, given.data, parameter->name, wanted.data);

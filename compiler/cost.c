@@ -109,7 +109,9 @@ static void count_flop(counter *c) {
     const retc_node *node = &c->graph->nodes.items[i];
     if (node->region.index != c->region.index) continue;
     if (node->op == RETC_OP_CONTRACT) c->cost->flop += product_flop(c, node);
-    if (node->op == RETC_OP_CONTRACT_BF16 || node->op == RETC_OP_CONTRACT_INT8) c->cost->flop += rows_flop(c, node);
+    if (node->op == RETC_OP_CONTRACT_BF16 || node->op == RETC_OP_CONTRACT_INT8 || node->op == RETC_OP_CONTRACT_SCALED) {
+      c->cost->flop += rows_flop(c, node);
+    }
     if (node->op == RETC_OP_FLUSH) c->cost->flop += flush_flop(c, node);
   }
 }

@@ -277,7 +277,8 @@ bool retc_prologue_index_view(const retc_fuse_state *s, uint32_t user, int opera
 
 bool retc_prologue_norm_prologue(const retc_fuse_state *s, uint32_t user, int operand, uint32_t node) {
   const retc_op op = node_at(s, user)->op;
-  const bool product = op == RETC_OP_CONTRACT || op == RETC_OP_CONTRACT_BF16 || op == RETC_OP_CONTRACT_INT8;
+  const bool product = op == RETC_OP_CONTRACT || op == RETC_OP_CONTRACT_BF16 || op == RETC_OP_CONTRACT_INT8 ||
+                       op == RETC_OP_CONTRACT_SCALED;
   return is_tree(s, node) && in_anchor(s, user, "contract") && product && operand == 0;
 }
 

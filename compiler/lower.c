@@ -317,8 +317,8 @@ static retc_status make_kernel(lower_state *s, retc_lowering *l, const retc_text
   add_parameters(l);
   l->uses = count_uses(l);
   const retc_op op = retc_lower_node(l, l->anchor)->op;
-  if (retc_lower_is_gpu(l) && (op == RETC_OP_CONTRACT_BF16 || op == RETC_OP_CONTRACT_INT8)) {
-    return retc_lower_refuse(l, l->anchor, "a GPU multiplies in f32; expected --math f32, or a contract");
+  if (retc_lower_is_gpu(l) && (op == RETC_OP_CONTRACT_BF16 || op == RETC_OP_CONTRACT_INT8 || op == RETC_OP_CONTRACT_SCALED)) {
+    return retc_lower_refuse(l, l->anchor, "a GPU multiplies floats in f32; expected another --weights and --math, or a contract");
   }
   RETC_TRY(retc_lower_is_gpu(l) ? retc_anchor_find(region->anchor)->gpu_lower(l) : retc_anchor_find(region->anchor)->lower(l));
   RETC_TRY(l->status);

@@ -5,6 +5,7 @@
  * rows, a part of a panel of narrow weights is widened once for all of them. Every output is one chain of fma along k,
  * whatever the tile it fell into: between two parts of k the sums lie in memory.
  *
+ * contract_scaled widens whatever the number of rows, and multiplies the integers with their scales on the way.
  * contract_bf16 and contract_int8 are the same with another tile: rows are rounded as they are written to it, and the
  * innermost product is one of bf16, in the order of pairs or of the CPU's tiles, or of integers.
  *
@@ -33,7 +34,7 @@ static bool is_matrix_weight(const retc_graph *graph, retc_value value) {
 
 bool retc_anchor_contract_matches(const retc_graph *graph, const retc_node *node) {
   if (node->op == RETC_OP_CONTRACT_BF16) return is_matrix_weight(graph, node->inputs[1]);
-  if (node->op == RETC_OP_CONTRACT_INT8) {
+  if (node->op == RETC_OP_CONTRACT_INT8 || node->op == RETC_OP_CONTRACT_SCALED) {
     return is_matrix_weight(graph, node->inputs[1]) && is_matrix_weight(graph, node->inputs[2]);
   }
   if (node->op != RETC_OP_CONTRACT || !is_matrix_weight(graph, node->inputs[1])) return false;
@@ -56,8 +57,8 @@ static int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
 retc_weight_layout retc_contract_layout(const retc_graph *graph, const retc_node *node) {
   if (node->op == RETC_OP_CONTRACT_BF16) return RETC_LAYOUT_PAIRS;
-  if (node->op != RETC_OP_CONTRACT_INT8) return RETC_LAYOUT_PANEL;
   const retc_dtype dtype = retc_graph_node(graph, node->inputs[1])->type.dtype;
+  if (node->op != RETC_OP_CONTRACT_INT8) return dtype == RETC_DTYPE_I4 ? RETC_LAYOUT_HALVES : RETC_LAYOUT_PANEL;
   return dtype == RETC_DTYPE_I4 ? RETC_LAYOUT_NIBBLES : RETC_LAYOUT_QUADS;
 }
 
@@ -115,12 +116,17 @@ typedef struct contract {
   retc_buffer_id tile, sum, wide, weight;
   retc_buffer_id line; /* the only row of the tile in one piece, when there are panels to take together */
   int64_t filled; /* the depth as it is packed */
-  int64_t scaled; /* numbers of k with a scale of their own; of integers only, as are: */
+  int64_t scaled; /* numbers of k with a scale of their own; 0: no scales */
+  retc_buffer_id scale;
+  bool is_integers; /* contract_int8, which alone has: */
   int64_t offset; /* added to every weight */
-  retc_buffer_id scale, row_scale, bias;
+  retc_buffer_id row_scale, bias;
 } contract;
 
-static bool has_pairs(const contract *c) { return c->group >= AT_ONCE; }
+/* Whether every part of a panel is widened with its scales. */
+static bool has_scaling(const contract *c) { return c->scaled && !c->is_integers; }
+
+static bool has_pairs(const contract *c) { return c->group >= AT_ONCE && !has_scaling(c); }
 
 static retc_expr is_single_row(const contract *c) {
   return retc_expr_binary(c->l->kernel, RETC_KERNEL_OP_EQUAL, c->row_count, retc_int(c->l, 1));
@@ -218,7 +224,7 @@ static void write_prologue(contract *c) {
   retc_index at[RETC_RANK_MAX];
   retc_expr r = retc_write_for(&l->writer, "r", RETC_LOOP_SERIAL, retc_int(l, 0), c->row_count, 1);
   retc_lower_row(l, &c->row_shape, c->row_rank, retc_add(l, c->first_row, r), at);
-  if (c->scaled) {
+  if (c->is_integers) {
     write_quantised(c, r, at);
   } else {
     write_row(c, r, at, c->tile, true);
@@ -266,7 +272,7 @@ static void write_epilogue(contract *c) {
   at[c->row_rank] = (retc_index){base, lane, step};
   retc_expr from[3] = {c->place, i, retc_add(l, s, lane)};
   l->computed_as = retc_load(l, c->sum, from);
-  if (c->scaled) l->computed_as = retc_mul(l, l->computed_as, retc_load(l, c->row_scale, &i));
+  if (c->is_integers) l->computed_as = retc_mul(l, l->computed_as, retc_load(l, c->row_scale, &i));
   retc_lower_store_results(l, l->anchor, at);
   for (int open = 0; open < 3; open++) retc_write_end(&l->writer);
 }
@@ -297,6 +303,40 @@ static retc_expr open_rows(contract *c, int64_t rows, retc_expr *out_lane) {
 static void close_rows(contract *c) {
   retc_write_end(&c->l->writer);
   retc_write_end(&c->l->writer);
+}
+
+/* The integers of column k and, of halves, of k + 1 behind it, as f32. Halves are taken apart as f32, too, which is exact
+ * and has wider vectors than integers have. */
+static void load_integers(contract *c, retc_expr k, retc_expr lane, retc_expr *out_numbers) {
+  retc_lowering *l = c->l;
+  const bool is_half = retc_kernel_buffer(l->kernel, c->weight)->dtype == RETC_DTYPE_U4X2;
+  retc_expr at[3] = {c->panel, is_half ? retc_div(l, k, retc_int(l, 2)) : k, lane};
+  out_numbers[0] = retc_expr_cast(l->kernel, RETC_DTYPE_F32, retc_load(l, c->weight, at));
+  if (!is_half) return;
+  retc_expr byte = retc_write_let(&l->writer, "byte", out_numbers[0]), eight = retc_f32(l, 8);
+  retc_expr upper = retc_expr_unary(l->kernel, RETC_KERNEL_OP_FLOOR, retc_mul(l, byte, retc_f32(l, 0.0625)));
+  upper = retc_write_let(&l->writer, "upper", upper);
+  out_numbers[0] = retc_sub(l, retc_fma(l, upper, retc_f32(l, -16), byte), eight);
+  out_numbers[1] = retc_sub(l, upper, eight);
+}
+
+/* wide[x,lane] = weight[panel, first_k + x, lane] scale[panel, its group, lane] for the part of k. */
+static void write_scaling(contract *c) {
+  retc_lowering *l = c->l;
+  retc_writer *w = &l->writer;
+  retc_expr zero = retc_int(l, 0), group = retc_int(l, c->scaled), count = group;
+  const int64_t step = retc_kernel_buffer(l->kernel, c->weight)->dtype == RETC_DTYPE_U4X2 ? 2 : 1;
+  retc_expr y = retc_write_for(w, "y", RETC_LOOP_SERIAL, zero, c->k_count, c->scaled);
+  retc_expr g = retc_write_let(w, "g", retc_div(l, retc_add(l, c->first_k, y), group));
+  if (c->depth % c->scaled) count = retc_write_let(w, "count", retc_min(l, group, retc_sub(l, c->k_count, y)));
+  retc_expr z = retc_write_for(w, "z", RETC_LOOP_SERIAL, zero, count, step), x = retc_add(l, y, z), numbers[2];
+  retc_expr lane = retc_write_for(w, "lane", RETC_LOOP_VECTOR, zero, retc_int(l, RETC_PANEL), 1);
+  load_integers(c, retc_add(l, c->first_k, x), lane, numbers);
+  retc_expr scale = retc_load(l, c->scale, (retc_expr[]){c->panel, g, lane});
+  for (int64_t i = 0; i < step; i++) {
+    retc_write_store(w, c->wide, (retc_expr[]){retc_add(l, x, retc_int(l, i)), lane}, retc_mul(l, numbers[i], scale));
+  }
+  for (int open = 0; open < 3; open++) retc_write_end(w);
 }
 
 /* Rows of one panel, or the only row of AT_ONCE panels side by side, from which on all of k is done. */
@@ -365,7 +405,7 @@ static void write_integers(contract *c, const rows_of *t) {
 static void write_tile(contract *c, const rows_of *t, bool is_wide) {
   retc_lowering *l = c->l;
   retc_writer *w = &l->writer;
-  if (c->scaled) {
+  if (c->is_integers) {
     write_integers(c, t);
     return;
   }
@@ -406,6 +446,14 @@ static void write_part(contract *c) {
   retc_writer *w = &l->writer;
   const bool is_fma = c->node->op == RETC_OP_CONTRACT;
   const bool is_narrow = is_fma && retc_lower_node(l, c->node->inputs[1])->type.dtype != RETC_DTYPE_F32;
+  if (has_scaling(c)) {
+    /* Of halves an odd depth is followed by one more. */
+    const int64_t room = (c->part + 1) / 2 * 2;
+    c->wide = retc_write_alloc(w, "wide", RETC_SCOPE_PRIVATE, RETC_DTYPE_F32, 2, (int64_t[]){room, RETC_PANEL});
+    write_scaling(c);
+    write_tiles(c, true);
+    return;
+  }
   if (is_narrow) {
     retc_write_if(w, retc_less_equal(l, retc_int(l, c->rows * MANY_TILES), c->row_count));
     c->wide = retc_write_alloc(w, "wide", RETC_SCOPE_PRIVATE, RETC_DTYPE_F32, 2, (int64_t[]){c->part, RETC_PANEL});
@@ -485,12 +533,15 @@ static contract describe(retc_lowering *l) {
   c.part = retc_schedule_get(region, "depth", DEPTH_PART);
   c.part = c.part / DEPTH_STEP * DEPTH_STEP;
   if (c.part < DEPTH_STEP) c.part = DEPTH_STEP;
-  c.filled = node->op == RETC_OP_CONTRACT ? c.depth : ceil_div(c.depth, RETC_PACKED_COLUMNS) * RETC_PACKED_COLUMNS;
-  if (node->op == RETC_OP_CONTRACT_INT8) {
+  c.filled = tile_dtype(node) == RETC_DTYPE_F32 ? c.depth : ceil_div(c.depth, RETC_PACKED_COLUMNS) * RETC_PACKED_COLUMNS;
+  if (node->op == RETC_OP_CONTRACT_INT8 || node->op == RETC_OP_CONTRACT_SCALED) {
     c.scaled = node->attributes.integer[0];
+    c.scale = retc_lower_buffer(l, node->inputs[2]);
+  }
+  c.is_integers = node->op == RETC_OP_CONTRACT_INT8;
+  if (c.is_integers) {
     c.filled = ceil_div(c.depth, c.scaled) * c.scaled;
     c.offset = retc_lower_node(l, node->inputs[1])->type.dtype == RETC_DTYPE_I4 ? 8 : 128;
-    c.scale = retc_lower_buffer(l, node->inputs[2]);
   }
   if (c.part > c.filled) c.part = c.filled;
   c.together = retc_schedule_get(region, "together", 1);
@@ -528,7 +579,7 @@ retc_status retc_anchor_contract_lower(retc_lowering *l) {
                             (int64_t[]){ceil_div(c.filled, c.part), c.block, c.part});
   c.sum = retc_write_alloc(w, "sum", RETC_SCOPE_PRIVATE, RETC_DTYPE_F32, 3,
                              (int64_t[]){has_pairs(&c) && c.together < AT_ONCE ? AT_ONCE : c.together, c.block, RETC_PANEL});
-  if (c.scaled) {
+  if (c.is_integers) {
     const int64_t scales = c.filled / c.scaled;
     c.row_scale = retc_write_alloc(w, "row_scale", RETC_SCOPE_PRIVATE, RETC_DTYPE_F32, 1, &c.block);
     c.bias = retc_write_alloc(w, "bias", RETC_SCOPE_PRIVATE, RETC_DTYPE_I32, 2, (int64_t[]){scales, c.block});

@@ -39,7 +39,8 @@ static retc_value weight(retc_network_builder *nb, const retc_network_tensor *te
 }
 
 /* A matrix of integers and its scales: inputs that loading makes of the tensor. */
-static retc_value product_of_integers(retc_network_builder *nb, retc_value x, const retc_network_tensor *tensor) {
+static retc_value product_of_integers(retc_network_builder *nb, retc_op op, retc_value x,
+                                      const retc_network_tensor *tensor) {
   retc_builder *b = &nb->builder;
   const int bits = nb->network->arithmetic.bits;
   const int64_t group = bits == 4 ? RETC_GROUP_INT4 : RETC_GROUP_INT8;
@@ -50,18 +51,20 @@ static retc_value product_of_integers(retc_network_builder *nb, retc_value x, co
   retc_value inputs[3] = {x, retc_build_input(b, "weight", name, bits == 4 ? RETC_DTYPE_I4 : RETC_DTYPE_I8, &shape),
                           retc_build_input(b, "weight", scale, RETC_DTYPE_F16, &scales)};
   retc_attributes attributes = {.integer = {group}};
-  return retc_graph_add(b, RETC_OP_CONTRACT_INT8, inputs, 3, NULL, &attributes);
+  return retc_graph_add(b, op, inputs, 3, NULL, &attributes);
 }
 
 static retc_value product_of(retc_network_builder *nb, retc_value x, const retc_network_tensor *tensor) {
   switch (nb->network->arithmetic.math) {
-    case RETC_PRODUCT_INT8: return product_of_integers(nb, x, tensor);
+    case RETC_PRODUCT_INT8: return product_of_integers(nb, RETC_OP_CONTRACT_INT8, x, tensor);
     case RETC_PRODUCT_BF16: {
       retc_value inputs[2] = {x, weight(nb, tensor)};
       retc_attributes attributes = {.word = nb->options.has_tiles ? "tiles" : "pairs"};
       return retc_graph_add(&nb->builder, RETC_OP_CONTRACT_BF16, inputs, 2, NULL, &attributes);
     }
-    default: return retc_build_contract(&nb->builder, "btk,nk->btn", x, weight(nb, tensor));
+    default:
+      if (nb->network->arithmetic.bits) return product_of_integers(nb, RETC_OP_CONTRACT_SCALED, x, tensor);
+      return retc_build_contract(&nb->builder, "btk,nk->btn", x, weight(nb, tensor));
   }
 }
 

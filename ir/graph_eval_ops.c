@@ -216,12 +216,20 @@ static void round_to_int8(const double *row, int64_t width, double *out_row) {
   }
 }
 
+static void keep(const double *row, int64_t width, double *out_row) {
+  memcpy(out_row, row, (size_t)width * sizeof *row);
+}
+
 static retc_status eval_contract_bf16(const retc_eval_call *call, retc_tensor *o) {
   return eval_rows(call, o, 0, round_to_bf16);
 }
 
 static retc_status eval_contract_int8(const retc_eval_call *call, retc_tensor *o) {
   return eval_rows(call, o, call->node->attributes.integer[0], round_to_int8);
+}
+
+static retc_status eval_contract_scaled(const retc_eval_call *call, retc_tensor *o) {
+  return eval_rows(call, o, call->node->attributes.integer[0], keep);
 }
 
 static double combine(retc_op op, double a, double b) {
@@ -296,6 +304,7 @@ static retc_eval_function *const functions[RETC_OP_COUNT] = {
     [RETC_OP_POSITIONS] = retc_eval_positions,
     [RETC_OP_CONTRACT] = eval_contract,
     [RETC_OP_CONTRACT_BF16] = eval_contract_bf16,
+    [RETC_OP_CONTRACT_SCALED] = eval_contract_scaled,
     [RETC_OP_CONTRACT_INT8] = eval_contract_int8,
     [RETC_OP_REDUCE_SUM] = eval_reduce,
     [RETC_OP_REDUCE_MEAN] = eval_reduce,

@@ -58,16 +58,23 @@ static int code_at(retc_dtype from, const void *source, int64_t index, int low, 
   return (int)(value < low ? low : value > high ? high : value) + offset;
 }
 
-/* Columns k and k + 4 of 8 share a byte. */
+/* Which byte of a row of its panel holds column k, and whether in its upper half. */
+static int64_t place_of(retc_weight_layout layout, int64_t k, bool *out_upper) {
+  *out_upper = layout == RETC_LAYOUT_HALVES ? k % 2 : layout == RETC_LAYOUT_NIBBLES && k % 8 >= 4;
+  if (layout == RETC_LAYOUT_HALVES) return k / 2 * RETC_PANEL;
+  return k / (layout == RETC_LAYOUT_NIBBLES ? 8 : 4) * (RETC_PANEL * 4) + k % 4;
+}
+
 static void pack_codes(retc_weight_layout layout, retc_dtype from, const void *source, int64_t row, int64_t columns,
                        int64_t filled, uint8_t *out) {
-  const bool is_half = layout == RETC_LAYOUT_NIBBLES;
+  const bool is_half = layout != RETC_LAYOUT_QUADS;
   for (int64_t k = 0; k < filled; k++) {
+    bool upper;
+    uint8_t *to = &out[place_of(layout, k, &upper)];
     int code = is_half ? 8 : 128;
     if (k < columns) code = code_at(from, source, row * columns + k, is_half ? -8 : -128, is_half ? 7 : 127, code);
-    if (!is_half) out[k / 4 * (RETC_PANEL * 4) + k % 4] = (uint8_t)code;
-    else if (k % 8 < 4) out[k / 8 * (RETC_PANEL * 4) + k % 4] = (uint8_t)code;
-    else out[k / 8 * (RETC_PANEL * 4) + k % 4] |= (uint8_t)(code << 4);
+    if (upper) *to |= (uint8_t)(code << 4);
+    else *to = (uint8_t)code;
   }
 }
 
@@ -86,9 +93,9 @@ void retc_pack(retc_weight_layout layout, retc_dtype from, const void *source, i
     return;
   }
   const retc_shape shape = retc_weight_layout_shape(layout, &(retc_shape){2, {rows, columns}});
-  const int64_t together = shape.dim[3], filled = (columns + RETC_PACKED_COLUMNS - 1) / RETC_PACKED_COLUMNS * RETC_PACKED_COLUMNS;
+  const int64_t together = shape.rank > 3 ? shape.dim[3] : 1, filled = (columns + RETC_PACKED_COLUMNS - 1) / RETC_PACKED_COLUMNS * RETC_PACKED_COLUMNS;
   const size_t size = layout == RETC_LAYOUT_PAIRS ? 2 : 1, panel = (size_t)(shape.dim[1] * RETC_PANEL * together) * size;
-  const int nothing = layout == RETC_LAYOUT_PAIRS ? 0 : layout == RETC_LAYOUT_QUADS ? 128 : 0x88;
+  const int nothing = layout == RETC_LAYOUT_PAIRS ? 0 : layout == RETC_LAYOUT_QUADS ? 128 : 0x88; /* a code of 0 */
   for (int64_t p = 0; p < shape.dim[0]; p++) {
     char *out = (char *)target + (size_t)p * panel;
     memset(out, nothing, panel);

@@ -24,6 +24,7 @@ text() {
   near 0.0002 --math bf16
   near 0.0007 --weights int8
   near 0.010 --weights int4
+  near 0.010 --weights int4 --math f32
 }
 
 # run OUT OPTION...
@@ -35,7 +36,8 @@ run() {
 
 bits() {
   model=$1
-  for arithmetic in "--weights f16" "--weights bf16" "--math bf16" "--weights int8" "--weights int4"; do
+  for arithmetic in "--weights f16" "--weights bf16" "--math bf16" "--weights int8" "--weights int4" \
+    "--weights int8 --math f32" "--weights int4 --math f32"; do
     # shellcheck disable=SC2086
     {
       run jit $arithmetic --threads 1

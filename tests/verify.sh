@@ -9,7 +9,7 @@ good() {
 # Every type of weights and math; f32 and integers have the same bits in code for a lesser CPU, where there is one.
 arithmetic() {
   for chosen in "--weights f32" "--weights f16" "--weights bf16" "--math bf16" "--weights int8" "--weights int4" \
-    "--math bf16 --cpu x86-64-v3" "--weights int4 --cpu x86-64-v3"; do
+    "--weights int8 --math f32" "--weights int4 --math f32" "--math bf16 --cpu x86-64-v3" "--weights int4 --cpu x86-64-v3"; do
     case $chosen in *x86*) [ "$(uname -m)" = x86_64 ] || continue ;; esac
     # shellcheck disable=SC2086
     "$FAST" verify "$1" $chosen >"$work/report" || { cat "$work/report"; fail "$chosen: status $?"; }

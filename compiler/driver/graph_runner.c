@@ -1,9 +1,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "compiler/arrays.h"
 #include "compiler/driver/runner.h"
 #include "runtime/ids.h"
-#include "runtime/quantize.h"
 
 typedef uint64_t element_bits; /* one element of any dtype */
 
@@ -63,27 +63,12 @@ static const retc_tensor *load_integers(retc_engine *engine, const char *name, c
                                         const retc_dims *dims, retc_diagnostics *diagnostics) {
   retc_quantized made;
   if (!retc_quantized_find(engine->source->checkpoint, name, &made)) return NULL;
-  const int64_t rows = made.tensor->dim[0], columns = made.tensor->dim[1];
-  const int64_t group = made.bits == 4 ? RETC_GROUP_INT4 : RETC_GROUP_INT8, groups = retc_group_count(columns, group);
   retc_graph_weight weight = {.name = retc_arena_strdup(&engine->arena, name)};
-  if (retc_tensor_init(&weight.tensor, &type->shape, dims, diagnostics) != RETC_OK) return NULL;
-  const size_t count = (size_t)(rows * columns), scale_count = (size_t)(rows * groups);
-  float *wide = malloc(count * sizeof *wide + 1);
-  int8_t *codes = malloc(count + 1);
-  uint16_t *scales = malloc(scale_count * sizeof *scales + 1);
-  const bool fits = (size_t)retc_tensor_count(&weight.tensor) == (made.is_scale ? scale_count : count);
-  if (wide && codes && scales && fits) {
-    retc_stored_tensor_convert(made.tensor, RETC_DTYPE_F32, wide);
-    retc_quantize(made.bits, group, wide, rows, columns, codes, scales);
-    if (made.is_scale) retc_dtype_convert(RETC_DTYPE_F16, scales, RETC_DTYPE_F64, weight.tensor.data, scale_count);
-    else retc_dtype_convert(RETC_DTYPE_I8, codes, RETC_DTYPE_F64, weight.tensor.data, count);
-  } else {
-    retc_tensor_deinit(&weight.tensor);
-  }
-  free(wide);
-  free(codes);
-  free(scales);
-  return weight.tensor.data ? keep_weight(engine, weight) : NULL;
+  const int64_t group = made.bits == 4 ? RETC_GROUP_INT4 : RETC_GROUP_INT8;
+  if (retc_tensor_init_quantized(&weight.tensor, &made, group, diagnostics) != RETC_OK) return NULL;
+  const bool fits = retc_tensor_count(&weight.tensor) == retc_shape_count(&type->shape, dims);
+  if (!fits) retc_tensor_deinit(&weight.tensor);
+  return fits ? keep_weight(engine, weight) : NULL;
 }
 
 /* As the plan's weights are kept: rounded where that is narrower than the file. */

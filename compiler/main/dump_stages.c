@@ -40,6 +40,7 @@ retc_status retc_dump_stages_init(retc_dump_stages *stages, const char *model, c
   retc_arena_init(&stages->arena);
   retc_build *build = &stages->build;
   build->target = options->target;
+  build->arithmetic = options->arithmetic;
   RETC_TRY(retc_build_open(build, model, options->chunk, options->cpu, diagnostics));
   build->options.stop_after = last;
   build->options.observe = observe;

@@ -70,6 +70,23 @@ retc_status retc_program_arrays_check(const retc_checkpoint *file, const retc_co
   return status;
 }
 
+/* ---- what is made of a file's matrices ---- */
+
+/* Columns of a group of the integers that input `name` stands for; 0: it stands for none, or they have no scales. */
+static int64_t find_quantized(const retc_checkpoint *file, const retc_entry_inputs *inputs, const char *name,
+                              retc_quantized *out_made) {
+  if (!retc_quantized_find(file, name, out_made)) return 0;
+  const char *stored = out_made->tensor->name;
+  for (size_t i = 0; i < inputs->list.count; i++) {
+    const retc_entry_input *input = &inputs->list.items[i];
+    retc_quantized other;
+    const bool is_scale = retc_quantized_find(file, input->name, &other) && other.is_scale;
+    if (!is_scale || other.bits != out_made->bits || strcmp(other.tensor->name, stored)) continue;
+    if (input->type.shape.rank == 2) return retc_quantized_group(out_made->tensor->dim[1], input->type.shape.dim[1]);
+  }
+  return 0;
+}
+
 /* ---- what an entry needs ---- */
 
 static bool is_input(const retc_entry_inputs *inputs, const char *name) {
@@ -106,7 +123,10 @@ retc_status retc_program_arrays_require(const retc_checkpoint *file, const retc_
     const retc_stored_tensor *stored = retc_program_arrays_find(file, input->name);
     if (stored) {
       RETC_TRY(retc_entry_check_dtype(inputs, input, stored->dtype, diagnostics));
-    } else if (strcmp(input->kind, "state")) {
+      continue;
+    }
+    retc_quantized made;
+    if (strcmp(input->kind, "state") && !find_quantized(file, inputs, input->name, &made)) {
       return missing(file, inputs, input, weights, diagnostics);
     }
   }
@@ -140,11 +160,24 @@ static retc_status take(const retc_checkpoint *file, const char *name, retc_diag
   return retc_arrays_add_stored(arrays, name, stored, diagnostics);
 }
 
+static retc_status take_quantized(const retc_checkpoint *file, const retc_entry_inputs *inputs,
+                                  const retc_entry_input *input, retc_diagnostics *diagnostics, retc_arrays *arrays) {
+  retc_quantized made;
+  retc_tensor tensor;
+  const int64_t group = find_quantized(file, inputs, input->name, &made);
+  if (!group || retc_program_arrays_find(file, input->name) || retc_arrays_find(arrays, input->name)) return RETC_OK;
+  RETC_TRY(retc_tensor_init_quantized(&tensor, &made, group, diagnostics));
+  retc_arrays_add(arrays, input->name, input->type.dtype, tensor);
+  return RETC_OK;
+}
+
 retc_status retc_program_arrays_take(const retc_checkpoint *file, const retc_entry_inputs *inputs, bool weights,
                                      retc_diagnostics *diagnostics, retc_arrays *arrays) {
   for (size_t i = 0; i < inputs->list.count; i++) {
     const retc_entry_input *input = &inputs->list.items[i];
-    if (weights || strcmp(input->kind, "weight")) RETC_TRY(take(file, input->name, diagnostics, arrays));
+    if (!weights && !strcmp(input->kind, "weight")) continue;
+    RETC_TRY(take(file, input->name, diagnostics, arrays));
+    RETC_TRY(take_quantized(file, inputs, input, diagnostics, arrays));
   }
   for (int i = 0; i < RETC_DIM_COUNT; i++) {
     RETC_TRY(take(file, retc_dim_text((retc_dim_name)i), diagnostics, arrays));
