@@ -201,6 +201,7 @@ static void emit_for(hip_emitter *e, const retc_statement *s, int depth) {
     case RETC_LOOP_WAVE: emit_waves(e, s, depth); return;
     case RETC_LOOP_PARALLEL: e->refused = "a parallel loop, which is for CPUs"; return;
     case RETC_LOOP_UNROLL:
+      if (hip_emit_run(e, s, depth)) return;
       indent(e, depth);
       retc_text_add(e->text, "#pragma unroll\n");
       break;
@@ -274,10 +275,11 @@ static void emit_store(hip_emitter *e, const retc_statement *s, int depth) {
 }
 
 static void declare_buffer(hip_emitter *e, const retc_buffer *buffer, const char *storage, int depth) {
+  const bool packed = e->packed[buffer - e->kernel->buffers.items];
   indent(e, depth);
-  retc_text_printf(e->text, "%s%s ", storage, hip_memory_type(buffer->dtype));
+  retc_text_printf(e->text, packed ? "%sretc_run<%s> " : "%s%s ", storage, hip_memory_type(buffer->dtype));
   hip_print_name(e, buffer->name);
-  for (int axis = 0; axis < buffer->shape.rank; axis++) retc_text_printf(e->text, "[%" PRId64 "]", buffer->shape.dim[axis]);
+  for (int axis = 0; axis < buffer->shape.rank - packed; axis++) retc_text_printf(e->text, "[%" PRId64 "]", buffer->shape.dim[axis]);
   if (!buffer->shape.rank) retc_text_add(e->text, "[1]");
   retc_text_add(e->text, ";\n");
 }
@@ -387,6 +389,7 @@ static void print_kernel(hip_emitter *e, retc_text *out_text) {
   retc_text_init(&body);
   e->text = &body;
   mark_block(e, &e->kernel->body);
+  hip_find_packed(e);
   emit_block(e, &e->kernel->body, 1);
   e->text = out_text;
   print_comment(e, e->kernel->comment, 0);
@@ -411,11 +414,13 @@ retc_status retc_hip_emit_kernel(const retc_kernel *kernel, retc_diagnostics *di
   }
   e.used_variables = calloc(kernel->variables.count, sizeof(bool));
   e.used_buffers = calloc(kernel->buffers.count, sizeof(bool));
+  e.packed = calloc(kernel->buffers.count, sizeof(bool));
   e.definitions = calloc(kernel->variables.count, sizeof *e.definitions);
-  if (e.used_variables && e.used_buffers && e.definitions) print_kernel(&e, out_text);
+  if (e.used_variables && e.used_buffers && e.packed && e.definitions) print_kernel(&e, out_text);
   else e.refused = "more than there is memory for";
   free(e.used_variables);
   free(e.used_buffers);
+  free(e.packed);
   free(e.definitions);
   if (!e.refused) return RETC_OK;
   return retc_fail(diagnostics, RETC_INVALID, "kernel %s: HIP cannot express %s here", kernel->name, e.refused);

@@ -5,26 +5,26 @@
 
 enum { TILE = 16, ALIGNED = 8 /* elements of two bytes: 16 bytes */ };
 
-/* Whether the value is certainly a multiple of ALIGNED. */
-static bool is_aligned(const hip_emitter *e, retc_expr expr) {
+bool hip_is_aligned(const hip_emitter *e, retc_expr expr) {
   const retc_expr_node *node = retc_kernel_expr(e->kernel, expr);
   switch (node->op) {
     case RETC_KERNEL_OP_CONST: return node->integer % ALIGNED == 0;
     case RETC_KERNEL_OP_ADD:
-    case RETC_KERNEL_OP_SUB: return is_aligned(e, node->inputs[0]) && is_aligned(e, node->inputs[1]);
-    case RETC_KERNEL_OP_MUL: return is_aligned(e, node->inputs[0]) || is_aligned(e, node->inputs[1]);
+    case RETC_KERNEL_OP_MIN:
+    case RETC_KERNEL_OP_MAX:
+    case RETC_KERNEL_OP_SUB: return hip_is_aligned(e, node->inputs[0]) && hip_is_aligned(e, node->inputs[1]);
+    case RETC_KERNEL_OP_MUL: return hip_is_aligned(e, node->inputs[0]) || hip_is_aligned(e, node->inputs[1]);
     case RETC_KERNEL_OP_VARIABLE: {
       const retc_statement *s = e->definitions[node->variable.index];
       if (!s) return false;
-      if (s->kind == RETC_STATEMENT_LET) return is_aligned(e, s->value);
-      return s->step % ALIGNED == 0 && is_aligned(e, s->low);
+      if (s->kind == RETC_STATEMENT_LET) return hip_is_aligned(e, s->value);
+      return s->step % ALIGNED == 0 && hip_is_aligned(e, s->low);
     }
     default: return false;
   }
 }
 
-/* Elements from one index on `axis` to the next; 0: no constant. */
-static int64_t stride_of(const retc_buffer *buffer, int axis) {
+int64_t hip_stride_of(const retc_buffer *buffer, int axis) {
   int64_t stride = 1;
   for (int k = axis + 1; k < buffer->shape.rank; k++) {
     if (retc_dim_is_named(buffer->shape.dim[k])) return 0;
@@ -36,10 +36,10 @@ static int64_t stride_of(const retc_buffer *buffer, int axis) {
 /* Rows along `rows`, elements of a row one behind the other, each row at a multiple of 16 bytes. */
 static bool has_rows(const hip_emitter *e, const retc_view *view, int rows, int along) {
   const retc_buffer *buffer = retc_kernel_buffer(e->kernel, view->buffer);
-  const int64_t stride = stride_of(buffer, rows);
-  if (along != buffer->shape.rank - 1 || !stride || !is_aligned(e, view->base[along])) return false;
+  const int64_t stride = hip_stride_of(buffer, rows);
+  if (along != buffer->shape.rank - 1 || !stride || !hip_is_aligned(e, view->base[along])) return false;
   for (int axis = 0; axis < along; axis++) {
-    const int64_t own = stride_of(buffer, axis);
+    const int64_t own = hip_stride_of(buffer, axis);
     if (!own || own % ALIGNED) return false;
   }
   return true;
@@ -56,7 +56,7 @@ static bool suits(const hip_emitter *e, const retc_statement *s) {
 static void print_matrix(hip_emitter *e, const retc_view *view, int rows) {
   retc_text_add(e->text, "&");
   hip_print_element(e, view->buffer, view->base);
-  retc_text_printf(e->text, ", %" PRId64 ", ", stride_of(retc_kernel_buffer(e->kernel, view->buffer), rows));
+  retc_text_printf(e->text, ", %" PRId64 ", ", hip_stride_of(retc_kernel_buffer(e->kernel, view->buffer), rows));
 }
 
 static void print_plain(hip_emitter *e, const retc_statement *s, int depth) {

@@ -13,6 +13,7 @@ typedef struct hip_emitter {
   bool *used_variables, *used_buffers; /* by what is written */
   bool used_dims[RETC_DIM_COUNT];
   const retc_statement **definitions; /* of each variable: its loop or let, of those above the statement at hand */
+  bool *packed; /* of each buffer: an array of runs of halves */
   bool in_wave;
   const char *refused; /* the first thing that cannot be expressed */
 } hip_emitter;
@@ -30,7 +31,15 @@ void hip_print_top(hip_emitter *e, retc_expr expr);
 void hip_print_element(hip_emitter *e, retc_buffer_id buffer, const retc_expr *indices);
 /* The element of a view `row` and `column` (texts) away from its base, widened to f32. */
 void hip_print_view_element(hip_emitter *e, const retc_view *view, const char *row, const char *column);
-/* hip_mma.c: a product of a wave's lanes together, in a wave loop. */
+/* hip_copy.c: writes a loop that copies 8 elements into an array of the lane as one copy; false: it is no such loop. */
+bool hip_emit_run(hip_emitter *e, const retc_statement *loop, int depth);
+/* Finds the packed buffers. */
+void hip_find_packed(hip_emitter *e);
+/* hip_mma.c: whether the value is certainly a multiple of 8. */
+bool hip_is_aligned(const hip_emitter *e, retc_expr expr);
+/* Elements from one index on `axis` to the next; 0: no constant. */
+int64_t hip_stride_of(const retc_buffer *buffer, int axis);
+/* A product of a wave's lanes together, in a wave loop. */
 void hip_emit_wave_mma(hip_emitter *e, const retc_statement *s, int depth);
 void hip_begin_widened(hip_emitter *e, retc_dtype dtype);
 void hip_end_widened(hip_emitter *e, retc_dtype dtype);

@@ -1,0 +1,114 @@
+/* Elements that lie one behind the other, copied into a lane's array by an unrolled loop: as one copy from a multiple of 16
+ * bytes. An array of halves that is filled by such loops alone keeps them as they lie in memory, two a register. Compilers
+ * would find both out, but not where branches read from several arrays. */
+#include <inttypes.h>
+
+#include "backends/hip/hip_private.h"
+
+enum { RUN = 8 };
+
+static bool is_variable(const hip_emitter *e, retc_expr expr, retc_variable variable) {
+  const retc_expr_node *node = retc_kernel_expr(e->kernel, expr);
+  return node->op == RETC_KERNEL_OP_VARIABLE && node->variable.index == variable.index;
+}
+
+static bool mentions(const hip_emitter *e, retc_expr expr, retc_variable variable) {
+  if (!expr.index) return false;
+  const retc_expr_node *node = retc_kernel_expr(e->kernel, expr);
+  if (is_variable(e, expr, variable) || node->op == RETC_KERNEL_OP_LOAD) return true;
+  return mentions(e, node->inputs[0], variable) || mentions(e, node->inputs[1], variable) ||
+         mentions(e, node->inputs[2], variable);
+}
+
+/* What the run's elements begin at along the last axis of what is read: expr is that plus the variable. */
+static retc_expr find_start(const hip_emitter *e, retc_expr expr, retc_variable variable) {
+  const retc_expr_node *node = retc_kernel_expr(e->kernel, expr);
+  for (int i = 0; i < 2 && node->op == RETC_KERNEL_OP_ADD; i++) {
+    const retc_expr start = node->inputs[1 - i];
+    if (is_variable(e, node->inputs[i], variable) && !mentions(e, start, variable)) return start;
+  }
+  return (retc_expr){0};
+}
+
+/* The leading indices do not mention the variable; where `aligned`, rows begin at multiples of RUN. */
+static bool has_fixed_row(const hip_emitter *e, const retc_buffer *buffer, const retc_expr *at, retc_variable variable,
+                          bool aligned) {
+  for (int axis = 0; axis + 1 < buffer->shape.rank; axis++) {
+    const int64_t stride = hip_stride_of(buffer, axis);
+    if (mentions(e, at[axis], variable) || (aligned && (!stride || stride % RUN))) return false;
+  }
+  return buffer->shape.rank > 0;
+}
+
+/* A loop that is a run: its store, and where the run begins along the last axis of what is read; NULL: it is none. */
+static const retc_statement *find_run(const hip_emitter *e, const retc_statement *loop, retc_expr *out_start) {
+  const retc_statement *s = loop->body.statements.count == 1 ? loop->body.statements.items[0] : NULL;
+  if (loop->kind != RETC_STATEMENT_FOR || loop->loop != RETC_LOOP_UNROLL || loop->step != 1 || !s) return NULL;
+  if (s->kind != RETC_STATEMENT_STORE) return NULL;
+  const retc_expr_node *low = retc_kernel_expr(e->kernel, loop->low), *high = retc_kernel_expr(e->kernel, loop->high);
+  const retc_expr_node *value = retc_kernel_expr(e->kernel, s->value);
+  if (low->integer != 0 || high->integer != RUN || value->op != RETC_KERNEL_OP_LOAD) return NULL;
+  const retc_buffer *to = retc_kernel_buffer(e->kernel, s->buffer), *from = retc_kernel_buffer(e->kernel, value->buffer);
+  const bool floats = to->dtype == RETC_DTYPE_BF16 || to->dtype == RETC_DTYPE_F16 || to->dtype == RETC_DTYPE_F32;
+  if (to->scope != RETC_SCOPE_PRIVATE || from->scope != RETC_SCOPE_GLOBAL || to->dtype != from->dtype || !floats) return NULL;
+  if (!has_fixed_row(e, to, s->indices, loop->variable, false)) return NULL;
+  if (!has_fixed_row(e, from, value->indices, loop->variable, true)) return NULL;
+  *out_start = find_start(e, value->indices[from->shape.rank - 1], loop->variable);
+  const bool whole = is_variable(e, s->indices[to->shape.rank - 1], loop->variable);
+  return whole && out_start->index && hip_is_aligned(e, *out_start) ? s : NULL;
+}
+
+static void find_definitions(hip_emitter *e, const retc_block *block) {
+  for (size_t i = 0; i < block->statements.count; i++) {
+    const retc_statement *s = block->statements.items[i];
+    if (s->kind == RETC_STATEMENT_FOR || s->kind == RETC_STATEMENT_LET) e->definitions[s->variable.index] = s;
+    find_definitions(e, &s->body);
+    find_definitions(e, &s->other);
+  }
+}
+
+static void unpack_others(hip_emitter *e, const retc_block *block) {
+  retc_expr start;
+  for (size_t i = 0; i < block->statements.count; i++) {
+    const retc_statement *s = block->statements.items[i];
+    if (s->kind == RETC_STATEMENT_STORE) e->packed[s->buffer.index] = false;
+    if (s->kind == RETC_STATEMENT_MMA) e->packed[s->a.buffer.index] = e->packed[s->b.buffer.index] = false;
+    if (find_run(e, s, &start)) continue;
+    unpack_others(e, &s->body);
+    unpack_others(e, &s->other);
+  }
+}
+
+void hip_find_packed(hip_emitter *e) {
+  for (size_t i = 1; i < e->kernel->buffers.count; i++) {
+    const retc_buffer *buffer = &e->kernel->buffers.items[i];
+    const bool halves = buffer->dtype == RETC_DTYPE_BF16 || buffer->dtype == RETC_DTYPE_F16;
+    e->packed[i] = buffer->scope == RETC_SCOPE_PRIVATE && halves && buffer->shape.rank > 1 &&
+                   buffer->shape.dim[buffer->shape.rank - 1] == RUN;
+  }
+  find_definitions(e, &e->kernel->body);
+  unpack_others(e, &e->kernel->body);
+}
+
+bool hip_emit_run(hip_emitter *e, const retc_statement *loop, int depth) {
+  retc_expr start, at[RETC_RANK_MAX];
+  const retc_statement *s = find_run(e, loop, &start);
+  if (!s) return false;
+  const retc_expr_node *value = retc_kernel_expr(e->kernel, s->value);
+  const int to_last = retc_kernel_buffer(e->kernel, s->buffer)->shape.rank - 1;
+  const int from_last = retc_kernel_buffer(e->kernel, value->buffer)->shape.rank - 1;
+  retc_text_printf(e->text, "%*sretc_copy(&", 2 * depth, "");
+  hip_print_name(e, retc_kernel_buffer(e->kernel, s->buffer)->name);
+  for (int axis = 0; axis < to_last + !e->packed[s->buffer.index]; axis++) {
+    retc_text_add(e->text, "[");
+    hip_print_top(e, axis < to_last ? s->indices[axis] : loop->low);
+    retc_text_add(e->text, "]");
+  }
+  e->used_buffers[value->buffer.index] = true;
+  for (int axis = 0; axis < from_last; axis++) at[axis] = value->indices[axis];
+  at[from_last] = start;
+  retc_text_add(e->text, ", &");
+  hip_print_element(e, value->buffer, at);
+  retc_text_add(e->text, ");\n");
+  return true;
+}
