@@ -19,7 +19,7 @@
 /* A row of it has to fit a private tile. */
 enum { DEPTH_MAX = 1 << 20 };
 /* Of a task's rows; of k at a time, a multiple of the least; tiles of rows from which on narrow weights are widened. */
-enum { TILE_BYTES = 8 << 20, ROWS_MOST = 512, DEPTH_PART = 256, DEPTH_STEP = 64, MANY_TILES = 2 };
+enum { TILE_BYTES = 16 << 20, ROWS_MOST = 512, DEPTH_PART = 256, DEPTH_STEP = 64, MANY_TILES = 2 };
 /* Of tiles of the CPU (AMX), two by two. */
 enum { TILE_ROWS = 32 };
 /* Panels that a single row is multiplied with side by side. */
@@ -77,30 +77,50 @@ static bool uses_tiles(const retc_node *node, const retc_target_profile *profile
   return is_tiles(node) || (node->op == RETC_OP_CONTRACT_INT8 && profile->has_tiles);
 }
 
+/* Rows of a task, and panels for one reading of their part of k, such that half of the second cache holds that part and
+ * the sums: of the equal blocks that `tiles` of rows can be cut into, those that read the fewest bytes for a product,
+ * `row_bytes` of a row's number for all panels together and `weight_bytes` of a weight for all rows. */
+static void choose_block(int64_t cache, int64_t tiles, int64_t rows, int64_t part, int64_t panels, int64_t row_bytes,
+                         int64_t weight_bytes, int64_t *out_block, int64_t *out_together) {
+  double least = 0;
+  for (int64_t blocks = 1; blocks <= tiles; blocks++) {
+    const int64_t block = ceil_div(tiles, blocks) * rows;
+    int64_t together = (cache / 2 / block - part * row_bytes) / (RETC_PANEL * 4);
+    together = ceil_div(panels, ceil_div(panels, together < 1 ? 1 : together));
+    const double cost = (double)row_bytes / (double)(together * RETC_PANEL) + (double)weight_bytes / (double)block;
+    if (blocks > 1 && cost >= least) continue;
+    least = cost;
+    *out_block = block;
+    *out_together = together;
+  }
+}
+
 void retc_anchor_contract_schedule(const retc_graph *graph, const retc_node *node, const retc_target_profile *profile,
                                    retc_region *region) {
-  const retc_shape *weight = &retc_graph_node(graph, node->inputs[1])->type.shape;
-  int64_t panels = ceil_div(weight->dim[0], RETC_PANEL), depth = weight->dim[1];
+  const retc_type *weight = &retc_graph_node(graph, node->inputs[1])->type;
+  int64_t panels = ceil_div(weight->shape.dim[0], RETC_PANEL), depth = weight->shape.dim[1];
   int64_t cores = profile->cores > 1 ? profile->cores : 1, group = ceil_div(panels, cores);
   /* Accumulators, one panel row and a broadcast in registers; narrower vectors take a tile in several passes. */
   const int64_t rows = uses_tiles(node, profile) ? TILE_ROWS : 6;
-  /* The rows of a task are read once a panel, in order; more than this do not make their prologue cheaper. */
   const int64_t size = (int64_t)retc_dtype_size(tile_dtype(node));
-  int64_t fit = TILE_BYTES / (depth * size) / rows, most = ceil_div(ROWS_MOST, rows);
+  /* Two thirds of a core's first cache for the part of a panel that all rows are multiplied with. */
+  int64_t part = profile->l1_bytes * 2 / 3 / (RETC_PANEL * size) / DEPTH_STEP * DEPTH_STEP;
+  part = part < DEPTH_STEP ? DEPTH_STEP : part > DEPTH_PART ? DEPTH_PART : part;
+  /* A weight is read, and where it is narrower than what it is multiplied with, written widened. */
+  const bool is_widened = node->op == RETC_OP_CONTRACT && weight->dtype != RETC_DTYPE_F32;
+  const int64_t weight_bytes = (int64_t)retc_dtype_size(weight->dtype) + (is_widened ? size : 0);
+  /* More rows than the most do not make what is done once a block cheaper. */
+  int64_t fit = TILE_BYTES / (depth * size) / rows, most = ceil_div(ROWS_MOST, rows), block, together;
+  fit = fit < 1 ? 1 : fit > most ? most : fit;
+  choose_block(profile->l2_bytes, fit, rows, part, group, size, weight_bytes, &block, &together);
   retc_schedule_set(region, "rows", rows);
-  retc_schedule_set(region, "block", rows * (fit < 1 ? 1 : fit > most ? most : fit));
+  retc_schedule_set(region, "block", block);
   retc_schedule_set(region, "panels", group);
   /* Where there are fewer panels than cores, rows are split, too. */
   int64_t groups = ceil_div(panels, group);
   retc_schedule_set(region, "blocks", cores / groups > 1 ? cores / groups : 1);
-  /* Two thirds of a core's first cache for the part of a panel that all rows are multiplied with. */
-  int64_t part = profile->l1_bytes * 2 / 3 / (RETC_PANEL * size) / DEPTH_STEP * DEPTH_STEP;
-  part = part < DEPTH_STEP ? DEPTH_STEP : part > DEPTH_PART ? DEPTH_PART : part;
   retc_schedule_set(region, "depth", part);
-  /* As many panels for one reading of the rows' part as a quarter of the second cache has room for the sums of. */
-  int64_t block = retc_schedule_get(region, "block", rows);
-  int64_t together = (profile->l2_bytes / 4 - block * part * size) / (block * RETC_PANEL * 4);
-  retc_schedule_set(region, "together", together < 1 ? 1 : together > group ? group : together);
+  retc_schedule_set(region, "together", together);
 }
 
 typedef struct contract {

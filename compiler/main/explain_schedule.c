@@ -67,14 +67,23 @@ static bool explain_tiles(const explainer *e, const retc_node *node, int64_t row
   return by_tiles;
 }
 
+/* Bytes of a row's number as it is multiplied. */
+static int64_t size_of_number(const retc_node *node) {
+  return node->op == RETC_OP_CONTRACT_BF16 ? 2 : node->op == RETC_OP_CONTRACT_INT8 ? 1 : 4;
+}
+
 static void explain_contract(const explainer *e, const kernel_row *row) {
   const retc_shape *weight = shape_of(e, row->node, 1);
   const int64_t rows = retc_schedule_get(row->region, "rows", 0), block = retc_schedule_get(row->region, "block", 0);
   const int64_t panels = retc_schedule_get(row->region, "panels", 0), all = ceil_div(weight->dim[0], RETC_PANEL);
   if (!explain_tiles(e, row->node, rows) && rows) explain_registers(e, rows, RETC_PANEL);
   if (block) {
-    retc_text_printf(e->text, "    blocks of %" PRId64 " rows are read once: %" PRId64 " KiB as f32, the second-level cache has "
-                     "%" PRId64 " KiB\n", block, block * weight->dim[1] * 4 / 1024, e->profile->l2_bytes / 1024);
+    const int64_t together = retc_schedule_get(row->region, "together", 1), part = retc_schedule_get(row->region, "depth", 1);
+    const int64_t bytes = block * (part * size_of_number(row->node) + together * RETC_PANEL * 4);
+    retc_text_printf(e->text, "    blocks of %" PRId64 " rows, %" PRId64 " of k at a time, read once for %" PRId64 " of a task's "
+                     "panels: rows and sums are %" PRId64 " KiB,\n    which half of the second-level cache of %" PRId64
+                     " KiB is for; such that a product reads the fewest bytes\n", block, part, together, bytes / 1024,
+                     e->profile->l2_bytes / 1024);
   }
   if (panels) {
     retc_text_printf(e->text, "    %" PRId64 " of %" PRId64 " panels of %d outputs a task: %" PRId64 " tasks a block\n", panels, all,
