@@ -4,17 +4,16 @@
  * chunk is complete, replaces the state. The sizes of its blocks are chosen in schedule_retention.c.
  *
  *   score[i,j] = (q_i . k_j) g^(i-j)                          j <= i
- *   o_i        = g^(i+1) S^T q_i + sum_j score[i,j] v_j       one chain of fma that starts with the first term, j in order
- *   S          = g^C S + sum_j (g^(C-1-j) k_j) v_j^T          j in order, behind (g^C - 1) S + S
+ *   o_i        = g^(i+1) S^T q_i + sum_j score[i,j] v_j       one chain of fma that starts with the first term, j in
+ * order S          = g^C S + sum_j (g^(C-1-j) k_j) v_j^T          j in order, behind (g^C - 1) S + S
  *
  * Rows come in blocks where the call has enough of them, else one by one; the last block ends with the last row, and
- * computes some of the rows before it again. Rows that do not exist are not computed, and a row's operations are the same
- * wherever it stands. */
+ * computes some of the rows before it again. Rows that do not exist are not computed, and a row's operations are the
+ * same wherever it stands. */
 #include <string.h>
 
 #include "compiler/anchors.h"
-#include "compiler/lower_rows.h"
-#include "compiler/retention_pattern.h"
+#include "compiler/lower_retention.h"
 
 bool retc_anchor_retention_matches(const retc_graph *graph, const retc_node *node) {
   if (node->op != RETC_OP_SCAN) return false;
@@ -34,30 +33,7 @@ static int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 static int64_t larger(int64_t a, int64_t b) { return a > b ? a : b; }
 static int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
 
-typedef struct retention {
-  retc_lowering *l;
-  retc_rows q, k, v;
-  retc_value result, state, log_decay, position;
-  retc_value end_state;                      /* the result that is the new state, or none */
-  retc_value score_sum, state_peak;          /* results [B,T,H,1], or none */
-  retc_retention found;
-  retc_dim batch;
-  int64_t heads, repeat, chunk, padded;      /* padded: chunk rounded up to score_columns */
-  int64_t block, columns, wide, score_columns; /* of the schedule: rows of a block, lanes of values and of scores */
-  int64_t parts;                             /* that the value columns of a head are cut into */
-  retc_expr part_column;                     /* where this task's part begins */
-  int64_t group;                             /* rows whose queries and scores are kept at a time */
-  bool is_gpu;                               /* tiles lie in a block's shared memory, of which there is little */
-  retc_buffer_id decay, growth, key_tile, state_buffer;
-  retc_expr state_b, state_h;                /* where this task's state is in state_buffer */
-  retc_expr b, h, g, first, end, start;      /* rows first..end of the chunk are this call's tokens start + row */
-  /* of the rows at hand: their first one in the chunk and in the tiles, and how many */
-  retc_expr row, slot;
-  int64_t rows;
-  retc_expr group_start, group_end;
-  retc_buffer_id query_tile, score_tile;
-  retc_buffer_id value_tile; /* the chunk's values, or none: they are read where they are */
-} retention;
+typedef retc_retention_lowering retention;
 
 /* ---- what the region consists of ---- */
 
@@ -96,11 +72,8 @@ static bool describe(retc_lowering *l, retention *r) {
   return true;
 }
 
-/* Rows of large tiles are a little apart, so that a column of them is spread over the cache. */
-enum { TILE_GAP = 16 };
-
 /* Scores of a group stay within this, however long the chunk. */
-enum { GROUP_ELEMENTS = 1 << 16, VALUE_ELEMENTS = 1 << 17 };
+enum { GROUP_ELEMENTS = 1 << 16 };
 
 static void size(retc_lowering *l, retention *r) {
   const retc_region *region = retc_graph_region(l->graph, l->region);
@@ -114,7 +87,8 @@ static void size(retc_lowering *l, retention *r) {
   r->score_columns = retc_schedule_get(region, "scores", 16);
   r->padded = ceil_div(r->chunk, r->score_columns) * r->score_columns;
   r->parts = retc_schedule_get(region, "parts", 1);
-  const bool in_place = r->end_state.index && retc_lower_buffer(l, r->end_state).index == retc_lower_buffer(l, r->state).index;
+  const bool in_place =
+      r->end_state.index && retc_lower_buffer(l, r->end_state).index == retc_lower_buffer(l, r->state).index;
   const bool whole = !in_place || r->score_sum.index || r->state_peak.index; /* what all columns are needed for */
   if (whole || r->parts < 1 || r->v.width % r->parts) r->parts = 1;
   const int64_t blocks = smaller(GROUP_ROWS, GROUP_ELEMENTS / larger(r->padded, r->q.width)) / r->block;
@@ -142,101 +116,6 @@ static void for_columns(retention *r, int64_t step, void (*body)(retention *r, r
   if (width > whole) body(r, retc_add(l, r->part_column, retc_int(l, whole)), width - whole);
 }
 
-static retc_buffer_id alloc(retention *r, const char *name, int64_t rows, int64_t columns) {
-  return retc_write_alloc(&r->l->writer, name, RETC_SCOPE_PRIVATE, RETC_DTYPE_F32, 2, (int64_t[]){rows, columns});
-}
-
-static retc_view view(retention *r, retc_buffer_id buffer, retc_expr row, retc_expr column) {
-  return retc_write_view(&r->l->writer, buffer, (retc_expr[]){row, column}, 0, 1);
-}
-
-/* Rows from `from` on of the chunk's values, as they lie in memory; rows below `first` are pending ones. */
-static retc_view value_view(retention *r, bool pending, retc_expr from, retc_expr column) {
-  retc_lowering *l = r->l;
-  retc_expr base[RETC_RANK_MAX], row = pending ? from : retc_add(l, r->start, from);
-  retc_index at[RETC_RANK_MAX] = {retc_at(r->b), retc_at(row), retc_at(r->g), retc_at(column)};
-  retc_index mapped[RETC_RANK_MAX];
-  retc_value memory = retc_lower_view(l, pending ? r->v.pending : r->v.operand, at, mapped);
-  int rank = retc_lower_node(l, memory)->type.shape.rank;
-  for (int i = 0; i < rank; i++) base[i] = mapped[i].base;
-  return retc_write_view(&l->writer, retc_lower_buffer(l, memory), base, 1, rank - 1);
-}
-
-/* to += a[.., from] * values[from], one row of values. */
-static void write_value_row(retention *r, retc_value computed, retc_view to, retc_buffer_id a, retc_expr a_row,
-                            int64_t rows, retc_expr from, retc_expr column, int64_t width) {
-  retc_lowering *l = r->l;
-  retc_view values = r->value_tile.index ? view(r, r->value_tile, from, column) : value_view(r, false, from, column);
-  retc_lower_note(l, computed);
-  retc_write_mma(&l->writer, to, view(r, a, a_row, from), values, rows, width, retc_int(l, 1));
-}
-
-/* to += a[.., 0..upto] * values[0..upto]: pending rows first, then this call's, in order. */
-static void write_value_product(retention *r, retc_value computed, retc_view to, retc_buffer_id a, retc_expr a_row,
-                                int64_t rows, retc_expr upto, retc_expr column, int64_t width) {
-  retc_lowering *l = r->l;
-  retc_expr zero = retc_int(l, 0);
-  retc_lower_note(l, computed);
-  if (r->value_tile.index) {
-    retc_write_mma(&l->writer, to, view(r, a, a_row, zero), view(r, r->value_tile, zero, column), rows, width, upto);
-    return;
-  }
-  retc_write_mma(&l->writer, to, view(r, a, a_row, zero), value_view(r, true, zero, column), rows, width, r->first);
-  retc_lower_note(l, computed);
-  retc_write_mma(&l->writer, to, view(r, a, a_row, r->first), value_view(r, false, r->first, column), rows, width,
-                 retc_sub(l, upto, r->first));
-}
-
-static void copy_values(retention *r, bool pending, retc_expr from, retc_expr to) {
-  retc_lowering *l = r->l;
-  retc_writer *w = &l->writer;
-  retc_expr at[2] = {retc_write_for(w, "j", RETC_LOOP_SERIAL, from, to, 1), {0}};
-  retc_expr lane = retc_write_for(w, "lane", RETC_LOOP_VECTOR, retc_int(l, 0), retc_int(l, r->v.width / r->parts), 1);
-  at[1] = retc_add(l, r->part_column, lane);
-  retc_view values = value_view(r, pending, at[0], at[1]);
-  retc_write_store(w, r->value_tile, at, retc_load(l, values.buffer, values.base));
-  retc_write_end(w);
-  retc_write_end(w);
-}
-
-/* The chunk's values close together, where that is not too much: rows of many heads lie far apart. */
-static void write_values(retention *r) {
-  r->value_tile = (retc_buffer_id){0};
-  if (r->is_gpu || r->chunk * r->v.width > VALUE_ELEMENTS) return;
-  r->value_tile = alloc(r, "value", r->chunk, ceil_div(r->v.width, TILE_GAP) * TILE_GAP + TILE_GAP);
-  copy_values(r, true, retc_int(r->l, 0), r->first);
-  copy_values(r, false, r->first, r->end);
-}
-
-/* ---- the tile of keys ---- */
-
-static void write_keys(retention *r) {
-  retc_lowering *l = r->l;
-  retc_writer *w = &l->writer;
-  retc_expr zero = retc_int(l, 0), lanes = retc_int(l, r->score_columns), at[2];
-  retc_write_comment(w, "keys: nothing behind the last row, pending rows, and this call's rows rotated");
-  retc_expr last = retc_mul(l, retc_div(l, r->end, lanes), lanes);
-  retc_expr from = retc_write_for(w, "from", RETC_LOOP_SERIAL, last, r->end, r->score_columns);
-  at[0] = retc_write_for(w, "x", RETC_LOOP_SERIAL, zero, retc_int(l, r->k.width), 1);
-  at[1] = retc_add(l, from, retc_write_for(w, "lane", RETC_LOOP_VECTOR, zero, lanes, 1));
-  retc_write_store(w, r->key_tile, at, retc_f32(l, 0));
-  for (int open = 0; open < 3; open++) retc_write_end(w);
-  retc_expr j = retc_write_for(w, "j", RETC_LOOP_SERIAL, zero, r->first, 1);
-  retc_expr x = retc_write_for(w, "x", RETC_LOOP_VECTOR, zero, retc_int(l, r->k.width), 1);
-  at[0] = x;
-  at[1] = j;
-  retc_index row[4] = {retc_at(r->b), retc_at(j), retc_at(r->g), {zero, x, r->k.width}};
-  retc_expr pending = retc_lower_value(l, r->k.pending, row);
-  retc_lower_note(l, r->k.value);
-  retc_write_store(w, r->key_tile, at, pending);
-  retc_write_end(w);
-  retc_write_end(w);
-  j = retc_write_for(w, "j", RETC_LOOP_SERIAL, r->first, r->end, 1);
-  at[1] = j;
-  retc_rows_write(l, &r->k, r->b, retc_add(l, r->start, j), r->g, r->key_tile, at, 2, 0);
-  retc_write_end(w);
-}
-
 /* ---- output rows ---- */
 
 /* A loop over the rows at hand that is written out: their accumulators stay in registers. */
@@ -246,7 +125,8 @@ static retc_expr begin_rows(retention *r) {
 
 static void zero_tile(retention *r, retc_buffer_id tile, int64_t width) {
   retc_lowering *l = r->l;
-  retc_expr at[2] = {begin_rows(r), retc_write_for(&l->writer, "lane", RETC_LOOP_VECTOR, retc_int(l, 0), retc_int(l, width), 1)};
+  retc_expr at[2] = {begin_rows(r),
+                     retc_write_for(&l->writer, "lane", RETC_LOOP_VECTOR, retc_int(l, 0), retc_int(l, width), 1)};
   retc_write_store(&l->writer, tile, at, retc_f32(l, 0));
   retc_write_end(&l->writer);
   retc_write_end(&l->writer);
@@ -259,11 +139,11 @@ static void write_scores(retention *r) {
   retc_expr last = retc_add(l, r->row, retc_int(l, r->rows));
   retc_write_comment(w, "scores with their decay g^(i - j); those of j > i are never read");
   retc_expr from = retc_write_for(w, "from", RETC_LOOP_SERIAL, zero, last, r->score_columns);
-  retc_buffer_id sum = alloc(r, "products", r->rows, r->score_columns);
+  retc_buffer_id sum = retc_retention_tile(r, "products", r->rows, r->score_columns);
   zero_tile(r, sum, r->score_columns);
   retc_lower_note(l, r->found.scores);
-  retc_write_mma(w, view(r, sum, zero, zero), view(r, r->query_tile, r->slot, zero), view(r, r->key_tile, zero, from),
-                 r->rows, r->score_columns, retc_int(l, r->k.width));
+  retc_write_mma(w, retc_retention_view(r, sum, zero, zero), retc_retention_view(r, r->query_tile, r->slot, zero),
+                 retc_retention_view(r, r->key_tile, zero, from), r->rows, r->score_columns, retc_int(l, r->k.width));
   retc_expr i = begin_rows(r);
   retc_expr lane = retc_write_for(w, "lane", RETC_LOOP_VECTOR, zero, width, 1);
   retc_expr ahead = retc_sub(l, retc_add(l, retc_int(l, r->chunk), from), retc_add(l, r->row, i));
@@ -308,7 +188,8 @@ static void write_state_peak(retention *r) {
   retc_lowering *l = r->l;
   retc_writer *w = &l->writer;
   retc_expr zero = retc_int(l, 0), values = retc_int(l, r->v.width), width = retc_int(l, RETC_PARTIALS);
-  retc_buffer_id sums = alloc(r, "state_sum", 1, r->v.width), partial = retc_lower_partials(l, RETC_DTYPE_F32, 0);
+  retc_buffer_id sums = retc_retention_tile(r, "state_sum", 1, r->v.width),
+                 partial = retc_lower_partials(l, RETC_DTYPE_F32, 0);
   retc_lower_zero(l, sums, retc_int(l, 1), values);
   retc_expr x = retc_write_for(w, "x", RETC_LOOP_SERIAL, zero, retc_int(l, r->k.width), 1);
   retc_expr lane = retc_write_for(w, "lane", RETC_LOOP_VECTOR, zero, values, 1);
@@ -348,16 +229,18 @@ static void write_outputs(retention *r, retc_view state, retc_expr column, int64
   retc_lowering *l = r->l;
   retc_writer *w = &l->writer;
   retc_expr zero = retc_int(l, 0);
-  retc_buffer_id acc = alloc(r, "acc", r->rows, width);
+  retc_buffer_id acc = retc_retention_tile(r, "acc", r->rows, width);
   zero_tile(r, acc, width);
   retc_lower_note(l, r->found.cross);
-  retc_write_mma(w, view(r, acc, zero, zero), view(r, r->query_tile, r->slot, zero), state, r->rows, width,
-                 retc_int(l, r->k.width));
+  retc_write_mma(w, retc_retention_view(r, acc, zero, zero), retc_retention_view(r, r->query_tile, r->slot, zero),
+                 state, r->rows, width, retc_int(l, r->k.width));
   write_decayed(r, acc, width);
-  write_value_product(r, r->found.inner, view(r, acc, zero, zero), r->score_tile, r->slot, r->rows, r->row, column, width);
+  retc_retention_write_value_product(r, r->found.inner, retc_retention_view(r, acc, zero, zero), r->score_tile, r->slot,
+                                     r->rows, r->row, column, width);
   for (int64_t x = 0; x < r->rows; x++) {
-    write_value_row(r, r->found.inner, view(r, acc, retc_int(l, x), zero), r->score_tile, retc_add(l, r->slot, retc_int(l, x)),
-                    r->rows - x, retc_add(l, r->row, retc_int(l, x)), column, width);
+    retc_retention_write_value_row(r, r->found.inner, retc_retention_view(r, acc, retc_int(l, x), zero), r->score_tile,
+                                   retc_add(l, r->slot, retc_int(l, x)), r->rows - x,
+                                   retc_add(l, r->row, retc_int(l, x)), column, width);
   }
   retc_expr i = begin_rows(r);
   retc_expr at[2] = {i, retc_write_for(w, "lane", RETC_LOOP_VECTOR, zero, retc_int(l, width), 1)};
@@ -387,8 +270,8 @@ static void write_row_scores(retention *r) {
 }
 
 static void alloc_row_tiles(retention *r, int64_t rows) {
-  r->query_tile = alloc(r, "query", rows, r->q.width);
-  r->score_tile = alloc(r, "score", rows, r->padded);
+  r->query_tile = retc_retention_tile(r, "query", rows, r->q.width);
+  r->score_tile = retc_retention_tile(r, "score", rows, r->padded);
 }
 
 static void write_single_columns(retention *r, retc_expr column, int64_t width) {
@@ -397,6 +280,7 @@ static void write_single_columns(retention *r, retc_expr column, int64_t width) 
 
 static void write_single_rows(retention *r) {
   retc_lowering *l = r->l;
+  const retc_buffer_id values = r->value_tile;
   r->rows = 1;
   r->slot = retc_int(l, 0);
   r->value_tile = (retc_buffer_id){0};
@@ -405,6 +289,7 @@ static void write_single_rows(retention *r) {
   write_row_scores(r);
   for_columns(r, r->wide, write_single_columns);
   retc_write_end(&l->writer);
+  r->value_tile = values;
 }
 
 /* ---- groups of blocks ---- */
@@ -428,9 +313,9 @@ static void write_groups(retention *r) {
   retc_lowering *l = r->l;
   retc_writer *w = &l->writer;
   r->rows = r->block;
-  write_values(r);
   r->group_start = retc_write_for(w, "group", RETC_LOOP_SERIAL, r->first, r->end, r->group);
-  r->group_end = retc_write_let(w, "group_end", retc_min(l, r->end, retc_add(l, r->group_start, retc_int(l, r->group))));
+  r->group_end =
+      retc_write_let(w, "group_end", retc_min(l, r->end, retc_add(l, r->group_start, retc_int(l, r->group))));
   alloc_row_tiles(r, r->group);
   begin_blocks(r);
   write_row_scores(r);
@@ -459,20 +344,25 @@ static void write_state_rows(retention *r, retc_expr channel, int64_t rows, retc
   retc_lowering *l = r->l;
   retc_writer *w = &l->writer;
   retc_expr zero = retc_int(l, 0);
-  retc_buffer_id sum = alloc(r, "sum", rows, width);
+  retc_buffer_id sum = retc_retention_tile(r, "sum", rows, width);
   r->rows = rows;
   for (int after = 0; after < 2; after++) {
     retc_expr i = begin_rows(r);
     retc_expr lane = retc_write_for(w, "lane", RETC_LOOP_VECTOR, zero, retc_int(l, width), 1);
-    retc_expr at[2] = {i, lane}, state[4] = {r->state_b, r->state_h, retc_add(l, channel, i), retc_add(l, column, lane)};
+    retc_expr at[2] = {i, lane},
+              state[4] = {r->state_b, r->state_h, retc_add(l, channel, i), retc_add(l, column, lane)};
     retc_lower_note(l, l->anchor);
-    if (after) retc_write_store(w, r->state_buffer, state, retc_load(l, sum, at));
-    else retc_write_store(w, sum, at, retc_fma(l, retc_load(l, r->growth, &r->h), retc_load(l, r->state_buffer, state),
-                                               retc_load(l, r->state_buffer, state)));
+    if (after)
+      retc_write_store(w, r->state_buffer, state, retc_load(l, sum, at));
+    else
+      retc_write_store(w, sum, at,
+                       retc_fma(l, retc_load(l, r->growth, &r->h), retc_load(l, r->state_buffer, state),
+                                retc_load(l, r->state_buffer, state)));
     retc_write_end(w);
     retc_write_end(w);
     if (after) continue;
-    write_value_product(r, r->found.update, view(r, sum, zero, zero), r->key_tile, channel, rows, retc_int(l, r->chunk), column, width);
+    retc_retention_write_value_product(r, r->found.update, retc_retention_view(r, sum, zero, zero), r->key_tile,
+                                       channel, rows, retc_int(l, r->chunk), column, width);
   }
 }
 
@@ -503,7 +393,6 @@ static void write_state(retention *r) {
   retc_write_store(w, r->key_tile, at, retc_mul(l, power, retc_load(l, r->key_tile, at)));
   retc_write_end(w);
   retc_write_end(w);
-  write_values(r);
   for_columns(r, r->columns, write_state_columns);
   retc_write_end(w);
 }
@@ -539,7 +428,8 @@ static void write_state_place(retention *r) {
 retc_status retc_anchor_retention_lower(retc_lowering *l) {
   retention r = {0};
   if (!describe(l, &r)) {
-    return retc_lower_refuse(l, l->anchor, "this region is not the whole retention that expand makes and fuse puts together");
+    return retc_lower_refuse(l, l->anchor,
+                             "this region is not the whole retention that expand makes and fuse puts together");
   }
   size(l, &r);
   retc_writer *w = &l->writer;
@@ -557,12 +447,13 @@ retc_status retc_anchor_retention_lower(retc_lowering *l) {
   retc_expr position = retc_lower_value(l, r.position, NULL);
   retc_expr pending = retc_write_let(w, "pending", retc_mod(l, position, chunk));
   write_state_place(&r);
-  r.key_tile = alloc(&r, "key", r.k.width, r.padded + (r.is_gpu ? 0 : TILE_GAP));
+  r.key_tile = retc_retention_tile(&r, "key", r.k.width, r.padded + (r.is_gpu ? 0 : RETC_TILE_GAP));
   retc_expr n = retc_write_for(w, "n", RETC_LOOP_SERIAL, zero, retc_dim_expr(l, RETC_NAMED(N)), 1);
   r.first = retc_write_let(w, "first", retc_select(l, retc_equal(l, n, zero), pending, zero));
   r.start = retc_write_let(w, "start", retc_sub(l, retc_mul(l, n, chunk), pending));
   r.end = retc_write_let(w, "end", retc_min(l, chunk, retc_sub(l, retc_dim_expr(l, RETC_NAMED(T)), r.start)));
-  write_keys(&r);
+  retc_retention_write_keys(&r);
+  retc_retention_write_values(&r);
   if (r.state_peak.index) write_state_peak(&r);
   write_rows(&r);
   write_state(&r);

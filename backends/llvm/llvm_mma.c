@@ -1,8 +1,8 @@
 #include "backends/llvm/llvm_private.h"
 
 /* How far ahead b is asked for: when it is streamed from memory, what a plain read loop needs to reach full bandwidth;
- * when there are many rows of a, and b comes from the second-level cache, a few rows. */
-enum { PREFETCH_BYTES_TOGETHER = 1024, PREFETCH_ROWS_NEAR = 4, PREFETCH_BELOW = 4, CACHE_LINE = 64 };
+ * when there are many rows of a, and b mostly comes from the second-level cache, some rows. */
+enum { PREFETCH_BYTES_TOGETHER = 1024, PREFETCH_ROWS_NEAR = 16, PREFETCH_BELOW = 4, CACHE_LINE = 64 };
 enum { SPARE_REGISTERS = 4, TILE_MAX = 64, VECTORS_MAX = 1 << 14, TOGETHER_MAX = 4 };
 
 /* Part of c whose elements stay in registers while the depth goes by. */
