@@ -67,12 +67,14 @@ char *retc_arena_strndup(retc_arena *arena, const char *text, size_t length) {
 }
 
 char *retc_arena_printf(retc_arena *arena, const char *format, ...) {
+  char brief[128]; /* most are, and need no second printing */
   va_list arguments, again;
   va_start(arguments, format);
   va_copy(again, arguments);
-  int length = vsnprintf(NULL, 0, format, arguments);
+  int length = vsnprintf(brief, sizeof brief, format, arguments);
   char *text = length < 0 ? NULL : retc_arena_alloc(arena, (size_t)length + 1);
-  if (text) vsnprintf(text, (size_t)length + 1, format, again);
+  if (text && (size_t)length < sizeof brief) memcpy(text, brief, (size_t)length + 1);
+  else if (text) vsnprintf(text, (size_t)length + 1, format, again);
   va_end(again);
   va_end(arguments);
   return text;

@@ -46,10 +46,15 @@ void retc_text_printf(retc_text *text, const char *format, ...) {
   va_list arguments, again;
   va_start(arguments, format);
   va_copy(again, arguments);
-  int length = vsnprintf(NULL, 0, format, arguments);
-  if (length >= 0 && reserve(text, (size_t)length)) {
-    vsnprintf(text->data + text->length, (size_t)length + 1, format, again);
+  /* Where there is room already, as there mostly is, one printing does. */
+  const size_t room = text->data ? text->capacity - text->length : 0;
+  int length = vsnprintf(room ? text->data + text->length : NULL, room, format, arguments);
+  const bool fits = length >= 0 && (size_t)length < room;
+  if (fits || (length >= 0 && reserve(text, (size_t)length))) {
+    if (!fits) vsnprintf(text->data + text->length, (size_t)length + 1, format, again);
     text->length += (size_t)length;
+  } else if (room) {
+    text->data[text->length] = '\0';
   }
   va_end(again);
   va_end(arguments);

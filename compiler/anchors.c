@@ -24,11 +24,12 @@ const retc_anchor *retc_anchor_find(const char *name) {
 }
 
 /* A pointwise region is named by its last node: the root that the others feed. */
-retc_value retc_anchor_member(const retc_graph *graph, const retc_members *members, retc_region_id region) {
+retc_value retc_anchor_member(const retc_graph *graph, const retc_members *members, const retc_uses *uses,
+                              retc_region_id region) {
   const retc_anchor *anchor = retc_anchor_find(retc_graph_region(graph, region)->anchor);
   for (uint32_t m = members->starts[region.index + 1]; anchor && m-- > members->starts[region.index];) {
     const uint32_t i = members->nodes[m];
-    if (anchor->matches(graph, &graph->nodes.items[i])) return (retc_value){i};
+    if (anchor->matches(graph, uses, &graph->nodes.items[i])) return (retc_value){i};
   }
   return (retc_value){0};
 }
@@ -37,7 +38,8 @@ retc_value retc_anchor_node(const retc_graph *graph, retc_region_id region) {
   retc_arena arena;
   retc_arena_init(&arena);
   const retc_members members = retc_graph_members(graph, &arena);
-  const retc_value node = retc_anchor_member(graph, &members, region);
+  const retc_uses uses = retc_graph_uses(graph, &arena);
+  const retc_value node = retc_anchor_member(graph, &members, &uses, region);
   retc_arena_deinit(&arena);
   return node;
 }

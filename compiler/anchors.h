@@ -8,7 +8,7 @@
 
 typedef struct retc_anchor {
   const char *name, *meaning;
-  bool (*matches)(const retc_graph *graph, const retc_node *node);
+  bool (*matches)(const retc_graph *graph, const retc_uses *uses, const retc_node *node);
   /* Adds the sizes that the loops need to a region whose anchor node is `node`; may be NULL. */
   void (*schedule)(const retc_graph *graph, const retc_node *node, const retc_target_profile *profile,
                    retc_region *region);
@@ -26,7 +26,8 @@ const retc_anchor *retc_anchor_find(const char *name);
 /* The anchor node of a region, or none. */
 retc_value retc_anchor_node(const retc_graph *graph, retc_region_id region);
 /* The same for somebody who asks for many regions. */
-retc_value retc_anchor_member(const retc_graph *graph, const retc_members *members, retc_region_id region);
+retc_value retc_anchor_member(const retc_graph *graph, const retc_members *members, const retc_uses *uses,
+                              retc_region_id region);
 
 #define RETC_ANCHOR_mapped(name)
 #define RETC_ANCHOR_own(name) \
@@ -34,7 +35,7 @@ retc_value retc_anchor_member(const retc_graph *graph, const retc_members *membe
                                   retc_region *region); \
   retc_status retc_gpu_##name##_lower(retc_lowering *lowering);
 #define RETC_ANCHOR(name, gpu, meaning) \
-  bool retc_anchor_##name##_matches(const retc_graph *graph, const retc_node *node); \
+  bool retc_anchor_##name##_matches(const retc_graph *graph, const retc_uses *uses, const retc_node *node); \
   void retc_anchor_##name##_schedule(const retc_graph *graph, const retc_node *node, \
                                      const retc_target_profile *profile, retc_region *region); \
   retc_status retc_anchor_##name##_lower(retc_lowering *lowering); \

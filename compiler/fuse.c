@@ -102,7 +102,7 @@ static void open_anchors(retc_fuse_state *s) {
     for (size_t a = 0; a + 1 < retc_anchor_count() && !s->claim[i]; a++) {
       const retc_anchor *anchor = retc_anchor_at(a);
       if (!strcmp(anchor->name, "retention") || !strcmp(anchor->name, "rotate")) continue;
-      if (!anchor->matches(s->graph, node_at(s, i))) continue;
+      if (!anchor->matches(s->graph, &s->uses, node_at(s, i))) continue;
       if (strcmp(anchor->name, "contract") != 0 || !join_products(s, i)) open_region(s, anchor->name, i);
       break;
     }

@@ -195,12 +195,10 @@ static retc_value copy_node(writer *w, uint32_t region, uint32_t node) {
 static const char *region_name(writer *w, const char *origin, const char *anchor) {
   const char *base = retc_arena_printf(w->s->arena, "%s.%s", origin ? origin : "graph", anchor), *name = base;
   const retc_graph *graph = w->builder.graph;
-  for (int number = 2;; number++) {
-    bool taken = false;
-    for (size_t i = 1; i < graph->regions.count; i++) taken = taken || !strcmp(graph->regions.items[i].name, name);
-    if (!taken) return name;
+  for (int number = 2; retc_graph_find_region(graph, name).index; number++) {
     name = retc_arena_printf(w->s->arena, "%s.%d", base, number);
   }
+  return name;
 }
 
 static void write_region(writer *w, uint32_t region) {

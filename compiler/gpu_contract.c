@@ -277,7 +277,7 @@ static void find_products(contract *c) {
   retc_lowering *l = c->l;
   for (uint32_t i = 1; i < l->graph->nodes.count && c->count < PRODUCTS_MAX; i++) {
     const retc_node *node = &l->graph->nodes.items[i];
-    if (node->region.index != l->region.index || !retc_anchor_contract_matches(l->graph, node)) continue;
+    if (node->region.index != l->region.index || !retc_anchor_contract_matches(l->graph, NULL, node)) continue;
     const retc_shape *weight = &retc_lower_node(l, node->inputs[1])->type.shape;
     c->products[c->count++] = (product){.node = {i}, .weight = retc_lower_buffer(l, node->inputs[1]), .columns = weight->dim[0]};
   }

@@ -102,7 +102,8 @@ bool retc_in_place_is_safe(const retc_graph *graph, const retc_members *members,
   return safe;
 }
 
-static retc_status check_output(const retc_graph *graph, const retc_output *output, retc_diagnostics *diagnostics) {
+static retc_status check_output(const retc_graph *graph, const retc_uses *uses, const retc_output *output,
+                                retc_diagnostics *diagnostics) {
   const retc_value state = retc_graph_find_input(graph, output->name), value = output->value;
   if (!retc_graph_is_state(graph, state) || value.index == state.index) return RETC_OK;
   const retc_node *node = retc_graph_node(graph, value);
@@ -111,19 +112,23 @@ static retc_status check_output(const retc_graph *graph, const retc_output *outp
                                                 "%s; the pass simplify makes a copy", graph->name, output->name,
                      node->name, node->region.index ? "another state's new value" : "an input or a constant");
   }
-  for (size_t i = value.index + 1; i < graph->nodes.count; i++) {
-    const retc_node *reader = &graph->nodes.items[i];
-    if (reader->region.index == node->region.index) continue;
-    for (int k = 0; k < reader->input_count; k++) {
-      if (reader->inputs[k].index != state.index) continue;
-      return retc_fail(diagnostics, RETC_INVALID, "graph %s: %%%s reads the state %%%s after %%%s has replaced it",
-                       graph->name, reader->name, output->name, node->name);
-    }
+  for (uint32_t u = uses->starts[state.index]; u < uses->starts[state.index + 1]; u++) {
+    const retc_node *reader = &graph->nodes.items[uses->users[u]];
+    if (uses->users[u] < value.index || reader->region.index == node->region.index) continue;
+    return retc_fail(diagnostics, RETC_INVALID, "graph %s: %%%s reads the state %%%s after %%%s has replaced it",
+                     graph->name, reader->name, output->name, node->name);
   }
   return RETC_OK;
 }
 
 retc_status retc_in_place_check_order(const retc_graph *graph, retc_diagnostics *diagnostics) {
-  for (size_t i = 0; i < graph->outputs.count; i++) RETC_TRY(check_output(graph, &graph->outputs.items[i], diagnostics));
-  return RETC_OK;
+  retc_arena arena;
+  retc_arena_init(&arena);
+  const retc_uses uses = retc_graph_uses(graph, &arena);
+  retc_status status = RETC_OK;
+  for (size_t i = 0; i < graph->outputs.count && status == RETC_OK; i++) {
+    status = check_output(graph, &uses, &graph->outputs.items[i], diagnostics);
+  }
+  retc_arena_deinit(&arena);
+  return status;
 }

@@ -61,10 +61,11 @@ static retc_status find_panels(lower_state *s) {
   if (compilation->profile.wave) return RETC_OK; /* lanes of a GPU read along the rows of a weight */
   for (size_t g = 0; g < compilation->graphs.count; g++) {
     const retc_graph *graph = compilation->graphs.items[g];
+    const retc_uses uses = retc_graph_uses(graph, s->arena);
     for (size_t i = 1; i < graph->nodes.count; i++) {
       const retc_node *node = &graph->nodes.items[i];
       if (!node->region.index || strcmp(retc_graph_region(graph, node->region)->anchor, anchor)) continue;
-      if (!retc_anchor_find(anchor)->matches(graph, node)) continue;
+      if (!retc_anchor_find(anchor)->matches(graph, &uses, node)) continue;
       RETC_TRY(add_packed(s, graph, node->inputs[1], retc_contract_layout(graph, node)));
       if (node->input_count == 3) RETC_TRY(add_packed(s, graph, node->inputs[2], RETC_LAYOUT_PANEL));
     }
@@ -361,7 +362,7 @@ static retc_status lower_launch(lower_state *s, retc_region_id id, int launch, r
   const retc_region *region = retc_graph_region(s->graph, id);
   retc_lowering l = {.cx = s->cx, .graph = s->graph, .region = id, .launch = launch, .arena = s->arena,
                      .layouts = s->layouts};
-  l.anchor = retc_anchor_member(s->graph, &s->members, id);
+  l.anchor = retc_anchor_member(s->graph, &s->members, &s->uses, id);
   if (!l.anchor.index) {
     return retc_fail(s->cx->diagnostics, RETC_INVALID, "graph %s: region %s has nothing in it that a region '%s' is built "
                                                        "around", s->graph->name, region->name, region->anchor);

@@ -1,7 +1,8 @@
 /* Values written one behind the other: each part has loops of its own, so that no element chooses its part. */
 #include "compiler/anchors.h"
 
-bool retc_anchor_concat_matches(const retc_graph *graph, const retc_node *node) {
+bool retc_anchor_concat_matches(const retc_graph *graph, const retc_uses *uses, const retc_node *node) {
+  (void)uses;
   (void)graph;
   return node->op == RETC_OP_CONCAT;
 }

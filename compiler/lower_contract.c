@@ -32,7 +32,8 @@ static bool is_matrix_weight(const retc_graph *graph, retc_value value) {
   return !retc_dim_is_named(shape->dim[0]) && !retc_dim_is_named(shape->dim[1]) && shape->dim[1] <= DEPTH_MAX;
 }
 
-bool retc_anchor_contract_matches(const retc_graph *graph, const retc_node *node) {
+bool retc_anchor_contract_matches(const retc_graph *graph, const retc_uses *uses, const retc_node *node) {
+  (void)uses;
   if (node->op == RETC_OP_CONTRACT_BF16) return is_matrix_weight(graph, node->inputs[1]);
   if (node->op == RETC_OP_CONTRACT_INT8 || node->op == RETC_OP_CONTRACT_SCALED) {
     return is_matrix_weight(graph, node->inputs[1]) && is_matrix_weight(graph, node->inputs[2]);

@@ -2,7 +2,8 @@
 #include "compiler/anchors.h"
 #include "compiler/lower_rows.h"
 
-bool retc_anchor_carry_matches(const retc_graph *graph, const retc_node *node) {
+bool retc_anchor_carry_matches(const retc_graph *graph, const retc_uses *uses, const retc_node *node) {
+  (void)uses;
   (void)graph;
   return node->op == RETC_OP_CARRY;
 }
@@ -73,7 +74,8 @@ retc_status retc_anchor_carry_lower(retc_lowering *l) {
   return is_in_place(l, node, &rows) ? write_in_place(l, node, &rows) : retc_lower_elements(l);
 }
 
-bool retc_anchor_flush_matches(const retc_graph *graph, const retc_node *node) {
+bool retc_anchor_flush_matches(const retc_graph *graph, const retc_uses *uses, const retc_node *node) {
+  (void)uses;
   (void)graph;
   return node->op == RETC_OP_FLUSH;
 }

@@ -9,16 +9,22 @@ void retc_plan_writer_begin(retc_plan_writer *writer, const retc_graph *graph, c
   for (size_t i = 0; i < graph->nodes.count; i++) writer->buffer_of[i] = -1;
 }
 
+static int find_buffer(const retc_plan_writer *writer, const char *name) {
+  return (int)retc_table_find(&writer->names, name, strlen(name)) - 1;
+}
+
 /* Under this name, or, when another kind of buffer has it, with a number behind it. */
 static int add_buffer(retc_plan_writer *writer, retc_plan_buffer buffer) {
   const char *name = buffer.name;
-  for (int i = 1; retc_plan_find_buffer(writer->plan, name) >= 0; i++) {
+  for (int i = 1; find_buffer(writer, name) >= 0; i++) {
     name = retc_arena_printf(writer->arena, "%s~%d", buffer.name, i);
   }
   buffer.name = retc_arena_strdup(&writer->plan->arena, name);
   buffer.slot = -1;
   RETC_VEC_PUSH(&writer->plan->arena, writer->plan->buffers, buffer);
-  return (int)writer->plan->buffers.count - 1;
+  const uint32_t count = (uint32_t)writer->plan->buffers.count;
+  retc_table_put(writer->arena, &writer->names, name, strlen(name), count);
+  return (int)count - 1;
 }
 
 static int constant_buffer(retc_plan_writer *writer, const retc_operand *operand) {
@@ -88,7 +94,7 @@ static retc_status input_buffer(retc_plan_writer *writer, retc_value value, int 
   if (buffer.kind == RETC_PLAN_WEIGHT) RETC_TRY(check_fixed(writer, node));
   if (buffer.kind == RETC_PLAN_INPUT) buffer.limit = find_limit(writer->graph, value);
   buffer.layout = writer->layouts[value.index];
-  int known = retc_plan_find_buffer(writer->plan, node->name);
+  int known = find_buffer(writer, node->name);
   if (known < 0 || !is_given(writer->plan->buffers.items[known].kind)) {
     *out_buffer = add_buffer(writer, buffer);
     return RETC_OK;

@@ -2,12 +2,14 @@
 #ifndef RETC_COMPILER_LOWER_PLAN_H
 #define RETC_COMPILER_LOWER_PLAN_H
 
+#include "base/table.h"
 #include "compiler/lower.h"
 
 typedef struct retc_plan_writer {
   retc_plan *plan;
   retc_arena *arena;
   retc_diagnostics *diagnostics;
+  retc_table names;        /* of the plan's buffers: their numbers plus 1 */
   const retc_graph *graph; /* the entry at hand */
   const retc_weight_layout *layouts; /* of each of its values */
   int *buffer_of;          /* of each of its values, -1: none */

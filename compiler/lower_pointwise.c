@@ -1,7 +1,8 @@
 /* A tree of pointwise and indexing operations: one loop over rows, lanes along the last axis. */
 #include "compiler/anchors.h"
 
-bool retc_anchor_pointwise_matches(const retc_graph *graph, const retc_node *node) {
+bool retc_anchor_pointwise_matches(const retc_graph *graph, const retc_uses *uses, const retc_node *node) {
+  (void)uses;
   (void)graph;
   if (retc_op_get_info(node->op)->traits & (RETC_TRAIT_POINTWISE | RETC_TRAIT_INDEXING)) return true;
   return node->op == RETC_OP_DECAY_MASK || node->op == RETC_OP_DECAY_POWERS;

@@ -12,7 +12,8 @@
 
 enum { DEPTH = 256, GPU_DEPTH = 32, COLUMNS = 64, BLOCK = 48, ROWS_MIN = 4, LETTERS_MAX = 2 * RETC_RANK_MAX };
 
-bool retc_anchor_product_matches(const retc_graph *graph, const retc_node *node) {
+bool retc_anchor_product_matches(const retc_graph *graph, const retc_uses *uses, const retc_node *node) {
+  (void)uses;
   (void)graph;
   return node->op == RETC_OP_CONTRACT;
 }

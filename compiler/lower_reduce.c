@@ -5,7 +5,8 @@
 #include "compiler/anchors.h"
 #include "compiler/gpu.h"
 
-bool retc_anchor_reduce_matches(const retc_graph *graph, const retc_node *node) {
+bool retc_anchor_reduce_matches(const retc_graph *graph, const retc_uses *uses, const retc_node *node) {
+  (void)uses;
   (void)graph;
   switch (node->op) {
     case RETC_OP_REDUCE_SUM:

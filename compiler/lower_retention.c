@@ -15,16 +15,10 @@
 #include "compiler/anchors.h"
 #include "compiler/lower_retention.h"
 
-bool retc_anchor_retention_matches(const retc_graph *graph, const retc_node *node) {
+bool retc_anchor_retention_matches(const retc_graph *graph, const retc_uses *uses, const retc_node *node) {
   if (node->op != RETC_OP_SCAN) return false;
-  retc_arena arena;
-  retc_arena_init(&arena);
-  const retc_uses uses = retc_graph_uses(graph, &arena);
   retc_retention found;
-  const uint32_t index = (uint32_t)(node - graph->nodes.items);
-  bool matches = retc_retention_find(graph, &uses, (retc_value){index}, &found);
-  retc_arena_deinit(&arena);
-  return matches;
+  return retc_retention_find(graph, uses, (retc_value){(uint32_t)(node - graph->nodes.items)}, &found);
 }
 
 enum { GROUP_ROWS = 64 };

@@ -113,7 +113,8 @@ retc_buffer_id retc_rows_growth_table(retc_lowering *l, retc_value log_decay, in
   return retc_lower_constant(l, "growth", RETC_DTYPE_F32, &(retc_shape){.rank = 1, .dim = {heads}}, table);
 }
 
-bool retc_anchor_rotate_matches(const retc_graph *graph, const retc_node *node) {
+bool retc_anchor_rotate_matches(const retc_graph *graph, const retc_uses *uses, const retc_node *node) {
+  (void)uses;
   (void)graph;
   return node->op == RETC_OP_ROTATE;
 }

@@ -2,7 +2,8 @@
  * value channels in lanes. */
 #include "compiler/anchors.h"
 
-bool retc_anchor_scan_matches(const retc_graph *graph, const retc_node *node) {
+bool retc_anchor_scan_matches(const retc_graph *graph, const retc_uses *uses, const retc_node *node) {
+  (void)uses;
   (void)graph;
   return node->op == RETC_OP_SCAN;
 }

@@ -41,15 +41,17 @@ static bool alike(const retc_plan_buffer *a, const retc_plan_buffer *b) {
   return true;
 }
 
+/* What is alike and may be shared of one buffer of a slot is so of all. The last one is the likeliest to be alive still. */
 static bool fits(const retc_plan *plan, const retc_plan_slot *slot, const lifetime *life, int buffer) {
-  for (size_t i = 0; i < slot->buffers.count; i++) {
+  const retc_plan_buffer *first = &plan->buffers.items[slot->buffers.items[0]];
+  if (first->kind != RETC_PLAN_SCRATCH) return false;
+  for (size_t i = slot->buffers.count; i-- > 0;) {
     int other = slot->buffers.items[i];
     bool apart = life[other].entry != life[buffer].entry || life[other].last < life[buffer].first ||
                  life[buffer].last < life[other].first;
-    bool shared = plan->buffers.items[other].kind == RETC_PLAN_SCRATCH;
-    if (!apart || !shared || !alike(&plan->buffers.items[other], &plan->buffers.items[buffer])) return false;
+    if (!apart) return false;
   }
-  return true;
+  return alike(first, &plan->buffers.items[buffer]);
 }
 
 static int find_slot(const retc_plan *plan, const lifetime *life, int buffer) {

@@ -32,8 +32,9 @@ retc_status retc_schedule(const retc_pass_context *cx, const retc_graph *in, ret
   retc_arena arena;
   retc_arena_init(&arena);
   const retc_members members = retc_graph_members(*out_graph, &arena);
+  const retc_uses uses = retc_graph_uses(*out_graph, &arena);
   for (uint32_t r = 1; r < in->regions.count; r++) {
-    retc_value node = retc_anchor_member(*out_graph, &members, (retc_region_id){r});
+    retc_value node = retc_anchor_member(*out_graph, &members, &uses, (retc_region_id){r});
     const retc_anchor *anchor = retc_anchor_find(in->regions.items[r].anchor);
     if (!node.index || !anchor) continue; /* lower says what is wrong with it */
     const retc_target_profile *profile = &cx->compilation->profile;

@@ -24,6 +24,7 @@ static const retc_op_info infos[RETC_OP_COUNT] = {
 /* By content, see write_key; by name. */
 struct retc_graph_index {
   retc_table nodes, names, regions;
+  retc_table copies, region_copies; /* of names: the number that the last copy of a name got */
 };
 
 const retc_op_info *retc_op_get_info(retc_op op) {
@@ -58,53 +59,6 @@ int retc_part_input(retc_op op, int64_t index) {
   if (op == RETC_OP_SCAN && index == 1) return 2;
   if (op == RETC_OP_RETENTION && index >= 1 && index <= 3) return 5 + (int)index;
   return -1;
-}
-
-/* FNV-1a. */
-static uint64_t hash_of(const unsigned char *bytes, size_t length) {
-  uint64_t hash = 14695981039346656037u;
-  for (size_t i = 0; i < length; i++) hash = (hash ^ bytes[i]) * 1099511628211u;
-  return hash ^ hash >> 29;
-}
-
-/* The slot that holds the key, or the free one where it belongs. */
-static struct retc_table_slot *find_slot(const retc_table *table, const void *key, size_t length) {
-  size_t mask = table->capacity - 1, i = hash_of(key, length) & mask;
-  for (;; i = (i + 1) & mask) {
-    struct retc_table_slot *slot = &table->slots[i];
-    if (!slot->key || (slot->length == length && memcmp(slot->key, key, length) == 0)) return slot;
-  }
-}
-
-uint32_t retc_table_find(const retc_table *table, const void *key, size_t length) {
-  return table->capacity ? find_slot(table, key, length)->value : 0;
-}
-
-static void grow_table(retc_arena *arena, retc_table *table) {
-  retc_table larger = {.capacity = table->capacity ? 2 * table->capacity : 64, .count = table->count};
-  larger.slots = RETC_NEW_ARRAY(arena, struct retc_table_slot, larger.capacity);
-  for (size_t i = 0; i < table->capacity; i++) {
-    const struct retc_table_slot *slot = &table->slots[i];
-    if (slot->key) *find_slot(&larger, slot->key, slot->length) = *slot;
-  }
-  *table = larger;
-}
-
-void retc_table_put(retc_arena *arena, retc_table *table, const void *key, size_t length, uint32_t value) {
-  if (2 * (table->count + 1) > table->capacity) grow_table(arena, table);
-  struct retc_table_slot *slot = find_slot(table, key, length);
-  if (!slot->key) {
-    void *copy = retc_arena_alloc(arena, length + 1);
-    memcpy(copy, key, length);
-    slot->key = copy;
-    slot->length = length;
-    table->count++;
-  }
-  slot->value = value;
-}
-
-void retc_table_forget(retc_table *table, const void *key, size_t length) {
-  if (table->capacity) find_slot(table, key, length)->value = 0;
 }
 
 bool retc_name_is_number(const char *name) { return *name >= '0' && *name <= '9'; }
@@ -162,21 +116,28 @@ retc_value retc_graph_find_input(const retc_graph *graph, const char *name) {
   return graph->nodes.items[found.index].op == RETC_OP_INPUT ? found : (retc_value){0};
 }
 
+retc_region_id retc_graph_find_region(const retc_graph *graph, const char *name) {
+  return (retc_region_id){retc_table_find(&graph->index->regions, name, strlen(name))};
+}
+
 size_t retc_name_base_length(const char *name) { return strcspn(name, "~"); }
 
-/* `name`, or the first of base~1, base~2, ... that the table lacks. */
-static const char *make_unique(retc_graph *graph, const retc_table *table, const char *name) {
+/* `name`, or the next of base~1, base~2, ... that the table lacks. */
+static const char *make_unique(retc_graph *graph, const retc_table *table, retc_table *copies, const char *name) {
   const char *unique = retc_arena_strdup(&graph->arena, name);
-  int base = (int)retc_name_base_length(name);
-  for (int i = 1; retc_table_find(table, unique, strlen(unique)); i++) {
-    unique = retc_arena_printf(&graph->arena, "%.*s~%d", base, name, i);
-  }
+  if (!retc_table_find(table, unique, strlen(unique))) return unique;
+  const size_t base = retc_name_base_length(name);
+  uint32_t number = retc_table_find(copies, name, base);
+  do {
+    unique = retc_arena_printf(&graph->arena, "%.*s~%u", (int)base, name, ++number);
+  } while (retc_table_find(table, unique, strlen(unique)));
+  retc_table_put(&graph->arena, copies, name, base, number);
   return unique;
 }
 
 static void name_node(retc_graph *graph, retc_value value, const char *name) {
   retc_node *node = &graph->nodes.items[value.index];
-  node->name = make_unique(graph, &graph->index->names, name);
+  node->name = make_unique(graph, &graph->index->names, &graph->index->copies, name);
   retc_table_put(&graph->arena, &graph->index->names, node->name, strlen(node->name), value.index);
   if (!retc_name_is_number(name)) return;
   uint32_t number = (uint32_t)strtoul(name, NULL, 10);
@@ -209,7 +170,7 @@ void retc_graph_add_output(retc_graph *graph, const char *name, retc_value value
 }
 
 retc_region_id retc_graph_add_region(retc_graph *graph, const char *name, const char *anchor) {
-  retc_region region = {.name = make_unique(graph, &graph->index->regions, name),
+  retc_region region = {.name = make_unique(graph, &graph->index->regions, &graph->index->region_copies, name),
                         .anchor = retc_arena_strdup(&graph->arena, anchor)};
   retc_region_id id = {(uint32_t)graph->regions.count};
   RETC_VEC_PUSH(&graph->arena, graph->regions, region);

@@ -131,6 +131,8 @@ const retc_node *retc_graph_node(const retc_graph *graph, retc_value value);
 const retc_region *retc_graph_region(const retc_graph *graph, retc_region_id region);
 /* The input node called `name`, or none. */
 retc_value retc_graph_find_input(const retc_graph *graph, const char *name);
+/* The region of this name, or none. */
+retc_region_id retc_graph_find_region(const retc_graph *graph, const char *name);
 
 /* Add a node and get its value. `type` matters for operations whose shape rule is `declared` or `reshape` (for reshape
  * only the shape); otherwise it may be NULL. `attributes` may be NULL when the row has none. `region`, `name` and

@@ -147,9 +147,10 @@ void retc_explain_schedule(const retc_compilation *compilation, const retc_netwo
   const retc_target_profile *profile = &compilation->profile;
   explainer e = {.graph = compilation->graphs.items[0], .profile = profile, .text = out_text};
   const retc_members members = retc_graph_members(e.graph, &arena);
+  const retc_uses uses = retc_graph_uses(e.graph, &arena);
   RETC_VEC(kernel_row) rows = {0};
   for (uint32_t r = 1; r < e.graph->regions.count; r++) {
-    const retc_value node = retc_anchor_member(e.graph, &members, (retc_region_id){r});
+    const retc_value node = retc_anchor_member(e.graph, &members, &uses, (retc_region_id){r});
     if (!node.index) continue;
     const retc_region *region = &e.graph->regions.items[r];
     size_t i = 0;

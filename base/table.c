@@ -1,0 +1,60 @@
+#include "base/table.h"
+
+#include <string.h>
+
+/* Eight bytes at a time, each mixed in by a product of which both halves count. */
+static uint64_t hash_of(const unsigned char *bytes, size_t length) {
+  uint64_t hash = length, part;
+  for (; length >= sizeof part; bytes += sizeof part, length -= sizeof part) {
+    memcpy(&part, bytes, sizeof part);
+    hash = (hash ^ part) * 0x9e3779b97f4a7c15u;
+    hash ^= hash >> 32;
+  }
+  part = 0;
+  memcpy(&part, bytes, length);
+  hash = (hash ^ part) * 0x9e3779b97f4a7c15u;
+  return hash ^ hash >> 29;
+}
+
+/* The slot that holds the key, or the free one where it belongs. */
+static struct retc_table_slot *find_slot(const retc_table *table, uint64_t hash, const void *key, size_t length) {
+  size_t mask = table->capacity - 1, i = hash & mask;
+  for (;; i = (i + 1) & mask) {
+    struct retc_table_slot *slot = &table->slots[i];
+    if (!slot->key) return slot;
+    if (slot->hash == hash && slot->length == length && memcmp(slot->key, key, length) == 0) return slot;
+  }
+}
+
+uint32_t retc_table_find(const retc_table *table, const void *key, size_t length) {
+  return table->capacity ? find_slot(table, hash_of(key, length), key, length)->value : 0;
+}
+
+static void grow_table(retc_arena *arena, retc_table *table) {
+  retc_table larger = {.capacity = table->capacity ? 2 * table->capacity : 64, .count = table->count};
+  larger.slots = RETC_NEW_ARRAY(arena, struct retc_table_slot, larger.capacity);
+  for (size_t i = 0; i < table->capacity; i++) {
+    const struct retc_table_slot *slot = &table->slots[i];
+    if (slot->key) *find_slot(&larger, slot->hash, slot->key, slot->length) = *slot;
+  }
+  *table = larger;
+}
+
+void retc_table_put(retc_arena *arena, retc_table *table, const void *key, size_t length, uint32_t value) {
+  if (2 * (table->count + 1) > table->capacity) grow_table(arena, table);
+  const uint64_t hash = hash_of(key, length);
+  struct retc_table_slot *slot = find_slot(table, hash, key, length);
+  if (!slot->key) {
+    void *copy = retc_arena_alloc(arena, length + 1);
+    memcpy(copy, key, length);
+    slot->key = copy;
+    slot->hash = hash;
+    slot->length = length;
+    table->count++;
+  }
+  slot->value = value;
+}
+
+void retc_table_forget(retc_table *table, const void *key, size_t length) {
+  if (table->capacity) find_slot(table, hash_of(key, length), key, length)->value = 0;
+}
