@@ -102,11 +102,15 @@ void retc_anchor_contract_schedule(const retc_graph *graph, const retc_node *nod
   int64_t panels = ceil_div(weight->shape.dim[0], RETC_PANEL), depth = weight->shape.dim[1];
   int64_t cores = profile->cores > 1 ? profile->cores : 1, group = ceil_div(panels, cores);
   /* Accumulators, one panel row and a broadcast in registers; narrower vectors take a tile in several passes. */
-  const int64_t rows = uses_tiles(node, profile) ? TILE_ROWS : 6;
+  const bool by_tiles = uses_tiles(node, profile);
+  const int64_t rows = by_tiles ? TILE_ROWS : 6;
   const int64_t size = (int64_t)retc_dtype_size(tile_dtype(node));
-  /* Two thirds of a core's first cache for the part of a panel that all rows are multiplied with. */
-  int64_t part = profile->l1_bytes * 2 / 3 / (RETC_PANEL * size) / DEPTH_STEP * DEPTH_STEP;
-  part = part < DEPTH_STEP ? DEPTH_STEP : part > DEPTH_PART ? DEPTH_PART : part;
+  /* Two thirds of a core's first cache for the part of a panel that all rows are multiplied with. Tiles come from the second
+   * one as fast as they are multiplied, but it takes time to load and store their sums. */
+  const int64_t part_bytes = by_tiles ? profile->l2_bytes / 16 : profile->l1_bytes * 2 / 3;
+  const int64_t part_most = by_tiles ? 2 * DEPTH_PART : DEPTH_PART;
+  int64_t part = part_bytes / (RETC_PANEL * size) / DEPTH_STEP * DEPTH_STEP;
+  part = part < DEPTH_STEP ? DEPTH_STEP : part > part_most ? part_most : part;
   /* A weight is read, and where it is narrower than what it is multiplied with, written widened. */
   const bool is_widened = node->op == RETC_OP_CONTRACT && weight->dtype != RETC_DTYPE_F32;
   const int64_t weight_bytes = (int64_t)retc_dtype_size(weight->dtype) + (is_widened ? size : 0);
@@ -151,11 +155,6 @@ static bool has_pairs(const contract *c) { return c->group >= AT_ONCE && !has_sc
 
 static retc_expr is_single_row(const contract *c) {
   return retc_expr_binary(c->l->kernel, RETC_KERNEL_OP_EQUAL, c->row_count, retc_int(c->l, 1));
-}
-
-static retc_expr tile_at(contract *c, retc_expr row, retc_expr k) {
-  retc_expr part = retc_int(c->l, c->part);
-  return retc_load(c->l, c->tile, (retc_expr[]){retc_div(c->l, k, part), row, retc_mod(c->l, k, part)});
 }
 
 /* The loops over k of a row; `store` is given each value. */
@@ -205,13 +204,20 @@ static void write_bias(contract *c, retc_expr r) {
   retc_writer *w = &l->writer;
   retc_expr zero = retc_int(l, 0), groups = retc_int(l, c->filled / c->scaled);
   retc_expr g = retc_write_for(w, "g", RETC_LOOP_SERIAL, zero, groups, 1);
-  retc_buffer_id total = retc_write_alloc(w, "total", RETC_SCOPE_PRIVATE, RETC_DTYPE_I32, 1, (int64_t[]){1});
-  retc_write_store(w, total, &zero, zero);
-  retc_expr x = retc_write_for(w, "x", RETC_LOOP_SERIAL, zero, retc_int(l, c->scaled), 1);
-  retc_expr number = tile_at(c, r, retc_add(l, retc_mul(l, g, retc_int(l, c->scaled)), x));
-  retc_write_store(w, total, &zero, retc_add(l, retc_load(l, total, &zero), number));
+  retc_expr partials = retc_int(l, RETC_PARTIALS), part = retc_int(l, c->part);
+  retc_buffer_id total = retc_write_alloc(w, "total", RETC_SCOPE_PRIVATE, RETC_DTYPE_I32, 1, (int64_t[]){RETC_PARTIALS});
+  retc_expr lane = retc_write_for(w, "lane", RETC_LOOP_VECTOR, zero, partials, 1);
+  retc_write_store(w, total, &lane, zero);
   retc_write_end(w);
-  retc_write_store(w, c->bias, (retc_expr[]){g, r}, retc_mul(l, retc_load(l, total, &zero), retc_int(l, -c->offset)));
+  retc_expr x = retc_write_for(w, "x", RETC_LOOP_SERIAL, zero, retc_int(l, c->scaled), RETC_PARTIALS);
+  retc_expr k = retc_write_let(w, "k", retc_add(l, retc_mul(l, g, retc_int(l, c->scaled)), x));
+  lane = retc_write_for(w, "lane", RETC_LOOP_VECTOR, zero, partials, 1);
+  retc_expr at[3] = {retc_div(l, k, part), r, retc_add(l, retc_mod(l, k, part), lane)};
+  retc_write_store(w, total, &lane, retc_add(l, retc_load(l, total, &lane), retc_load(l, c->tile, at)));
+  retc_write_end(w);
+  retc_write_end(w);
+  retc_expr all = retc_lower_tree(l, total, RETC_KERNEL_OP_ADD);
+  retc_write_store(w, c->bias, (retc_expr[]){g, r}, retc_mul(l, all, retc_int(l, -c->offset)));
   retc_write_end(w);
 }
 

@@ -299,7 +299,7 @@ retc_status retc_llvm_emit_kernel(retc_llvm_emitter *e, const retc_kernel *kerne
   e->seen = RETC_NEW_ARRAY(&arena, uint32_t, kernel->exprs.count);
   e->number = 0;
   e->lanes = 1;
-  e->tile_shape = NULL;
+  e->tile_shape = e->unpacked = NULL;
   e->lacks_tiles = false;
   e->refused = NULL;
   declare_function(e, &signature, target, &arena);

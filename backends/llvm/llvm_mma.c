@@ -98,8 +98,7 @@ static LLVMValueRef number(retc_llvm_emitter *e, unsigned bits, unsigned lanes, 
   return retc_llvm_splat(e, LLVMConstInt(LLVMIntTypeInContext(e->context, bits), value, false), lanes);
 }
 
-/* `lanes` words of 32 bits from `element` on: what is packed along the depth, a column a lane. */
-static LLVMValueRef load_words(retc_llvm_emitter *e, retc_buffer_id buffer, LLVMValueRef element, unsigned lanes) {
+LLVMValueRef retc_llvm_load_words(retc_llvm_emitter *e, retc_buffer_id buffer, LLVMValueRef element, unsigned lanes) {
   LLVMValueRef load = LLVMBuildLoad2(e->builder, lanes_of(e, 32, lanes), retc_llvm_address(e, buffer, element), "");
   LLVMSetAlignment(load, (unsigned)retc_dtype_size(retc_kernel_buffer(e->kernel, buffer)->dtype));
   return load;
@@ -203,8 +202,7 @@ static LLVMValueRef step(retc_llvm_emitter *e, retc_mma_form form, LLVMValueRef 
   }
 }
 
-/* Four numbers of each byte's lower or upper half. */
-static LLVMValueRef halves_of(retc_llvm_emitter *e, LLVMValueRef words, bool upper, unsigned lanes) {
+LLVMValueRef retc_llvm_halves(retc_llvm_emitter *e, LLVMValueRef words, bool upper, unsigned lanes) {
   if (upper) words = LLVMBuildLShr(e->builder, words, number(e, 32, lanes, 4), "");
   return LLVMBuildAnd(e->builder, words, number(e, 32, lanes, 0x0f0f0f0fu), "");
 }
@@ -215,7 +213,7 @@ static void multiply_rows(retc_llvm_emitter *e, retc_mma_form form, const retc_l
   for (int64_t row = 0; row < t->rows; row++) {
     LLVMValueRef element = retc_llvm_matrix_element(e, a, retc_llvm_integer(e, t->row + row), x);
     LLVMValueRef left = form == RETC_MMA_FMA ? retc_llvm_load_elements(e, a->buffer, element, NULL, 1)
-                                             : load_words(e, a->buffer, element, 1);
+                                             : retc_llvm_load_words(e, a->buffer, element, 1);
     for (int part = 0; part < t->count; part++) {
       LLVMValueRef *sum = &values[row * t->count + part];
       *sum = step(e, form, retc_llvm_splat(e, left, t->lanes[part]), right[part], *sum, t->lanes[part]);
@@ -232,7 +230,7 @@ static void outer_product(retc_llvm_emitter *e, const retc_statement *s, const r
   for (int64_t part = 0, column = 0; part < t->count; column += t->lanes[part++]) {
     LLVMValueRef element = retc_llvm_matrix_element(e, b, line, retc_llvm_integer(e, t->column + column));
     words[part] = pack == 1 ? retc_llvm_load_elements(e, b->buffer, element, NULL, t->lanes[part])
-                            : load_words(e, b->buffer, element, t->lanes[part]);
+                            : retc_llvm_load_words(e, b->buffer, element, t->lanes[part]);
   }
   prefetch(e, b, t, line);
   LLVMValueRef x = LLVMBuildMul(e->builder, line, retc_llvm_integer(e, pack), "");
@@ -241,7 +239,7 @@ static void outer_product(retc_llvm_emitter *e, const retc_statement *s, const r
     return;
   }
   for (int upper = 0; upper < 2; upper++) {
-    for (int part = 0; part < t->count; part++) right[part] = halves_of(e, words[part], upper, t->lanes[part]);
+    for (int part = 0; part < t->count; part++) right[part] = retc_llvm_halves(e, words[part], upper, t->lanes[part]);
     multiply_rows(e, s->form, a, t, LLVMBuildAdd(e->builder, x, retc_llvm_integer(e, 4 * upper), ""), right, values);
   }
 }

@@ -64,6 +64,7 @@ typedef struct retc_llvm_emitter {
   LLVMMetadataRef unit, scope; /* of the module, of the function */
   uint32_t line;               /* of the statement being emitted: its number in the kernel's text, from 1 */
   LLVMValueRef tile_shape;     /* address of the shape that tiles are configured for; NULL: the kernel has none */
+  LLVMValueRef unpacked;       /* address of room for u4x2 as bytes; NULL: no tile needs it */
   bool lacks_tiles;            /* the kernel multiplies by tiles, and the CPU has none */
   const char *refused;         /* what this backend cannot express, or NULL */
 } retc_llvm_emitter;
@@ -142,6 +143,10 @@ typedef struct retc_llvm_matrix {
 } retc_llvm_matrix;
 retc_llvm_matrix retc_llvm_open_view(retc_llvm_emitter *e, const retc_view *view);
 LLVMValueRef retc_llvm_matrix_element(retc_llvm_emitter *e, const retc_llvm_matrix *m, LLVMValueRef row, LLVMValueRef column);
+/* `lanes` words of 32 bits from `element` on: what is packed along the depth, a column a lane. */
+LLVMValueRef retc_llvm_load_words(retc_llvm_emitter *e, retc_buffer_id buffer, LLVMValueRef element, unsigned lanes);
+/* Of words of u4x2: the four numbers in the lower or upper halves of bytes, a byte each. */
+LLVMValueRef retc_llvm_halves(retc_llvm_emitter *e, LLVMValueRef words, bool upper, unsigned lanes);
 /* Asks for an element of b before it is needed: for a stream from memory, or for what is read again soon. */
 enum { RETC_PREFETCH_BYTES = 4096 };
 void retc_llvm_prefetch(retc_llvm_emitter *e, retc_buffer_id buffer, LLVMValueRef element, bool far);

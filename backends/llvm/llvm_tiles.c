@@ -2,7 +2,8 @@
  *
  * Tiles 0 to 3 hold sums, 4 and 5 rows of a, 6 and 7 columns of b: 2 x 2 tiles of sums where there are rows enough, else
  * up to four side by side. All sums of a configuration have one size, so it is a function of rows, columns and depth; as
- * configuring takes as long as ten products, a variable of the function remembers what is configured. */
+ * configuring takes as long as ten products, a variable of the function remembers what is configured. Halves of bytes are
+ * unpacked before they are loaded. */
 #include <stdio.h>
 
 #include "backends/llvm/llvm_private.h"
@@ -33,7 +34,6 @@ bool retc_llvm_has_tiles(const retc_llvm_emitter *e, const retc_statement *s) {
   int64_t depth;
   if (s->form == RETC_MMA_TILES) return true;
   if (s->form != RETC_MMA_INTEGERS || !e->profile.has_tiles || s->rows < INTEGER_ROWS_LEAST) return false;
-  if (retc_kernel_buffer(e->kernel, s->b.buffer)->dtype != RETC_DTYPE_U8) return false;
   if (s->c.column_axis != retc_kernel_buffer(e->kernel, s->c.buffer)->shape.rank - 1) return false;
   return constant_depth(e, s, &depth) && depth > 0 && (depth < TILE_BYTES || depth % TILE_BYTES == 0);
 }
@@ -61,13 +61,15 @@ static LLVMValueRef configuration(retc_llvm_emitter *e, const shape *s) {
 
 static LLVMTypeRef shape_type(retc_llvm_emitter *e) { return LLVMInt32TypeInContext(e->context); }
 
-/* At the beginning of the function: nothing is configured. */
-static void make_variable(retc_llvm_emitter *e) {
+/* A variable of the function; `first`: what it is at the beginning, or NULL. */
+static LLVMValueRef make_variable(retc_llvm_emitter *e, LLVMTypeRef type, LLVMValueRef first, const char *name) {
   LLVMBasicBlockRef here = LLVMGetInsertBlock(e->builder), entry = LLVMGetEntryBasicBlock(e->function);
   LLVMPositionBuilderBefore(e->builder, LLVMGetFirstInstruction(entry));
-  e->tile_shape = LLVMBuildAlloca(e->builder, shape_type(e), "tile_shape");
-  LLVMBuildStore(e->builder, LLVMConstInt(shape_type(e), 0, false), e->tile_shape);
+  LLVMValueRef variable = LLVMBuildAlloca(e->builder, type, name);
+  LLVMSetAlignment(variable, TILE_BYTES);
+  if (first) LLVMBuildStore(e->builder, first, variable);
   LLVMPositionBuilderAtEnd(e->builder, here);
+  return variable;
 }
 
 /* if (condition) { what `then` builds } */
@@ -85,7 +87,8 @@ static void close_if(retc_llvm_emitter *e, LLVMBasicBlockRef after) {
 }
 
 static void configure(retc_llvm_emitter *e, const shape *s) {
-  if (!e->tile_shape) make_variable(e);
+  LLVMValueRef none = LLVMConstInt(shape_type(e), 0, false);
+  if (!e->tile_shape) e->tile_shape = make_variable(e, shape_type(e), none, "tile_shape");
   const uint64_t number = (uint64_t)(s->rows | s->columns << 8 | s->words << 16);
   LLVMValueRef wanted = LLVMConstInt(shape_type(e), number, false);
   LLVMValueRef now = LLVMBuildLoad2(e->builder, shape_type(e), e->tile_shape, "");
@@ -134,6 +137,11 @@ static void load_left(retc_llvm_emitter *e, const retc_llvm_matrix *a, const blo
   move_tile(e, "llvm.x86.tileloadd64", LEFT + i, a, retc_llvm_integer(e, b->row + i * TILE_ROWS), x);
 }
 
+/* Rows of b in one tile: of halves of bytes one makes two. */
+static int64_t lines_of(const retc_llvm_emitter *e, const retc_llvm_matrix *b, const block *part) {
+  return retc_kernel_buffer(e->kernel, b->buffer)->dtype == RETC_DTYPE_U4X2 ? part->shape.words / 2 : part->shape.words;
+}
+
 /* What is streamed is asked for twice: from memory into the second cache, and from there, one tile ahead, into the first,
  * as loads of tiles wait for each other. `line` counts rows of b. */
 static void prefetch(retc_llvm_emitter *e, const retc_llvm_matrix *m, const block *b, LLVMValueRef line) {
@@ -141,8 +149,8 @@ static void prefetch(retc_llvm_emitter *e, const retc_llvm_matrix *m, const bloc
   const int64_t size = (int64_t)retc_dtype_size(buffer->dtype);
   int64_t row;
   if (buffer->scope != RETC_SCOPE_GLOBAL || b->row_tiles > 1 || !retc_llvm_is_constant(m->row, &row)) return;
-  const int64_t near = b->shape.words, far = near + (RETC_PREFETCH_BYTES + row * size - 1) / (row * size);
-  for (int64_t l = 0; l < b->shape.words; l++) {
+  const int64_t near = lines_of(e, m, b), far = near + (RETC_PREFETCH_BYTES + row * size - 1) / (row * size);
+  for (int64_t l = 0; l < near; l++) {
     LLVMValueRef soon = LLVMBuildAdd(e->builder, line, retc_llvm_integer(e, near + l), "");
     LLVMValueRef later = LLVMBuildAdd(e->builder, line, retc_llvm_integer(e, far + l), "");
     for (int64_t column = 0; column < b->column_tiles * TILE_ROWS; column += TILE_BYTES / WORD) {
@@ -153,6 +161,39 @@ static void prefetch(retc_llvm_emitter *e, const retc_llvm_matrix *m, const bloc
   }
 }
 
+static LLVMValueRef unpacked_at(retc_llvm_emitter *e, int64_t row, int j) {
+  LLVMValueRef offset = retc_llvm_integer(e, (row * SUM_TILES + j) * TILE_BYTES);
+  return LLVMBuildGEP2(e->builder, LLVMInt8TypeInContext(e->context), e->unpacked, &offset, 1, "");
+}
+
+/* Columns of all tiles of the block as bytes. */
+static void unpack(retc_llvm_emitter *e, const retc_llvm_matrix *b, const block *part, LLVMValueRef line) {
+  LLVMTypeRef room = LLVMArrayType2(LLVMInt8TypeInContext(e->context), TILE_ROWS * SUM_TILES * TILE_BYTES);
+  const unsigned lanes = (unsigned)part->shape.columns;
+  if (!e->unpacked) e->unpacked = make_variable(e, room, NULL, "unpacked");
+  for (int64_t l = 0; l < lines_of(e, b, part); l++) {
+    for (int j = 0; j < part->column_tiles; j++) {
+      LLVMValueRef at = LLVMBuildAdd(e->builder, line, retc_llvm_integer(e, l), "");
+      LLVMValueRef element = retc_llvm_matrix_element(e, b, at, retc_llvm_integer(e, part->column + j * TILE_ROWS));
+      LLVMValueRef words = retc_llvm_load_words(e, b->buffer, element, lanes);
+      for (int upper = 0; upper < 2; upper++) {
+        LLVMValueRef bytes = retc_llvm_halves(e, words, upper, lanes);
+        LLVMSetAlignment(LLVMBuildStore(e->builder, bytes, unpacked_at(e, 2 * l + upper, j)), WORD);
+      }
+    }
+  }
+}
+
+static void load_right(retc_llvm_emitter *e, const retc_llvm_matrix *b, const block *part, int j, LLVMValueRef line) {
+  const int tile = RIGHT + j % 2;
+  if (lines_of(e, b, part) == part->shape.words) {
+    move_tile(e, "llvm.x86.tileloadd64", tile, b, line, retc_llvm_integer(e, part->column + j * TILE_ROWS));
+    return;
+  }
+  LLVMValueRef stride = retc_llvm_integer(e, SUM_TILES * TILE_BYTES);
+  retc_llvm_call_plain(e, "llvm.x86.tileloadd64", (LLVMValueRef[]){tile_number(e, tile), unpacked_at(e, 0, j), stride}, 3);
+}
+
 /* One tile's depth: all sums of the block. */
 static void multiply(retc_llvm_emitter *e, const retc_statement *s, const retc_llvm_matrix *a, const retc_llvm_matrix *b,
                      const block *part, LLVMValueRef line) {
@@ -160,13 +201,13 @@ static void multiply(retc_llvm_emitter *e, const retc_statement *s, const retc_l
   const char *product = s->form == RETC_MMA_TILES ? "llvm.x86.tdpbf16ps" : "llvm.x86.tdpbsud";
   LLVMValueRef x = LLVMBuildMul(e->builder, line, retc_llvm_integer(e, pack), "");
   prefetch(e, b, part, line);
+  if (lines_of(e, b, part) < part->shape.words) unpack(e, b, part, line);
   load_left(e, a, part, 0, x);
   for (int j = 0; j < part->column_tiles; j++) {
-    const int right = RIGHT + j % 2;
-    move_tile(e, "llvm.x86.tileloadd64", right, b, line, retc_llvm_integer(e, part->column + j * TILE_ROWS));
+    load_right(e, b, part, j, line);
     for (int i = 0; i < part->row_tiles; i++) {
       if (i && !j) load_left(e, a, part, i, x);
-      LLVMValueRef arguments[3] = {tile_number(e, i * part->column_tiles + j), tile_number(e, LEFT + i), tile_number(e, right)};
+      LLVMValueRef arguments[3] = {tile_number(e, i * part->column_tiles + j), tile_number(e, LEFT + i), tile_number(e, RIGHT + j % 2)};
       retc_llvm_call_plain(e, product, arguments, 3);
     }
   }
@@ -178,7 +219,7 @@ static void emit_block(retc_llvm_emitter *e, const retc_statement *s, const retc
   move_sums(e, "llvm.x86.tileloadd64", c, part);
   retc_llvm_loop loop = retc_llvm_loop_begin(e, retc_llvm_integer(e, 0), lines, "x");
   multiply(e, s, a, b, part, loop.index);
-  retc_llvm_loop_end(e, &loop, retc_llvm_integer(e, part->shape.words));
+  retc_llvm_loop_end(e, &loop, retc_llvm_integer(e, lines_of(e, b, part)));
   move_sums(e, "llvm.x86.tilestored64", c, part);
 }
 
@@ -197,7 +238,7 @@ void retc_llvm_emit_tiles(retc_llvm_emitter *e, const retc_statement *s) {
   LLVMValueRef lines = LLVMBuildUDiv(e->builder, retc_llvm_emit_scalar(e, s->depth), retc_llvm_integer(e, pack), "");
   retc_llvm_matrix c = retc_llvm_open_view(e, &s->c), a = retc_llvm_open_view(e, &s->a), b = retc_llvm_open_view(e, &s->b);
   block part = {.shape = {.words = TILE_BYTES / WORD}};
-  if (constant_depth(e, s, &depth)) part.shape.words = smaller(part.shape.words, depth / pack);
+  if (constant_depth(e, s, &depth)) part.shape.words = smaller(part.shape.words, s->form == RETC_MMA_TILES ? depth / 2 : depth / WORD);
   if (!part.shape.words) return;
   for (part.row = 0; part.row < s->rows; part.row += part.row_tiles * TILE_ROWS) {
     part.row_tiles = count_tiles(part.row, s->rows, 2, &part.shape.rows);
