@@ -251,14 +251,17 @@ static retc_view state_view(retention *r, retc_expr column) {
   return retc_write_view(&r->l->writer, r->state_buffer, at, 2, 3);
 }
 
-/* Queries and scores of the rows at hand, into the tiles from `slot` on. */
-static void write_row_scores(retention *r) {
+/* Queries of the rows at hand, into the tile from `slot` on. */
+static void write_row_queries(retention *r) {
   retc_lowering *l = r->l;
   retc_writer *w = &l->writer;
   retc_expr i = retc_write_for(w, "i", RETC_LOOP_SERIAL, retc_int(l, 0), retc_int(l, r->rows), 1);
   retc_expr at[2] = {retc_add(l, r->slot, i), {0}}, t = retc_add(l, r->start, retc_add(l, r->row, i));
   retc_rows_write(l, &r->q, r->b, t, r->h, r->query_tile, at, 2, 1);
   retc_write_end(w);
+}
+
+static void write_row_scores(retention *r) {
   write_scores(r);
   if (r->score_sum.index) write_score_sums(r);
 }
@@ -280,6 +283,7 @@ static void write_single_rows(retention *r) {
   r->value_tile = (retc_buffer_id){0};
   r->row = retc_write_for(&l->writer, "row", RETC_LOOP_SERIAL, r->first, r->end, 1);
   alloc_row_tiles(r, 1);
+  write_row_queries(r);
   write_row_scores(r);
   for_columns(r, r->wide, write_single_columns);
   retc_write_end(&l->writer);
@@ -311,6 +315,9 @@ static void write_groups(retention *r) {
   r->group_end =
       retc_write_let(w, "group_end", retc_min(l, r->end, retc_add(l, r->group_start, retc_int(l, r->group))));
   alloc_row_tiles(r, r->group);
+  begin_blocks(r);
+  write_row_queries(r);
+  retc_write_end(w);
   begin_blocks(r);
   write_row_scores(r);
   retc_write_end(w);

@@ -1,7 +1,7 @@
 /* The tiles of a chunk in the retention kernel: keys, turned so that lanes are rows, and values close together. */
 #include "compiler/lower_retention.h"
 
-enum { VALUE_ELEMENTS = 1 << 17, TURN_ROWS = 16 };
+enum { VALUE_ELEMENTS = 1 << 17, LANES = 16 };
 
 typedef retc_retention_lowering retention;
 
@@ -113,15 +113,44 @@ static void write_keys_apart(retention *r) {
   }
 }
 
-/* TURN_ROWS rows together, then turned: a vector of the tile is one channel of them, which is read faster from rows
+/* Rows kept for turning: vectors of LANES rows, as many as the first cache has room for beside other things, so that
+ * many rows are on their way from memory at a time. */
+static int64_t rows_together(const retention *r) {
+  enum { KEPT_ELEMENTS = 4096 };
+  const int64_t fit = KEPT_ELEMENTS / (r->k.width * LANES), all = ceil_div(r->chunk, LANES);
+  return (fit < 1 ? 1 : fit < all ? fit : all) * LANES;
+}
+
+/* key_tile[x,from + i] = rows[i,x] for the vectors of rows below `count`, which is rounded up with zeros. */
+static void write_turned(retention *r, retc_buffer_id rows, retc_expr from, retc_expr count) {
+  retc_lowering *l = r->l;
+  retc_writer *w = &l->writer;
+  retc_expr zero = retc_int(l, 0), lanes = retc_int(l, LANES), width = retc_int(l, r->k.width), at[2];
+  retc_expr full = retc_mul(l, retc_div(l, retc_add(l, count, retc_int(l, LANES - 1)), lanes), lanes);
+  full = retc_write_let(w, "full", full);
+  at[0] = retc_write_for(w, "i", RETC_LOOP_SERIAL, count, full, 1);
+  at[1] = retc_write_for(w, "x", RETC_LOOP_VECTOR, zero, width, 1);
+  retc_write_store(w, rows, at, retc_f32(l, 0));
+  retc_write_end(w);
+  retc_write_end(w);
+  retc_expr first = retc_write_for(w, "i", RETC_LOOP_SERIAL, zero, full, LANES);
+  retc_expr x = retc_write_for(w, "x", RETC_LOOP_SERIAL, zero, width, 1);
+  retc_expr row = retc_add(l, first, retc_write_for(w, "lane", RETC_LOOP_VECTOR, zero, lanes, 1));
+  retc_expr value = retc_load(l, rows, (retc_expr[]){row, x});
+  retc_write_store(w, r->key_tile, (retc_expr[]){x, retc_add(l, from, row)}, value);
+  for (int open = 0; open < 3; open++) retc_write_end(w);
+}
+
+/* Some rows together, then turned: a vector of the tile is one channel of LANES rows, which is read faster from rows
  * than a row's channels are written to it one by one. */
 static void write_keys_together(retention *r) {
   retc_lowering *l = r->l;
   retc_writer *w = &l->writer;
-  retc_expr zero = retc_int(l, 0), most = retc_int(l, TURN_ROWS), width = retc_int(l, r->k.width), at[2];
-  retc_buffer_id rows = retc_retention_tile(r, "key_rows", TURN_ROWS, r->k.width + RETC_TILE_GAP);
-  retc_expr from = retc_write_for(w, "from", RETC_LOOP_SERIAL, zero, r->end, TURN_ROWS);
-  retc_expr count = retc_write_let(w, "count", retc_min(l, most, retc_sub(l, r->end, from)));
+  const int64_t together = rows_together(r);
+  retc_expr zero = retc_int(l, 0), at[2];
+  retc_buffer_id rows = retc_retention_tile(r, "key_rows", together, r->k.width + RETC_TILE_GAP);
+  retc_expr from = retc_write_for(w, "from", RETC_LOOP_SERIAL, zero, r->end, together);
+  retc_expr count = retc_write_let(w, "count", retc_min(l, retc_int(l, together), retc_sub(l, r->end, from)));
   retc_expr kept = retc_max(l, zero, retc_min(l, count, retc_sub(l, r->first, from)));
   kept = retc_write_let(w, "kept", kept);
   for (int own = 0; own < 2; own++) {
@@ -129,16 +158,8 @@ static void write_keys_together(retention *r) {
     write_key_row(r, !own, retc_add(l, from, at[0]), rows, at, 1);
     retc_write_end(w);
   }
-  at[0] = retc_write_for(w, "i", RETC_LOOP_SERIAL, count, most, 1);
-  at[1] = retc_write_for(w, "x", RETC_LOOP_VECTOR, zero, width, 1);
-  retc_write_store(w, rows, at, retc_f32(l, 0));
+  write_turned(r, rows, from, count);
   retc_write_end(w);
-  retc_write_end(w);
-  at[0] = retc_write_for(w, "x", RETC_LOOP_SERIAL, zero, width, 1);
-  retc_expr lane = retc_write_for(w, "lane", RETC_LOOP_VECTOR, zero, most, 1);
-  at[1] = retc_add(l, from, lane);
-  retc_write_store(w, r->key_tile, at, retc_load(l, rows, (retc_expr[]){lane, at[0]}));
-  for (int open = 0; open < 3; open++) retc_write_end(w);
 }
 
 void retc_retention_write_keys(retention *r) {
@@ -152,7 +173,7 @@ void retc_retention_write_keys(retention *r) {
   at[1] = retc_add(l, from, retc_write_for(w, "lane", RETC_LOOP_VECTOR, zero, lanes, 1));
   retc_write_store(w, r->key_tile, at, retc_f32(l, 0));
   for (int open = 0; open < 3; open++) retc_write_end(w);
-  if (r->is_gpu || r->chunk < TURN_ROWS)
+  if (r->is_gpu || r->chunk < LANES)
     write_keys_apart(r);
   else
     write_keys_together(r);
