@@ -299,6 +299,21 @@ void retc_llvm_emit_store(retc_llvm_emitter *e, const retc_statement *s) {
   }
 }
 
+/* Towards zero and saturating, NaN to 0, as llvm.fptosi.sat, which LLVM does lane by lane: what the plain conversion is not
+ * defined for is kept from it. */
+static LLVMValueRef truncate_lanes(retc_llvm_emitter *e, retc_dtype from, LLVMValueRef v, unsigned lanes) {
+  LLVMBuilderRef b = e->builder;
+  LLVMTypeRef real = retc_llvm_type(e, from, 1), type = retc_llvm_type(e, RETC_DTYPE_I64, lanes);
+  LLVMValueRef least = retc_llvm_splat(e, LLVMConstReal(real, -0x1p63), lanes);
+  LLVMValueRef most = retc_llvm_splat(e, LLVMConstReal(real, from == RETC_DTYPE_F64 ? 0x1.fffffffffffffp62 : 0x1.fffffep62), lanes);
+  LLVMValueRef too_large = LLVMBuildFCmp(b, LLVMRealOGT, v, most, ""), is_number = LLVMBuildFCmp(b, LLVMRealORD, v, v, "");
+  LLVMValueRef safe = LLVMBuildSelect(b, LLVMBuildFCmp(b, LLVMRealOLT, v, least, ""), least, v, "");
+  safe = LLVMBuildSelect(b, too_large, most, safe, "");
+  safe = LLVMBuildSelect(b, is_number, safe, LLVMConstNull(LLVMTypeOf(v)), "");
+  LLVMValueRef largest = retc_llvm_splat(e, retc_llvm_integer(e, INT64_MAX), lanes);
+  return LLVMBuildSelect(b, too_large, largest, LLVMBuildFPToSI(b, safe, type, ""), "");
+}
+
 static LLVMValueRef convert(retc_llvm_emitter *e, retc_dtype from, retc_dtype to, LLVMValueRef v, unsigned lanes) {
   LLVMTypeRef type = retc_llvm_type(e, to, lanes);
   if (from == to) return v;
@@ -306,6 +321,7 @@ static LLVMValueRef convert(retc_llvm_emitter *e, retc_dtype from, retc_dtype to
     return to == RETC_DTYPE_I64 ? LLVMBuildZExt(e->builder, v, type, "") : LLVMBuildUIToFP(e->builder, v, type, "");
   }
   if (from == RETC_DTYPE_I64) return LLVMBuildSIToFP(e->builder, v, type, "");
+  if (to == RETC_DTYPE_I64 && lanes > 1) return truncate_lanes(e, from, v, lanes);
   if (to == RETC_DTYPE_I64) {
     LLVMTypeRef types[] = {type, LLVMTypeOf(v)};
     return call_overloaded(e, "llvm.fptosi.sat", types, 2, &v, 1);
