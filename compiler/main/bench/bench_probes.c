@@ -132,6 +132,29 @@ READ_PROBE(read_avx512_1024, __m512i, AVX512, _mm512_load_si512, _mm512_add_epi3
 READ_PROBE(read_avx512_2048, __m512i, AVX512, _mm512_load_si512, _mm512_add_epi32, _mm512_cvtsi512_si32, 2048)
 READ_PROBE(read_avx512_4096, __m512i, AVX512, _mm512_load_si512, _mm512_add_epi32, _mm512_cvtsi512_si32, 4096)
 READ_PROBE(read_avx2_2048, __m256i, AVX2, _mm256_load_si256, _mm256_add_epi32, _mm256_cvtsi256_si32, 2048)
+
+/* Two streams side by side, as products of one row read their panels. */
+AVX512 static double read_avx512_two(const retc_probe_part *part) {
+  enum { STREAM = 128 << 10, DISTANCE = 1024, STEP = 128 };
+  __m512i sums[4] = {0};
+  int64_t done = 0;
+  for (; done + 2 * STREAM <= part->bytes; done += 2 * STREAM) {
+    const char *from[2] = {part->memory + done, part->memory + done + STREAM};
+    for (int64_t at = 0; at < STREAM; at += STEP) {
+#pragma GCC unroll 2
+      for (int stream = 0; stream < 2; stream++) {
+        const char *line = from[stream] + at;
+        __builtin_prefetch(line + DISTANCE);
+        __builtin_prefetch(line + DISTANCE + 64);
+        sums[2 * stream] = _mm512_add_epi32(sums[2 * stream], _mm512_load_si512(line));
+        sums[2 * stream + 1] = _mm512_add_epi32(sums[2 * stream + 1], _mm512_load_si512(line + 64));
+      }
+    }
+  }
+  integer_sink = _mm512_cvtsi512_si32(
+      _mm512_add_epi32(_mm512_add_epi32(sums[0], sums[1]), _mm512_add_epi32(sums[2], sums[3])));
+  return (double)done;
+}
 #endif
 
 bool retc_probe_at(size_t index, retc_probe *out_probe) {
