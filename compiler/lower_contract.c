@@ -136,6 +136,7 @@ typedef struct contract {
   int64_t columns, depth, panels;
   int64_t rows, block, group, blocks, part, together; /* of the schedule */
   retc_expr first_row, row_count, panel;
+  retc_expr stored; /* rows in whole tiles that are stored early */
   retc_expr place; /* of the panel among those that are made together */
   retc_expr first_k, k_count; /* the part of k */
   retc_buffer_id tile, sum, wide, weight;
@@ -278,12 +279,12 @@ static void write_line(contract *c) {
   retc_write_end(w);
 }
 
-/* Stores the sums of all rows through the epilogue tree. */
-static void write_epilogue(contract *c) {
+/* Stores the sums of rows low..high of a panel through the epilogue tree. */
+static void write_epilogue(contract *c, retc_expr low, retc_expr high) {
   retc_lowering *l = c->l;
   retc_index at[RETC_RANK_MAX];
   retc_expr zero = retc_int(l, 0), panel = retc_int(l, RETC_PANEL);
-  retc_expr i = retc_write_for(&l->writer, "i", RETC_LOOP_SERIAL, zero, c->row_count, 1);
+  retc_expr i = retc_write_for(&l->writer, "i", RETC_LOOP_SERIAL, low, high, 1);
   retc_lower_row(l, &c->row_shape, c->row_rank, retc_add(l, c->first_row, i), at);
   int64_t step = RETC_PANEL;
   for (size_t r = 0; r < l->results.count; r++) {
@@ -450,6 +451,34 @@ static void write_tile(contract *c, const rows_of *t, bool is_wide) {
   end_panels(c, t);
 }
 
+/* Of narrow weights a part of a panel is widened for the rows of many tiles. */
+static bool is_widened(const contract *c) {
+  return c->node->op == RETC_OP_CONTRACT && retc_kernel_buffer(c->l->kernel, c->weight)->dtype != RETC_DTYPE_F32;
+}
+
+static retc_expr is_many(contract *c) {
+  return retc_less_equal(c->l, retc_int(c->l, c->rows * MANY_TILES), c->row_count);
+}
+
+/* Whole tiles of f32 are stored as soon as their last part is added: the CPU waits for the memory of results while it
+ * multiplies the next tile. */
+static bool stores_early(const contract *c) { return tile_dtype(c->node) == RETC_DTYPE_F32; }
+
+static retc_expr stored_rows(contract *c) {
+  retc_lowering *l = c->l;
+  if (!stores_early(c)) return retc_int(l, 0);
+  retc_expr rows = retc_int(l, c->rows), whole = retc_mul(l, retc_div(l, c->row_count, rows), rows);
+  return retc_write_let(&l->writer, "stored", is_widened(c) ? retc_select(l, is_many(c), whole, retc_int(l, 0)) : whole);
+}
+
+static void write_early_epilogue(contract *c, retc_expr row) {
+  retc_lowering *l = c->l;
+  retc_expr end = retc_int(l, c->filled), next = retc_add(l, c->first_k, retc_int(l, c->part));
+  retc_write_if(&l->writer, retc_less_equal(l, end, next));
+  write_epilogue(c, row, retc_add(l, row, retc_int(l, c->rows)));
+  retc_write_end(&l->writer);
+}
+
 /* All rows: tiles of c->rows, then of the largest power of two below it, down to 1. */
 static void write_tiles(contract *c, bool is_wide) {
   retc_lowering *l = c->l;
@@ -460,6 +489,7 @@ static void write_tiles(contract *c, bool is_wide) {
     retc_expr end = rows == 1 ? c->row_count : retc_write_let(w, "whole", retc_add(l, done, retc_mul(l, rest, step)));
     retc_expr row = retc_write_for(w, "row", RETC_LOOP_SERIAL, done, end, rows);
     write_tile(c, &(rows_of){row, rows, 1, {0}}, is_wide);
+    if (rows == c->rows && stores_early(c) && (is_wide || !is_widened(c))) write_early_epilogue(c, row);
     retc_write_end(w);
     done = end;
     int64_t less = 1;
@@ -471,8 +501,6 @@ static void write_tiles(contract *c, bool is_wide) {
 static void write_part(contract *c) {
   retc_lowering *l = c->l;
   retc_writer *w = &l->writer;
-  const bool is_fma = c->node->op == RETC_OP_CONTRACT;
-  const bool is_narrow = is_fma && retc_lower_node(l, c->node->inputs[1])->type.dtype != RETC_DTYPE_F32;
   if (has_scaling(c)) {
     /* Of halves an odd depth is followed by one more. */
     const int64_t room = (c->part + 1) / 2 * 2;
@@ -481,15 +509,15 @@ static void write_part(contract *c) {
     write_tiles(c, true);
     return;
   }
-  if (is_narrow) {
-    retc_write_if(w, retc_less_equal(l, retc_int(l, c->rows * MANY_TILES), c->row_count));
+  if (is_widened(c)) {
+    retc_write_if(w, is_many(c));
     c->wide = retc_write_alloc(w, "wide", RETC_SCOPE_PRIVATE, RETC_DTYPE_F32, 2, (int64_t[]){c->part, RETC_PANEL});
     write_widening(c);
     write_tiles(c, true);
     retc_write_else(w);
   }
   write_tiles(c, false);
-  if (is_narrow) retc_write_end(w);
+  if (is_widened(c)) retc_write_end(w);
 }
 
 static void write_zeros(contract *c) {
@@ -541,7 +569,7 @@ static void write_panels(contract *c, retc_expr first, retc_expr count) {
   write_parts(c, first, count);
   if (has_pairs(c)) retc_write_end(w);
   write_for_panels(c, first, count);
-  write_epilogue(c);
+  write_epilogue(c, c->stored, c->row_count);
   retc_write_end(w);
 }
 
@@ -619,12 +647,12 @@ retc_status retc_anchor_contract_lower(retc_lowering *l) {
   retc_expr panel = retc_write_let(w, "panel", retc_mul(l, retc_div(l, task, blocks), group));
   retc_expr end = retc_write_let(w, "end", retc_min(l, retc_add(l, panel, group), retc_int(l, c.panels)));
   /* Few rows take panel by panel: the weights are one stream then, or, of a single row, AT_ONCE streams. */
-  retc_expr one = retc_int(l, 1), together = retc_int(l, c.together), is_many;
+  retc_expr one = retc_int(l, 1), together = retc_int(l, c.together);
   if (has_pairs(&c)) {
     retc_expr few = retc_select(l, is_single_row(&c), retc_int(l, AT_ONCE), one);
-    is_many = retc_less_equal(l, retc_int(l, c.rows * MANY_TILES), c.row_count);
-    together = retc_write_let(w, "together", retc_select(l, is_many, together, few));
+    together = retc_write_let(w, "together", retc_select(l, is_many(&c), together, few));
   }
+  c.stored = stored_rows(&c);
   retc_expr turns = retc_div(l, retc_sub(l, retc_add(l, retc_sub(l, end, panel), together), one), together);
   retc_expr turn = retc_write_for(w, "turn", RETC_LOOP_SERIAL, zero, turns, 1);
   retc_expr first = retc_write_let(w, "first", retc_add(l, panel, retc_mul(l, turn, together)));
