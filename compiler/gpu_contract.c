@@ -72,6 +72,17 @@ static retc_expr within(contract *c, retc_expr index, retc_expr count) {
   return retc_min(c->l, index, retc_sub(c->l, count, integer(c, 1)));
 }
 
+/* Where element k of a row lies in the tile: of each STEP the first halves of all chunks come before the second ones, so
+ * that 16 bytes a lane are read without two lanes at one bank. */
+static retc_expr place_of(contract *c, retc_expr k) {
+  retc_lowering *l = c->l;
+  retc_expr in_step = retc_mod(l, k, integer(c, STEP)), in_chunk = retc_mod(l, k, integer(c, CHUNK));
+  retc_expr half = times(c, retc_div(l, in_chunk, integer(c, CHUNK / 2)), STEP / 2);
+  retc_expr chunk = times(c, retc_div(l, in_step, integer(c, CHUNK)), CHUNK / 2);
+  retc_expr before = plus(c, retc_sub(l, k, in_step), half);
+  return plus(c, plus(c, before, chunk), retc_mod(l, k, integer(c, CHUNK / 2)));
+}
+
 /* tile[r,k] = element first + k of row first_row + r. */
 static void write_rows(contract *c, const form *f, retc_expr first) {
   retc_lowering *l = c->l;
@@ -92,7 +103,9 @@ static void write_rows(contract *c, const form *f, retc_expr first) {
   retc_index at[RETC_RANK_MAX];
   retc_lower_row(l, &c->row_shape, c->row_rank, row, at);
   at[c->row_rank] = retc_at(let(c, "from", from));
-  retc_write_store(w, c->tile, &e, retc_lower_value(l, c->node->inputs[0], at));
+  retc_expr to = place_of(c, k);
+  if (f->rows > 1) to = plus(c, retc_sub(l, e, k), to);
+  retc_write_store(w, c->tile, &to, retc_lower_value(l, c->node->inputs[0], at));
   end(c, 2);
 }
 
@@ -153,11 +166,12 @@ static void write_products(contract *c, const form *f, retc_expr first, retc_exp
   const bool chunks = c->depth % CHUNK == 0, whole = c->depth % (f->steps * STEP) == 0;
   retc_expr step = begin(c, "step", RETC_LOOP_UNROLL, f->steps), depth = integer(c, c->depth);
   retc_expr chunk = whole ? (retc_expr){0} : chunk_at(c, first, step), zero = integer(c, 0);
-  retc_expr place = let(c, "place", chunk_at(c, in_tile, step));
+  retc_expr place = let(c, "place", plus(c, plus(c, in_tile, times(c, step, STEP)), times(c, c->part, CHUNK / 2)));
   if (!whole && chunks) retc_write_if(w, retc_less(l, chunk, depth));
   retc_expr r = begin(c, "r", RETC_LOOP_UNROLL, f->rows), i = begin(c, "i", RETC_LOOP_UNROLL, CHUNK);
   if (!chunks) retc_write_if(w, retc_less(l, plus(c, chunk, i), depth));
-  retc_expr at = plus(c, plus(c, place, f->rows > 1 ? times(c, r, f->slice) : zero), i);
+  retc_expr in_chunk = plus(c, times(c, retc_div(l, i, integer(c, CHUNK / 2)), STEP / 2), retc_mod(l, i, integer(c, CHUNK / 2)));
+  retc_expr at = plus(c, plus(c, place, f->rows > 1 ? times(c, r, f->slice) : zero), in_chunk);
   retc_expr x = let(c, "x", retc_load(l, c->tile, &at)), own = begin(c, "own", RETC_LOOP_UNROLL, OWN), to[2] = {r, own};
   retc_lower_note(l, l->anchor);
   retc_expr weight = retc_load(l, f->weights, (retc_expr[]){own, step, i});
