@@ -83,30 +83,29 @@ static retc_expr place_of(contract *c, retc_expr k) {
   return plus(c, plus(c, before, chunk), retc_mod(l, k, integer(c, CHUNK / 2)));
 }
 
-/* tile[r,k] = element first + k of row first_row + r. */
+/* tile[r,k] = element first + k of row first_row + r. Which row that is of which sequence is divided out once a row. */
 static void write_rows(contract *c, const form *f, retc_expr first) {
   retc_lowering *l = c->l;
   retc_writer *w = &l->writer;
-  const int64_t turns = f->rows * f->slice / LANES;
+  const int64_t turns = f->slice / LANES;
   int64_t at_once = turns < READ_AT_ONCE ? turns : READ_AT_ONCE;
   while (turns % at_once) at_once--;
-  retc_expr base = retc_write_for(w, "base", RETC_LOOP_SERIAL, integer(c, 0), integer(c, turns), at_once);
-  retc_expr turn = plus(c, base, begin(c, "turn", RETC_LOOP_UNROLL, at_once));
-  retc_expr e = let(c, "e", plus(c, times(c, turn, LANES), c->lane)), k = e, row = c->first_row;
+  retc_expr r = integer(c, 0), row = c->first_row;
   if (f->rows > 1) {
-    k = let(c, "k", retc_mod(l, e, integer(c, f->slice)));
-    row = plus(c, row, retc_div(l, e, integer(c, f->slice)));
-    row = let(c, "row", within(c, row, c->row_count));
+    r = begin(c, "r", RETC_LOOP_UNROLL, f->rows);
+    row = let(c, "row", within(c, plus(c, c->first_row, r), c->row_count));
   }
-  retc_expr from = plus(c, first, k);
-  if (c->depth % f->slice) from = within(c, from, integer(c, c->depth));
   retc_index at[RETC_RANK_MAX];
   retc_lower_row(l, &c->row_shape, c->row_rank, row, at);
+  retc_expr turn = integer(c, 0);
+  if (turns > at_once) turn = retc_write_for(w, "base", RETC_LOOP_SERIAL, turn, integer(c, turns), at_once);
+  turn = plus(c, turn, begin(c, "turn", RETC_LOOP_UNROLL, at_once));
+  retc_expr k = let(c, "k", plus(c, times(c, turn, LANES), c->lane)), from = plus(c, first, k);
+  if (c->depth % f->slice) from = within(c, from, integer(c, c->depth));
   at[c->row_rank] = retc_at(let(c, "from", from));
-  retc_expr to = place_of(c, k);
-  if (f->rows > 1) to = plus(c, retc_sub(l, e, k), to);
+  retc_expr to = plus(c, times(c, r, f->slice), place_of(c, k));
   retc_write_store(w, c->tile, &to, retc_lower_value(l, c->node->inputs[0], at));
-  end(c, 2);
+  end(c, 1 + (turns > at_once) + (f->rows > 1));
 }
 
 /* The number along the summed axis of the lane's chunk in step `step` behind `first`. */

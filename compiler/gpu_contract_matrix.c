@@ -7,7 +7,7 @@
  * not depend on how many there are. */
 #include "compiler/gpu_contract.h"
 
-enum { PARTS = RETC_GPU_PARTS, ROWS = 16, TILE = 16, GAP = 8 /* between rows, against bank conflicts */ };
+enum { PARTS = RETC_GPU_PARTS, ROWS = 16, TILE = 16, RUN = 4 /* elements of a row that a lane reads */, GAP = 8 /* between rows, against bank conflicts */ };
 
 typedef struct matrix {
   retc_lowering *l;
@@ -62,20 +62,37 @@ static retc_expr place(matrix *m, retc_expr e, int64_t rows, retc_expr first, re
   return let(m, "from", retc_add(l, retc_add(l, retc_mul(l, to[0], integer(m, m->part)), first), to[2]));
 }
 
+/* A loop over `count` elements of which a lane has RUN that lie together; the first of them. */
+static retc_expr begin_runs(matrix *m, int64_t count) {
+  return let(m, "e_first", retc_mul(m->l, begin_lanes(m, count / RUN), integer(m, RUN)));
+}
+
+/* The next of the run's elements in the tile, and along the summed axis. */
+static retc_expr begin_run(matrix *m, retc_expr to[3], retc_expr *from) {
+  retc_expr i = retc_write_for(&m->l->writer, "i", RETC_LOOP_UNROLL, integer(m, 0), integer(m, RUN), 1);
+  *from = retc_add(m->l, *from, i);
+  return to[2] = retc_add(m->l, to[2], i);
+}
+
 /* rows_tile[p,r,k] = element part * p + first + k of row first_row + r, rounded; zero where there is none. */
 static void write_rows(matrix *m, retc_expr first) {
   retc_lowering *l = m->l;
   retc_writer *w = &l->writer;
-  retc_expr to[3], from = place(m, begin_lanes(m, PARTS * ROWS * m->slice), ROWS, first, to);
+  retc_expr to[3], from = place(m, begin_runs(m, PARTS * ROWS * m->slice), ROWS, first, to), start = from, k = to[2];
   retc_expr row = let(m, "row", retc_add(l, m->first_row, to[1]));
   retc_write_if(w, both(m, retc_less(l, row, m->row_count), retc_less(l, from, integer(m, m->depth))));
   retc_index at[RETC_RANK_MAX];
   retc_lower_row(l, &m->row_shape, m->row_rank, row, at);
+  begin_run(m, to, &from);
   at[m->row_rank] = retc_at(from);
   retc_write_store(w, m->rows_tile, to, retc_lower_value(l, m->node->inputs[0], at));
+  end(m, 1);
   retc_write_else(w);
+  from = start;
+  to[2] = k;
+  begin_run(m, to, &from);
   retc_write_store(w, m->rows_tile, to, retc_f32(l, 0));
-  end(m, 2);
+  end(m, 3);
 }
 
 /* weights_tile[p,c,k]: the same of column first_column + c. */
