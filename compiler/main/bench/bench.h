@@ -30,6 +30,9 @@ typedef struct retc_bench_phase {
 typedef struct retc_bench_place {
   int64_t position;
   double seconds, slowest; /* of a token: median over the rounds of means over one chunk; the slowest of all */
+  /* Of the chunk's tokens, each by the median of the rounds: the one in the middle, and the slowest, which is a chunk's
+   * boundary and not what else the machine did for a while. */
+  double middle, slowest_middle;
 } retc_bench_place;
 
 typedef struct retc_bench {

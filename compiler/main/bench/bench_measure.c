@@ -20,8 +20,12 @@ double retc_bench_median(double *values, int64_t count) {
 
 static retc_engine_options engine_options(const retc_bench *bench) {
   const retc_bench_options *o = bench->options;
-  return (retc_engine_options){.chunk_length = o->chunk, .threads = (int)o->threads, .cpu = o->cpu,
-                               .gpu = o->gpu, .archs = o->target.arch, .math = retc_target_math(&o->target),
+  return (retc_engine_options){.chunk_length = o->chunk,
+                               .threads = (int)o->threads,
+                               .cpu = o->cpu,
+                               .gpu = o->gpu,
+                               .archs = o->target.arch,
+                               .math = retc_target_math(&o->target),
                                .failed = retc_reproducer_write};
 }
 
@@ -57,13 +61,17 @@ typedef struct variable {
 static void set_variable(variable *v, const char *name, const char *value) {
   const char *old = getenv(name);
   *v = (variable){name, old ? strdup(old) : NULL};
-  if (value) setenv(name, value, 1);
-  else unsetenv(name);
+  if (value)
+    setenv(name, value, 1);
+  else
+    unsetenv(name);
 }
 
 static void restore_variable(variable *v) {
-  if (v->kept) setenv(v->name, v->kept, 1);
-  else unsetenv(v->name);
+  if (v->kept)
+    setenv(v->name, v->kept, 1);
+  else
+    unsetenv(v->name);
   free(v->kept);
 }
 
@@ -168,8 +176,9 @@ static retc_status run_tokens(retc_bench *bench, int64_t round, double *rates, r
   return RETC_OK;
 }
 
-/* One chunk of tokens from each place on; `rates` [positions, rounds]. */
-static retc_status run_places(retc_bench *bench, int64_t round, double *rates, retc_diagnostics *diagnostics) {
+/* One chunk of tokens from each place on; `rates` [positions, rounds], `each` [positions, chunk, rounds]. */
+static retc_status run_places(retc_bench *bench, int64_t round, double *rates, double *each,
+                              retc_diagnostics *diagnostics) {
   const retc_bench_options *o = bench->options;
   int64_t chunk = retc_engine_chunk_length(bench->engine);
   for (int64_t p = 0; p < o->position_count; p++) {
@@ -180,11 +189,26 @@ static retc_status run_places(retc_bench *bench, int64_t round, double *rates, r
     for (int64_t i = 0; i < chunk; i++) {
       RETC_TRY(retc_bench_step(bench, 1, diagnostics, &seconds, NULL));
       sum += seconds;
+      each[(p * chunk + i) * o->rounds + round] = seconds;
       if (seconds > place->slowest) place->slowest = seconds;
     }
     rates[p * o->rounds + round] = sum / (double)chunk;
   }
   return RETC_OK;
+}
+
+/* `rates` and `each` as above, which are sorted. */
+static void finish_places(retc_bench *bench, double *rates, double *each) {
+  const retc_bench_options *o = bench->options;
+  const int64_t chunk = retc_engine_chunk_length(bench->engine);
+  for (int64_t p = 0; p < o->position_count; p++) {
+    retc_bench_place *place = &bench->places[p];
+    double *tokens = each + p * chunk * o->rounds;
+    for (int64_t i = 0; i < chunk; i++) tokens[i] = retc_bench_median(tokens + i * o->rounds, o->rounds);
+    place->seconds = retc_bench_median(rates + p * o->rounds, o->rounds);
+    place->middle = retc_bench_median(tokens, chunk);
+    place->slowest_middle = tokens[chunk - 1];
+  }
 }
 
 static void finish_phase(retc_bench_phase *phase, double *seconds, int64_t rounds, int64_t tokens) {
@@ -218,10 +242,11 @@ retc_status retc_bench_measure_limits(retc_bench *bench, retc_diagnostics *diagn
   return RETC_OK;
 }
 
-/* `rates` [2 + positions, rounds] */
+/* `rates` [2 + positions + positions chunk, rounds] */
 static retc_status run_rounds(retc_bench *bench, double *rates, retc_diagnostics *diagnostics) {
   const retc_bench_options *o = bench->options;
   double *prompts = rates, *steps = rates + o->rounds, *places = rates + 2 * o->rounds, time;
+  double *each = places + o->position_count * o->rounds;
   /* Once without being counted: memory is touched, threads are awake. */
   RETC_TRY(run_prompt(bench, 0, prompts, diagnostics));
   RETC_TRY(retc_bench_step(bench, 1, diagnostics, &time, NULL));
@@ -232,14 +257,12 @@ static retc_status run_rounds(retc_bench *bench, double *rates, retc_diagnostics
     }
     RETC_TRY(run_prompt(bench, round, prompts, diagnostics));
     RETC_TRY(run_tokens(bench, round, steps, diagnostics));
-    RETC_TRY(run_places(bench, round, places, diagnostics));
+    RETC_TRY(run_places(bench, round, places, each, diagnostics));
   }
   RETC_TRY(retc_bench_measure_limits(bench, diagnostics));
   finish_phase(&bench->prefill, prompts, o->rounds, o->batch * o->prompt);
   finish_phase(&bench->decode, steps, o->rounds, o->batch * o->tokens);
-  for (int64_t p = 0; p < o->position_count; p++) {
-    bench->places[p].seconds = retc_bench_median(places + p * o->rounds, o->rounds);
-  }
+  finish_places(bench, places, each);
   bench->prefill.share = share(bench->prefill.flop_per_s, bench->machine.rates.all[bench->arithmetic]);
   bench->decode.share = share(bench->decode.bytes_per_s, retc_bench_read_ceiling(bench));
   return RETC_OK;
@@ -286,7 +309,8 @@ retc_status retc_bench_measure(retc_bench *bench, retc_diagnostics *diagnostics)
   RETC_TRY(prepare(bench, diagnostics));
   bench->arithmetic = peak_of(bench);
   bench->places = calloc((size_t)o->position_count + 1, sizeof *bench->places);
-  double *rates = calloc((size_t)((2 + o->position_count) * o->rounds), sizeof *rates);
+  const int64_t chunk = retc_engine_chunk_length(bench->engine);
+  double *rates = calloc((size_t)((2 + o->position_count * (1 + chunk)) * o->rounds), sizeof *rates);
   retc_status status = bench->places && rates ? run_rounds(bench, rates, diagnostics)
                                               : retc_fail(diagnostics, RETC_FAILED, "bench: memory refused");
   free(rates);

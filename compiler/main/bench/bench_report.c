@@ -66,8 +66,9 @@ static json_t *places_json(const retc_bench *bench) {
   json_t *places = json_array();
   for (int64_t i = 0; i < bench->options->position_count; i++) {
     const retc_bench_place *p = &bench->places[i];
-    json_array_append_new(places, json_pack("{s:I,s:f,s:f}", "position", (json_int_t)p->position, "token_s",
-                                            p->seconds, "slowest_token_s", p->slowest));
+    json_array_append_new(places, json_pack("{s:I,s:f,s:f,s:f,s:f}", "position", (json_int_t)p->position, "token_s",
+                                            p->seconds, "slowest_token_s", p->slowest, "middle_token_s", p->middle,
+                                            "slowest_middle_s", p->slowest_middle));
   }
   return places;
 }
@@ -166,8 +167,9 @@ static void print_phases(const retc_bench *bench, retc_text *text) {
   }
   for (int64_t i = 0; i < bench->options->position_count; i++) {
     const retc_bench_place *place = &bench->places[i];
-    retc_text_printf(text, "position %lld: %.3f ms a token, slowest %.3f ms\n", (long long)place->position,
-                     1e3 * place->seconds, 1e3 * place->slowest);
+    retc_text_printf(text, "position %lld: %.3f ms a token, slowest %.3f ms; by the median of rounds %.3f ms, slowest %.3f\n",
+                     (long long)place->position, 1e3 * place->seconds, 1e3 * place->slowest, 1e3 * place->middle,
+                     1e3 * place->slowest_middle);
   }
 }
 
