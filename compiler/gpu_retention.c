@@ -9,8 +9,6 @@
  * Parts are added in order. The operations of a row are the same whichever rows it comes with, and in whichever call. */
 #include <string.h>
 
-#include "compiler/anchors.h"
-#include "compiler/gpu.h"
 #include "compiler/gpu_retention.h"
 
 enum { COLUMNS = 64, PARTS = 4, LANES = COLUMNS * PARTS, ROWS = 8, KEYS = 64, KEYS_OF_PART = KEYS / PARTS, CHANNELS = 8 };
@@ -21,7 +19,9 @@ enum { AHEAD = 16 };
 
 void retc_gpu_retention_schedule(const retc_graph *graph, const retc_node *node, const retc_target_profile *profile,
                                  retc_region *region) {
+  const retc_dtype math = retc_gpu_retention_type(graph, node, profile);
   retc_anchor_retention_schedule(graph, node, profile, region); /* of regions that are mapped */
+  if (math != RETC_DTYPE_F32) retc_gpu_retention_matrix_schedule(graph, node, math, region);
 }
 
 typedef struct retention {
@@ -475,6 +475,8 @@ int retc_gpu_launches(retc_lowering *l) {
 retc_status retc_gpu_retention_lower(retc_lowering *l) {
   retc_gpu_retention described;
   if (!retc_gpu_retention_describe(l, &described)) return retc_anchor_retention_lower(l);
+  const retc_dtype math = retc_gpu_retention_math(l, &described);
+  if (math != RETC_DTYPE_F32) return retc_gpu_retention_matrix_lower(l, &described, math);
   if (l->launch == 0) return retc_gpu_retention_step_lower(l, &described);
   retention r = {.l = l, .q = described.q, .k = described.k, .v = described.v, .found = described.found};
   begin_block(&r);

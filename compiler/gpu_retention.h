@@ -1,8 +1,10 @@
-/* What the lowerings of retention on a GPU share: one for a token alone, one for any number. A retention becomes a launch
- * of each, of which a call's dimensions leave one without blocks. */
+/* What the lowerings of retention on a GPU share. There are one for a token alone and one for any number, in f32 and by
+ * matrix instructions: a retention becomes a launch of each, of which a call's dimensions leave one without blocks. */
 #ifndef RETC_COMPILER_GPU_RETENTION_H
 #define RETC_COMPILER_GPU_RETENTION_H
 
+#include "compiler/anchors.h"
+#include "compiler/gpu.h"
 #include "compiler/lower_rows.h"
 #include "compiler/retention_pattern.h"
 
@@ -19,5 +21,13 @@ typedef struct retc_gpu_retention {
 bool retc_gpu_retention_describe(retc_lowering *l, retc_gpu_retention *out_retention);
 /* The launch for one token a sequence; the other one has no blocks then. */
 retc_status retc_gpu_retention_step_lower(retc_lowering *l, const retc_gpu_retention *retention);
+
+/* By matrix instructions: the type that they are to work on; f32: it is not for them. */
+retc_dtype retc_gpu_retention_type(const retc_graph *graph, const retc_node *scan, const retc_target_profile *profile);
+void retc_gpu_retention_matrix_schedule(const retc_graph *graph, const retc_node *scan, retc_dtype math,
+                                        retc_region *region);
+/* The type that the region's schedule says, where its rows lie so, else f32. */
+retc_dtype retc_gpu_retention_math(const retc_lowering *l, const retc_gpu_retention *retention);
+retc_status retc_gpu_retention_matrix_lower(retc_lowering *l, const retc_gpu_retention *retention, retc_dtype math);
 
 #endif

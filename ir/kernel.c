@@ -14,7 +14,7 @@ static const retc_kernel_op_info op_infos[] = {
 static const char *const loop_kind_names[] = {
   [RETC_LOOP_SERIAL] = "serial",     [RETC_LOOP_VECTOR] = "vector", [RETC_LOOP_UNROLL] = "unroll",
   [RETC_LOOP_PARALLEL] = "parallel", [RETC_LOOP_GRID] = "grid",     [RETC_LOOP_LANE] = "lane",
-  [RETC_LOOP_WAVE] = "wave",
+  [RETC_LOOP_WAVE] = "wave",         [RETC_LOOP_ELEMENT] = "element",
 };
 
 const retc_kernel_op_info *retc_kernel_op_get_info(retc_kernel_op op) { return &op_infos[op]; }

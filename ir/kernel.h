@@ -11,7 +11,14 @@
  *             kernel, at the outermost level; a private buffer belongs to one iteration.
  *   grid, lane   the blocks of a launch and the threads of a block (GPU)
  *   wave         independent pieces of work of a block, each done by lanes together: the matrix instructions of a GPU.
- *                The body holds only let, if, serial and unrolled loops, and mma.
+ *                The body holds only let, if, serial and unrolled loops, mma, and pairs of
+ *   element      loops over rows and columns of fragments (below), one directly within the other, from 0 to multiples of
+ *                16: independent, each element the work of the lane that holds it. The inner one holds let, if and store.
+ *
+ * A fragment is a buffer in the registers of waves: f32[waves, ..., rows, columns], waves a multiple of 8, rows and
+ * columns of 16. Only loops `wave` over 0..waves know it, each iteration its own part: index 0 is the loop's variable, the
+ * others but two are constants or variables of unrolled loops. It is c of an mma, whole, whose depth is a multiple of 16, or read and written element by
+ * element in loops over all of its rows and columns. It stands outside of lane and wave loops.
  *
  * Index arithmetic is i64. Every load and store gives one index an axis, row-major, 0 <= index < extent. */
 #ifndef RETC_IR_KERNEL_H
@@ -69,13 +76,14 @@ typedef struct retc_expr_node {
   const retc_expr *indices; /* LOAD: one an axis */
 } retc_expr_node;
 
-typedef enum retc_scope { RETC_SCOPE_GLOBAL, RETC_SCOPE_SHARED, RETC_SCOPE_PRIVATE } retc_scope;
+typedef enum retc_scope { RETC_SCOPE_GLOBAL, RETC_SCOPE_SHARED, RETC_SCOPE_PRIVATE, RETC_SCOPE_FRAGMENT } retc_scope;
+enum { RETC_FRAGMENT_SIDE = 16, RETC_FRAGMENT_WAVES = 8 };
 enum retc_access { RETC_ACCESS_READ = 1, RETC_ACCESS_WRITE = 2 };
 
 typedef struct retc_buffer {
   const char *name; /* unique in the kernel */
   retc_dtype dtype;
-  retc_shape shape; /* of shared and private buffers: constant */
+  retc_shape shape; /* constant, but for global buffers */
   retc_scope scope;
   unsigned access; /* of global buffers: what the kernel does, retc_access */
 } retc_buffer;
@@ -85,6 +93,7 @@ typedef enum retc_loop_kind {
   RETC_LOOP_VECTOR,
   RETC_LOOP_UNROLL,
   RETC_LOOP_PARALLEL,
+  RETC_LOOP_ELEMENT,
   RETC_LOOP_GRID,
   RETC_LOOP_LANE,
   RETC_LOOP_WAVE
@@ -134,7 +143,7 @@ typedef enum retc_statement_kind {
   RETC_STATEMENT_BARRIER, /* all lanes of a block arrive */
   /* c[i,l] += a[i,x] b[x,l] for x in 0..depth in order, i < rows, l < columns, in the way of `form`. c is private, f32 or
    * i32. a's row_axis is i and column_axis x; b's row_axis is x and column_axis l, its last.
-   * In a wave loop c is shared, and b's axes are free. Matrix instructions may round such sums otherwise; a sum is the
+   * In a wave loop c is shared or a fragment, and b's axes are free. Matrix instructions may round such sums otherwise; a sum is the
    * same whatever the other rows and columns are. */
   RETC_STATEMENT_MMA
 } retc_statement_kind;

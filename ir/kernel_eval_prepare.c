@@ -23,7 +23,7 @@ static unsigned watch_of(const preparation *p, retc_buffer_id id) {
   if (p->in_vector && p->in_vector[id.index]) watch |= 1u << RETC_WATCH_VECTOR;
   if (!p->stored[id.index]) return watch;
   if (p->in_task && scope == RETC_SCOPE_GLOBAL) watch |= 1u << RETC_WATCH_TASK;
-  if (p->in_grid && scope != RETC_SCOPE_PRIVATE) watch |= 1u << RETC_WATCH_LANE;
+  if (p->in_grid && (scope == RETC_SCOPE_GLOBAL || scope == RETC_SCOPE_SHARED)) watch |= 1u << RETC_WATCH_LANE;
   return watch;
 }
 

@@ -331,14 +331,14 @@ static retc_status read_let(parser *p, retc_statement *s) {
 }
 
 static retc_status read_alloc(parser *p, retc_statement *s) {
-  static const char *const scopes[] = {"shared", "private"};
+  static const char *const scopes[] = {"shared", "private", "fragment"};
   retc_buffer buffer = {.access = RETC_ACCESS_READ | RETC_ACCESS_WRITE};
   size_t scope;
   RETC_TRY(read_new_name(p, "the name of a buffer", &buffer.name));
   RETC_TRY(retc_lexer_expect(p->lexer, ':'));
   RETC_TRY(retc_lexer_read_type(p->lexer, &buffer.dtype, &buffer.shape));
-  RETC_TRY(retc_lexer_choose(p->lexer, "scope", scopes, 2, &scope));
-  buffer.scope = scope ? RETC_SCOPE_PRIVATE : RETC_SCOPE_SHARED;
+  RETC_TRY(retc_lexer_choose(p->lexer, "scope", scopes, 3, &scope));
+  buffer.scope = (retc_scope)(RETC_SCOPE_SHARED + scope);
   s->buffer = add_buffer(p, buffer);
   return RETC_OK;
 }

@@ -109,7 +109,7 @@ static void print_for(printer *p, const retc_statement *s) {
 }
 
 static void print_alloc(printer *p, retc_buffer_id id) {
-  static const char *const scopes[] = {"global", "shared", "private"};
+  static const char *const scopes[] = {"global", "shared", "private", "fragment"};
   if (!id.index || id.index >= p->kernel->buffers.count) {
     retc_text_add(p->text, "alloc ?");
     return;

@@ -23,7 +23,9 @@ typedef struct checker {
   bool has_parallel;
   int grids;      /* grid loops around the statement */
   int lanes;      /* lane loops around it */
-  bool in_wave;   /* a wave loop is around it */
+  const retc_statement *wave;       /* the wave loop around it, or NULL */
+  const retc_statement *element[2]; /* the element loops around it: of rows, of columns */
+  bool *unrolled;                   /* of each variable: an unrolled loop's */
   int divergent;  /* ifs and loops around it that the lanes of a block may go through differently */
   bool *per_lane; /* of each variable: lanes may have different values of it */
   retc_arena *arena;
@@ -93,6 +95,46 @@ static retc_status check_index(checker *c, const retc_buffer *buffer, int axis, 
   return RETC_OK;
 }
 
+static bool is_constant(const checker *c, retc_expr expr, int64_t value) {
+  const retc_expr_node *node = retc_kernel_expr(c->kernel, expr);
+  return node->op == RETC_KERNEL_OP_CONST && node->integer == value;
+}
+
+static bool is_variable(const checker *c, retc_expr expr, const retc_statement *loop) {
+  const retc_expr_node *node = retc_kernel_expr(c->kernel, expr);
+  return loop && node->op == RETC_KERNEL_OP_VARIABLE && node->variable.index == loop->variable.index;
+}
+
+static bool goes_over(const checker *c, const retc_statement *loop, int64_t count) {
+  return loop && loop->step == 1 && is_constant(c, loop->low, 0) && is_constant(c, loop->high, count);
+}
+
+/* A wave's own part of a fragment, the same in all of its lanes' registers. */
+static retc_status check_part(checker *c, const retc_buffer *buffer, const retc_expr *indices) {
+  if (!goes_over(c, c->wave, buffer->shape.dim[0]) || !is_variable(c, indices[0], c->wave)) {
+    return fail(c, "fragment %s belongs to wave loops over 0..%" PRId64 ", by their variable", buffer->name,
+                buffer->shape.dim[0]);
+  }
+  for (int axis = 1; axis < buffer->shape.rank - 2; axis++) {
+    const retc_expr_node *node = retc_kernel_expr(c->kernel, indices[axis]);
+    const bool known = node->op == RETC_KERNEL_OP_CONST ||
+                       (node->op == RETC_KERNEL_OP_VARIABLE && c->unrolled[node->variable.index]);
+    if (!known) return fail(c, "index %d of fragment %s is neither a constant nor an unrolled loop's", axis, buffer->name);
+  }
+  return RETC_OK;
+}
+
+static retc_status check_fragment_element(checker *c, const retc_buffer *buffer, const retc_expr *indices) {
+  RETC_TRY(check_part(c, buffer, indices));
+  for (int i = 0; i < 2; i++) {
+    const int axis = buffer->shape.rank - 2 + i;
+    if (goes_over(c, c->element[i], buffer->shape.dim[axis]) && is_variable(c, indices[axis], c->element[i])) continue;
+    return fail(c, "index %d of fragment %s is not the variable of an element loop over 0..%" PRId64, axis, buffer->name,
+                buffer->shape.dim[axis]);
+  }
+  return RETC_OK;
+}
+
 static retc_status check_access(checker *c, retc_buffer_id id, unsigned access, const retc_expr *indices,
                                 retc_expr user) {
   RETC_TRY(check_buffer(c, id, access));
@@ -101,7 +143,8 @@ static retc_status check_access(checker *c, retc_buffer_id id, unsigned access, 
     RETC_TRY(check_expr(c, indices[axis], user));
     RETC_TRY(check_index(c, buffer, axis, indices[axis], 1));
   }
-  return RETC_OK;
+  const bool of_view = c->statement->kind == RETC_STATEMENT_MMA;
+  return buffer->scope == RETC_SCOPE_FRAGMENT && !of_view ? check_fragment_element(c, buffer, indices) : RETC_OK;
 }
 
 static retc_status check_leaf(checker *c, const retc_expr_node *node, retc_expr expr) {
@@ -241,6 +284,18 @@ static retc_status check_packing(checker *c, const retc_statement *s, int64_t de
   return RETC_OK;
 }
 
+/* c of a product in a wave loop: shared memory, or a fragment as a whole. */
+static retc_status check_wave_sums(checker *c, const retc_statement *s) {
+  const retc_buffer *sums = retc_kernel_buffer(c->kernel, s->c.buffer);
+  const int rows = sums->shape.rank - 2, columns = sums->shape.rank - 1;
+  if (sums->scope != RETC_SCOPE_FRAGMENT) return RETC_OK;
+  const bool begins = is_constant(c, s->c.base[rows], 0) && is_constant(c, s->c.base[columns], 0);
+  const bool lies = s->c.row_axis == rows && s->c.column_axis == columns;
+  if (!begins || !lies || s->rows != sums->shape.dim[rows] || s->columns != sums->shape.dim[columns])
+    return fail(c, "fragment %s is not taken whole", sums->name);
+  return check_part(c, sums, s->c.base);
+}
+
 static retc_status check_mma(checker *c, const retc_statement *s) {
   if (s->rows < 1 || s->columns < 1) return fail(c, "rows and columns must be at least 1");
   RETC_TRY(check_value(c, s->depth, RETC_DTYPE_I64, "the depth"));
@@ -253,13 +308,18 @@ static retc_status check_mma(checker *c, const retc_statement *s) {
   const int64_t pack = retc_mma_pack(s->form, retc_kernel_buffer(c->kernel, s->b.buffer)->dtype);
   RETC_TRY(check_view(c, "b", &s->b, RETC_ACCESS_READ, depth / pack, s->columns));
   const retc_buffer *accumulator = retc_kernel_buffer(c->kernel, s->c.buffer);
-  const retc_scope scope = c->in_wave ? RETC_SCOPE_SHARED : RETC_SCOPE_PRIVATE;
-  if (accumulator->scope != scope || accumulator->dtype != sum)
-    return fail(c, "c must be %s and %s", c->in_wave ? "shared, in a wave loop," : "private", retc_dtype_name(sum));
+  const bool of_block = accumulator->scope == RETC_SCOPE_SHARED || accumulator->scope == RETC_SCOPE_FRAGMENT;
+  if (!(c->wave ? of_block : accumulator->scope == RETC_SCOPE_PRIVATE) || accumulator->dtype != sum)
+    return fail(c, "c must be %s and %s", c->wave ? "shared, in a wave loop," : "private", retc_dtype_name(sum));
+  RETC_TRY(check_wave_sums(c, s));
   RETC_TRY(check_dtypes(c, s));
   if (s->c.buffer.index == s->a.buffer.index || s->c.buffer.index == s->b.buffer.index)
     return fail(c, "c must be another buffer than a and b");
-  return c->in_wave && pack == 1 ? RETC_OK : check_packing(c, s, depth, pack);
+  for (int i = 0; i < 2; i++) {
+    const retc_buffer *operand = retc_kernel_buffer(c->kernel, i ? s->b.buffer : s->a.buffer);
+    if (operand->scope == RETC_SCOPE_FRAGMENT) return fail(c, "fragment %s is an operand", operand->name);
+  }
+  return c->wave && pack == 1 ? RETC_OK : check_packing(c, s, depth, pack);
 }
 
 static retc_status check_alloc(checker *c, const retc_statement *s) {
@@ -268,6 +328,12 @@ static retc_status check_alloc(checker *c, const retc_statement *s) {
   if (buffer->scope == RETC_SCOPE_GLOBAL) return fail(c, "a parameter is not allocated");
   if (c->buffers[s->buffer.index] != UNDEFINED) return fail(c, "buffer %s is allocated twice", buffer->name);
   if (buffer->scope == RETC_SCOPE_SHARED && !c->grids) return fail(c, "shared memory outside a grid loop");
+  const int rank = buffer->shape.rank;
+  const retc_dim *dim = buffer->shape.dim;
+  bool sized = rank >= 3 && dim[0] % RETC_FRAGMENT_WAVES == 0;
+  for (int i = 1; sized && i <= 2; i++) sized = dim[rank - i] % RETC_FRAGMENT_SIDE == 0;
+  if (buffer->scope == RETC_SCOPE_FRAGMENT && (!c->grids || c->lanes || !sized || buffer->dtype != RETC_DTYPE_F32))
+    return fail(c, "a fragment is f32[waves, ..., rows, columns] outside of lane loops, of multiples of 8 and 16");
   if (retc_buffer_private_bytes(buffer) < 0) return fail(c, "the shape must be constant and of a sensible size");
   c->buffers[s->buffer.index] = IN_SCOPE;
   return RETC_OK;
@@ -282,7 +348,7 @@ static bool differs_by_lane(const checker *c, retc_expr expr) {
   }
   if (node->op != RETC_KERNEL_OP_LOAD) return false;
   const retc_buffer *buffer = retc_kernel_buffer(c->kernel, node->buffer);
-  if (buffer->scope == RETC_SCOPE_PRIVATE) return true;
+  if (buffer->scope == RETC_SCOPE_PRIVATE || buffer->scope == RETC_SCOPE_FRAGMENT) return true;
   for (int axis = 0; axis < buffer->shape.rank; axis++) {
     if (differs_by_lane(c, node->indices[axis])) return true;
   }
@@ -311,6 +377,19 @@ static retc_status check_parallel(checker *c, int depth) {
   return RETC_OK;
 }
 
+/* Two of them, the inner one all that the outer one holds. */
+static retc_status check_element_loop(checker *c, const retc_statement *s) {
+  const retc_expr_node *high = retc_kernel_expr(c->kernel, s->high);
+  if (!c->wave || c->element[1]) return fail(c, "element loops stand in a wave loop, by twos");
+  if (!goes_over(c, s, high->integer) || high->op != RETC_KERNEL_OP_CONST || high->integer % RETC_FRAGMENT_SIDE)
+    return fail(c, "an element loop goes over 0..n, n a multiple of %d", RETC_FRAGMENT_SIDE);
+  if (c->element[0]) return RETC_OK;
+  const retc_statement *inner = s->body.statements.count == 1 ? s->body.statements.items[0] : NULL;
+  if (!inner || inner->kind != RETC_STATEMENT_FOR || inner->loop != RETC_LOOP_ELEMENT)
+    return fail(c, "an element loop of rows holds one of columns, and nothing else");
+  return RETC_OK;
+}
+
 static retc_status check_loop(checker *c, const retc_statement *s, int depth) {
   if ((unsigned)s->loop >= RETC_LOOP_KIND_COUNT) return fail(c, "no such kind of loop");
   if (s->step < 1 || s->step > INT32_MAX) return fail(c, "the step is %" PRId64 ", expected 1 to 2^31 - 1", s->step);
@@ -320,11 +399,13 @@ static retc_status check_loop(checker *c, const retc_statement *s, int depth) {
   if (s->loop >= RETC_LOOP_LANE && !c->grids) {
     return fail(c, "a %s loop outside a grid loop", retc_loop_kind_name(s->loop));
   }
-  if (s->loop >= RETC_LOOP_LANE && c->in_wave) return fail(c, "a %s loop within a wave loop", retc_loop_kind_name(s->loop));
+  if (s->loop >= RETC_LOOP_LANE && c->wave) return fail(c, "a %s loop within a wave loop", retc_loop_kind_name(s->loop));
   if (s->loop == RETC_LOOP_WAVE && c->lanes) return fail(c, "a wave loop within a lane loop");
   if (s->loop == RETC_LOOP_UNROLL && (retc_kernel_expr(c->kernel, s->low)->op != RETC_KERNEL_OP_CONST ||
                                       retc_kernel_expr(c->kernel, s->high)->op != RETC_KERNEL_OP_CONST))
     return fail(c, "the bounds of an unrolled loop must be constant");
+  if (s->loop == RETC_LOOP_ELEMENT) RETC_TRY(check_element_loop(c, s));
+  else if (c->element[0]) return fail(c, "a %s loop within an element loop", retc_loop_kind_name(s->loop));
   for (size_t i = 0; s->loop == RETC_LOOP_VECTOR && i < s->body.statements.count; i++) {
     retc_statement_kind kind = s->body.statements.items[i]->kind;
     if (kind != RETC_STATEMENT_LET && kind != RETC_STATEMENT_STORE)
@@ -337,16 +418,20 @@ static retc_status check_block(checker *c, const retc_block *block, int depth);
 
 static retc_status check_for_body(checker *c, const retc_statement *s, int depth) {
   bool differs = differs_by_lane(c, s->low) || differs_by_lane(c, s->high);
-  c->per_lane[s->variable.index] = differs || s->loop >= RETC_LOOP_LANE;
+  const int axis = c->element[0] ? 1 : 0;
+  if (s->loop == RETC_LOOP_ELEMENT) c->element[axis] = s;
+  c->unrolled[s->variable.index] = s->loop == RETC_LOOP_UNROLL;
+  c->per_lane[s->variable.index] = differs || s->loop >= RETC_LOOP_LANE || s->loop == RETC_LOOP_ELEMENT;
   c->lanes += s->loop == RETC_LOOP_LANE;
-  c->in_wave |= s->loop == RETC_LOOP_WAVE;
+  if (s->loop == RETC_LOOP_WAVE) c->wave = s;
   c->grids += s->loop == RETC_LOOP_GRID;
   c->divergent += differs;
   RETC_TRY(check_block(c, &s->body, depth + 1));
   c->divergent -= differs;
   c->grids -= s->loop == RETC_LOOP_GRID;
   c->lanes -= s->loop == RETC_LOOP_LANE;
-  if (s->loop == RETC_LOOP_WAVE) c->in_wave = false;
+  if (s->loop == RETC_LOOP_WAVE) c->wave = NULL;
+  if (s->loop == RETC_LOOP_ELEMENT) c->element[axis] = NULL;
   c->variables[s->variable.index] = GONE;
   return s->loop == RETC_LOOP_PARALLEL ? check_dependence(c, s) : RETC_OK;
 }
@@ -363,8 +448,10 @@ static retc_status check_branches(checker *c, const retc_statement *s, int depth
 static retc_status check_statement(checker *c, const retc_statement *s, int depth) {
   c->statement = s;
   c->number++;
-  if (c->in_wave && (s->kind == RETC_STATEMENT_STORE || s->kind == RETC_STATEMENT_ALLOC || s->kind == RETC_STATEMENT_BARRIER))
-    return fail(c, "a wave loop holds only let, if, loops and mma");
+  const bool store = s->kind == RETC_STATEMENT_STORE && !c->element[1];
+  if (c->wave && (store || s->kind == RETC_STATEMENT_ALLOC || s->kind == RETC_STATEMENT_BARRIER))
+    return fail(c, "a wave loop holds only let, if, loops and mma, and stores in element loops");
+  if (c->element[0] && s->kind == RETC_STATEMENT_MMA) return fail(c, "a mma in an element loop");
   switch (s->kind) {
     case RETC_STATEMENT_FOR:
       RETC_TRY(check_loop(c, s, depth));
@@ -442,6 +529,7 @@ retc_status retc_kernel_verify(const retc_kernel *kernel, retc_diagnostics *diag
     .buffers = RETC_NEW_ARRAY(&arena, presence, kernel->buffers.count),
     .dtypes = RETC_NEW_ARRAY(&arena, retc_dtype, kernel->variables.count),
     .per_lane = RETC_NEW_ARRAY(&arena, bool, kernel->variables.count),
+    .unrolled = RETC_NEW_ARRAY(&arena, bool, kernel->variables.count),
     .arena = &arena,
   };
   retc_status status = check_parameters(&c);

@@ -25,6 +25,7 @@ struct retc_hip_run {
   extent *graph_extents;
   int graph_entry;
   retc_dims graph_dims; /* that the nodes' arguments have */
+  hipEvent_t *events;   /* around the steps of a call whose spans are wanted; NULL: not yet */
 };
 
 static size_t most_steps(const retc_plan *plan) {
@@ -102,6 +103,10 @@ void retc_hip_run_destroy(const retc_run *run, retc_hip_run *part) {
   free(part->last_extents);
   free(part->graph_extents);
   free(part->nodes);
+  for (size_t i = 0; part->events && i <= most_steps(run->program->plan); i++) {
+    if (part->events[i]) run->program->gpu->library.hipEventDestroy(part->events[i]);
+  }
+  free(part->events);
   free(part);
 }
 
@@ -160,16 +165,56 @@ static retc_status check_step(const retc_run *run, const retc_plan_step *step, h
                    library->hipGetErrorName(error), library->hipGetErrorString(error));
 }
 
+/* Without an event per step where nobody wants to know. */
+static retc_status mark_time(const retc_run *run, size_t step, retc_diagnostics *diagnostics) {
+  const retc_hip_device *device = run->program->gpu;
+  if (!run->spans) return RETC_OK;
+  return retc_hip_check(&device->library, device->library.hipEventRecord(run->gpu->events[step], device->stream), diagnostics,
+                        "timing kernels");
+}
+
+static retc_status create_events(retc_run *run, retc_diagnostics *diagnostics) {
+  const retc_hip_library *library = &run->program->gpu->library;
+  const size_t count = most_steps(run->program->plan) + 1;
+  if (run->gpu->events) return RETC_OK;
+  run->gpu->events = calloc(count, sizeof *run->gpu->events);
+  if (!run->gpu->events) return retc_fail(diagnostics, RETC_FAILED, "session: out of memory");
+  for (size_t i = 0; i < count; i++) {
+    RETC_TRY(retc_hip_check(library, library->hipEventCreate(&run->gpu->events[i]), diagnostics, "timing kernels"));
+  }
+  return RETC_OK;
+}
+
+/* When the call is done. */
+static retc_status read_spans(retc_run *run, const retc_plan_entry *entry, retc_diagnostics *diagnostics) {
+  const retc_hip_library *library = &run->program->gpu->library;
+  for (size_t i = 0; i < entry->steps.count; i++) {
+    float times[2] = {0, 0};
+    for (size_t k = 0; k < 2; k++) {
+      if (i + k == 0) continue;
+      RETC_TRY(retc_hip_check(library, library->hipEventElapsedTime(&times[k], run->gpu->events[0], run->gpu->events[i + k]),
+                              diagnostics, "timing kernels"));
+    }
+    run->spans[i] = (retc_run_span){1e-3 * times[0], 1e-3 * times[1]};
+  }
+  return RETC_OK;
+}
+
 static retc_status launch_steps(retc_run *run, const retc_plan_entry *entry, retc_diagnostics *diagnostics) {
   const retc_program *program = run->program;
+  RETC_TRY(mark_time(run, 0, diagnostics));
   for (size_t i = 0; i < entry->steps.count; i++) {
     const retc_plan_step *step = &entry->steps.items[i];
     const extent *e = &run->gpu->extents[i];
-    if (is_empty(e)) continue;
+    if (is_empty(e)) {
+      RETC_TRY(mark_time(run, i + 1, diagnostics));
+      continue;
+    }
     hipError_t error = program->gpu->library.hipModuleLaunchKernel(
         program->functions[step->kernel], e->grid.x, e->grid.y, e->grid.z, e->block.x, e->block.y, e->block.z, 0,
         program->gpu->stream, arguments_of(run, step), NULL);
     RETC_TRY(check_step(run, step, error, diagnostics));
+    RETC_TRY(mark_time(run, i + 1, diagnostics));
   }
   return RETC_OK;
 }
@@ -247,7 +292,8 @@ static retc_status launch(retc_run *run, const retc_plan_entry *entry, retc_diag
   bool fits = part->graph_entry == run->last_entry && memcmp(part->extents, part->graph_extents, size) == 0;
   part->last_entry = run->last_entry;
   memcpy(part->last_extents, part->extents, size);
-  if (!device->library.has_graphs || (!fits && !again)) return launch_steps(run, entry, diagnostics);
+  if (run->spans) RETC_TRY(create_events(run, diagnostics));
+  if (run->spans || !device->library.has_graphs || (!fits && !again)) return launch_steps(run, entry, diagnostics);
   if (fits) {
     RETC_TRY(update_graph(run, entry, diagnostics));
   } else {
@@ -275,6 +321,7 @@ retc_status retc_hip_run_entry(retc_run *run, retc_diagnostics *diagnostics) {
   const retc_plan_entry *entry = &plan->entries.items[run->last_entry];
   RETC_TRY(launch(run, entry, diagnostics));
   RETC_TRY(retc_hip_wait(run->program->gpu, diagnostics));
+  if (run->spans) RETC_TRY(read_spans(run, entry, diagnostics));
   for (size_t i = 0; i < entry->outputs.count; i++) {
     const int buffer = entry->outputs.items[i].buffer;
     if (plan->buffers.items[buffer].kind == RETC_PLAN_STATE) continue; /* fetched when asked for */

@@ -19,6 +19,7 @@ typedef int hiprtcResult;
 typedef int hipDevice_t;
 typedef struct hipDeviceProp_t hipDeviceProp_t; /* its layout changes with versions: only looked through as bytes */
 typedef struct ihipStream_t *hipStream_t;
+typedef struct ihipEvent_t *hipEvent_t;
 typedef struct ihipModule_t *hipModule_t;
 typedef struct ihipModuleSymbol_t *hipFunction_t;
 typedef struct ihipGraph *hipGraph_t;

@@ -61,7 +61,8 @@ retc_status retc_run_call(retc_run *run, const char *entry, const retc_dims *dim
 typedef struct retc_run_span {
   double begin, end;
 } retc_run_span;
-/* From now on every call writes spans[thread * steps of the entry + step], borrowed; NULL: none any more. */
+/* From now on every call writes spans[thread * steps of the entry + step], borrowed; NULL: none any more. A GPU is one
+ * thread, whose calls begin at 0. */
 void retc_run_set_spans(retc_run *run, retc_run_span *spans);
 int retc_run_threads(const retc_run *run);
 /* An output of the last entry run, or a state; NULL when there is none of that name. out_dtype and out_shape (all

@@ -9,15 +9,22 @@
 
 /* ---- what is used ---- */
 
+static void mark_indices(hip_emitter *e, retc_buffer_id id, const retc_expr *indices);
+
 static void mark_expr(void *user, retc_expr expr) {
   hip_emitter *e = user;
   if (!expr.index) return;
   const retc_expr_node *node = retc_kernel_expr(e->kernel, expr);
   if (node->op == RETC_KERNEL_OP_VARIABLE) e->used_variables[node->variable.index] = true;
   for (int i = 0; i < 3; i++) mark_expr(e, node->inputs[i]);
-  if (node->op != RETC_KERNEL_OP_LOAD) return;
-  int rank = retc_kernel_buffer(e->kernel, node->buffer)->shape.rank;
-  for (int axis = 0; axis < rank; axis++) mark_expr(e, node->indices[axis]);
+  if (node->op == RETC_KERNEL_OP_LOAD) mark_indices(e, node->buffer, node->indices);
+}
+
+/* Of a fragment's element only the middle of the indices is written. */
+static void mark_indices(hip_emitter *e, retc_buffer_id id, const retc_expr *indices) {
+  const retc_buffer *buffer = retc_kernel_buffer(e->kernel, id);
+  const bool fragment = buffer->scope == RETC_SCOPE_FRAGMENT;
+  for (int axis = fragment; axis < buffer->shape.rank - (fragment ? 2 : 0); axis++) mark_expr(e, indices[axis]);
 }
 
 /* Backwards, so that a let is used before it is reached. */
@@ -27,7 +34,12 @@ static void mark_block(hip_emitter *e, const retc_block *block) {
     mark_block(e, &s->body);
     mark_block(e, &s->other);
     if (s->kind == RETC_STATEMENT_LET && !e->used_variables[s->variable.index]) continue;
-    retc_statement_visit_exprs(e->kernel, s, mark_expr, e);
+    if (s->kind == RETC_STATEMENT_STORE) {
+      mark_expr(e, s->value);
+      mark_indices(e, s->buffer, s->indices);
+    } else {
+      retc_statement_visit_exprs(e->kernel, s, mark_expr, e);
+    }
   }
 }
 
@@ -57,9 +69,7 @@ static const char *variable_name(const hip_emitter *e, retc_variable variable) {
   return e->kernel->variables.items[variable.index];
 }
 
-static void emit_block(hip_emitter *e, const retc_block *block, int depth);
-
-static void end_block(hip_emitter *e, const retc_block *block, int depth) {
+void hip_end_block(hip_emitter *e, const retc_block *block, int depth) {
   print_comment(e, block->end_comment, depth + 1);
   indent(e, depth);
   retc_text_add(e->text, "}\n");
@@ -72,7 +82,7 @@ static bool is_constant(const hip_emitter *e, retc_expr expr, int64_t *out_value
 }
 
 /* `const int64_t name = low + index * step;` */
-static void declare_index(hip_emitter *e, const retc_statement *s, const char *index, int depth) {
+void hip_declare_index(hip_emitter *e, const retc_statement *s, const char *index, int depth) {
   int64_t low;
   if (!e->used_variables[s->variable.index]) return;
   indent(e, depth);
@@ -93,8 +103,8 @@ static void emit_grid(hip_emitter *e, const retc_statement *s, int depth) {
   int axis = 0;
   while (axis < e->launch.grid_count && e->launch.grid[axis] != s) axis++;
   if (axis == e->launch.grid_count) e->refused = "a loop of a grid within others than its own";
-  else declare_index(e, s, axes[axis], depth);
-  emit_block(e, &s->body, depth);
+  else hip_declare_index(e, s, axes[axis], depth);
+  hip_emit_block(e, &s->body, depth);
 }
 
 static bool has_barrier(const retc_block *block) {
@@ -134,7 +144,7 @@ static void emit_lanes(hip_emitter *e, const retc_statement *s, int depth) {
     else if (count == 1) retc_text_add(e->text, "if (threadIdx.x == 0) {");
     else retc_text_printf(e->text, "if (threadIdx.x < %" PRId64 ") {", count);
     end_line(e, s);
-    declare_index(e, s, "threadIdx.x", depth + 1);
+    hip_declare_index(e, s, "threadIdx.x", depth + 1);
   } else {
     char start[64], step[32];
     snprintf(start, sizeof start, s->step == 1 ? " + int64_t(threadIdx.x)" : " + int64_t(threadIdx.x) * %" PRId64, s->step);
@@ -142,11 +152,15 @@ static void emit_lanes(hip_emitter *e, const retc_statement *s, int depth) {
     print_for(e, s, start, step);
     end_line(e, s);
   }
-  emit_block(e, &s->body, depth + 1);
-  end_block(e, &s->body, depth);
+  hip_emit_block(e, &s->body, depth + 1);
+  hip_end_block(e, &s->body, depth);
 }
 
 static void emit_waves(hip_emitter *e, const retc_statement *s, int depth) {
+  if (hip_has_fragments(e, &s->body)) {
+    hip_emit_fragment_waves(e, s, depth);
+    return;
+  }
   char start[96], more[96];
   const char *format = s->step == 1 ? " + int64_t(threadIdx.x / RETC_WAVE)" : " + int64_t(threadIdx.x / RETC_WAVE) * %" PRId64;
   snprintf(start, sizeof start, format, s->step);
@@ -157,9 +171,9 @@ static void emit_waves(hip_emitter *e, const retc_statement *s, int depth) {
   print_for(e, s, start, more);
   end_line(e, s);
   e->in_wave = true;
-  emit_block(e, &s->body, depth + 1);
+  hip_emit_block(e, &s->body, depth + 1);
   e->in_wave = false;
-  end_block(e, &s->body, depth);
+  hip_end_block(e, &s->body, depth);
 }
 
 static bool has_loop(const retc_block *block) {
@@ -200,6 +214,7 @@ static void emit_for(hip_emitter *e, const retc_statement *s, int depth) {
     case RETC_LOOP_LANE: emit_lanes(e, s, depth); return;
     case RETC_LOOP_WAVE: emit_waves(e, s, depth); return;
     case RETC_LOOP_PARALLEL: e->refused = "a parallel loop, which is for CPUs"; return;
+    case RETC_LOOP_ELEMENT: hip_emit_elements(e, s, depth); return;
     case RETC_LOOP_UNROLL:
       if (hip_emit_run(e, s, depth)) return;
       indent(e, depth);
@@ -213,8 +228,19 @@ static void emit_for(hip_emitter *e, const retc_statement *s, int depth) {
   snprintf(step, sizeof step, "%" PRId64, s->step);
   print_for(e, s, "", step);
   end_line(e, s);
-  emit_block(e, &s->body, depth + 1);
-  end_block(e, &s->body, depth);
+  if (s->loop == RETC_LOOP_SERIAL && has_barrier(&s->body) && hip_has_fragments(e, &s->body)) {
+    /* Compilers would keep every place in memory that moves with the loop in a register of its own. */
+    retc_text_printf(e->text, "%*sconst int64_t retc_same = retc_uniform(", 2 * depth + 2, "");
+    hip_print_name(e, variable_name(e, s->variable));
+    retc_text_printf(e->text, ");\n%*s{\n%*sconst int64_t ", 2 * depth + 2, "", 2 * depth + 4, "");
+    hip_print_name(e, variable_name(e, s->variable));
+    retc_text_add(e->text, " = retc_same;\n");
+    hip_emit_block(e, &s->body, depth + 2);
+    retc_text_printf(e->text, "%*s}\n", 2 * depth + 2, "");
+  } else {
+    hip_emit_block(e, &s->body, depth + 1);
+  }
+  hip_end_block(e, &s->body, depth);
 }
 
 static void emit_if(hip_emitter *e, const retc_statement *s, int depth) {
@@ -223,15 +249,15 @@ static void emit_if(hip_emitter *e, const retc_statement *s, int depth) {
   hip_print_top(e, s->value);
   retc_text_add(e->text, ") {");
   end_line(e, s);
-  emit_block(e, &s->body, depth + 1);
+  hip_emit_block(e, &s->body, depth + 1);
   if (s->other.statements.count) {
     print_comment(e, s->body.end_comment, depth + 1);
     indent(e, depth);
     retc_text_add(e->text, "} else {\n");
-    emit_block(e, &s->other, depth + 1);
-    end_block(e, &s->other, depth);
+    hip_emit_block(e, &s->other, depth + 1);
+    hip_end_block(e, &s->other, depth);
   } else {
-    end_block(e, &s->body, depth);
+    hip_end_block(e, &s->body, depth);
   }
 }
 
@@ -318,6 +344,7 @@ static void emit_statement(hip_emitter *e, const retc_statement *s, int depth) {
     case RETC_STATEMENT_ALLOC: {
       const retc_buffer *buffer = retc_kernel_buffer(e->kernel, s->buffer);
       if (buffer->scope == RETC_SCOPE_PRIVATE) declare_buffer(e, buffer, "", depth);
+      if (buffer->scope == RETC_SCOPE_FRAGMENT) hip_declare_fragment(e, buffer, depth);
       break; /* shared ones stand at the top */
     }
     case RETC_STATEMENT_BARRIER:
@@ -331,7 +358,7 @@ static void emit_statement(hip_emitter *e, const retc_statement *s, int depth) {
   }
 }
 
-static void emit_block(hip_emitter *e, const retc_block *block, int depth) {
+void hip_emit_block(hip_emitter *e, const retc_block *block, int depth) {
   for (size_t i = 0; i < block->statements.count; i++) emit_statement(e, block->statements.items[i], depth);
 }
 
@@ -390,7 +417,7 @@ static void print_kernel(hip_emitter *e, retc_text *out_text) {
   e->text = &body;
   mark_block(e, &e->kernel->body);
   hip_find_packed(e);
-  emit_block(e, &e->kernel->body, 1);
+  hip_emit_block(e, &e->kernel->body, 1);
   e->text = out_text;
   print_comment(e, e->kernel->comment, 0);
   print_signature(e);

@@ -119,6 +119,13 @@ static void print_at(hip_emitter *e, retc_buffer_id id, const offset *at) {
   const retc_buffer *buffer = retc_kernel_buffer(e->kernel, id);
   e->used_buffers[id.index] = true;
   hip_print_name(e, buffer->name);
+  if (buffer->scope == RETC_SCOPE_FRAGMENT) {
+    retc_expr indices[RETC_RANK_MAX];
+    for (int axis = 0; axis < buffer->shape.rank; axis++) indices[axis] = at[axis].expr;
+    hip_print_fragment_part(e, id, indices);
+    retc_text_add(e->text, "[retc_i][retc_l][retc_s]");
+    return;
+  }
   if (buffer->scope == RETC_SCOPE_GLOBAL || !buffer->shape.rank) {
     print_flat(e, &buffer->shape, at);
     return;

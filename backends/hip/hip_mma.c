@@ -45,12 +45,15 @@ static bool has_rows(const hip_emitter *e, const retc_view *view, int rows, int 
   return true;
 }
 
-static bool suits(const hip_emitter *e, const retc_statement *s) {
+static bool operands_suit(const hip_emitter *e, const retc_statement *s) {
   const retc_buffer *a = retc_kernel_buffer(e->kernel, s->a.buffer), *b = retc_kernel_buffer(e->kernel, s->b.buffer);
-  const retc_buffer *c = retc_kernel_buffer(e->kernel, s->c.buffer);
   const bool halves = a->dtype == b->dtype && (a->dtype == RETC_DTYPE_BF16 || a->dtype == RETC_DTYPE_F16);
-  return halves && s->rows % TILE == 0 && s->columns % TILE == 0 && s->c.column_axis == c->shape.rank - 1 &&
-         has_rows(e, &s->a, s->a.row_axis, s->a.column_axis) && has_rows(e, &s->b, s->b.column_axis, s->b.row_axis);
+  return halves && has_rows(e, &s->a, s->a.row_axis, s->a.column_axis) && has_rows(e, &s->b, s->b.column_axis, s->b.row_axis);
+}
+
+static bool suits(const hip_emitter *e, const retc_statement *s) {
+  const retc_buffer *c = retc_kernel_buffer(e->kernel, s->c.buffer);
+  return operands_suit(e, s) && s->rows % TILE == 0 && s->columns % TILE == 0 && s->c.column_axis == c->shape.rank - 1;
 }
 
 static void print_matrix(hip_emitter *e, const retc_view *view, int rows) {
@@ -78,15 +81,28 @@ static void print_plain(hip_emitter *e, const retc_statement *s, int depth) {
   retc_text_printf(e->text, " = mma_sum;\n%*s}\n", indent, "");
 }
 
+static void print_operands(hip_emitter *e, const retc_statement *s) {
+  print_matrix(e, &s->a, s->a.row_axis);
+  print_matrix(e, &s->b, s->b.column_axis);
+  hip_print_top(e, s->depth);
+  retc_text_printf(e->text, s->remark && *s->remark ? ");  // %s\n" : ");\n", s->remark);
+}
+
 void hip_emit_wave_mma(hip_emitter *e, const retc_statement *s, int depth) {
+  if (retc_kernel_buffer(e->kernel, s->c.buffer)->scope == RETC_SCOPE_FRAGMENT) {
+    if (!operands_suit(e, s)) e->refused = "a product into a fragment of operands that no matrix instruction reads";
+    retc_text_printf(e->text, "%*sretc_multiply(", 2 * depth, "");
+    hip_print_name(e, retc_kernel_buffer(e->kernel, s->c.buffer)->name);
+    hip_print_fragment_part(e, s->c.buffer, s->c.base);
+    retc_text_add(e->text, ", ");
+    print_operands(e, s);
+    return;
+  }
   if (!suits(e, s)) {
     print_plain(e, s, depth);
     return;
   }
   retc_text_printf(e->text, "%*sretc_mma<%" PRId64 ", %" PRId64 ">(", 2 * depth, "", s->rows / TILE, s->columns / TILE);
   print_matrix(e, &s->c, s->c.row_axis);
-  print_matrix(e, &s->a, s->a.row_axis);
-  print_matrix(e, &s->b, s->b.column_axis);
-  hip_print_top(e, s->depth);
-  retc_text_printf(e->text, s->remark && *s->remark ? ");  // %s\n" : ");\n", s->remark);
+  print_operands(e, s);
 }

@@ -15,6 +15,7 @@ typedef struct hip_emitter {
   const retc_statement **definitions; /* of each variable: its loop or let, of those above the statement at hand */
   bool *packed; /* of each buffer: an array of runs of halves */
   bool in_wave;
+  const retc_statement *element_rows; /* the loop of rows around the element loop at hand */
   const char *refused; /* the first thing that cannot be expressed */
 } hip_emitter;
 
@@ -39,7 +40,18 @@ void hip_find_packed(hip_emitter *e);
 bool hip_is_aligned(const hip_emitter *e, retc_expr expr);
 /* Elements from one index on `axis` to the next; 0: no constant. */
 int64_t hip_stride_of(const retc_buffer *buffer, int axis);
-/* A product of a wave's lanes together, in a wave loop. */
+/* hip_fragment.c: fragments in registers. A wave loop whose iterations they belong to; a pair of element loops; a
+ * declaration; the indices of a wave's part, up to its rows and columns. */
+bool hip_has_fragments(const hip_emitter *e, const retc_block *block);
+void hip_emit_fragment_waves(hip_emitter *e, const retc_statement *s, int depth);
+void hip_emit_elements(hip_emitter *e, const retc_statement *s, int depth);
+void hip_declare_fragment(hip_emitter *e, const retc_buffer *buffer, int depth);
+void hip_print_fragment_part(hip_emitter *e, retc_buffer_id id, const retc_expr *indices);
+/* hip_emit.c */
+void hip_emit_block(hip_emitter *e, const retc_block *block, int depth);
+void hip_end_block(hip_emitter *e, const retc_block *block, int depth);
+void hip_declare_index(hip_emitter *e, const retc_statement *s, const char *index, int depth);
+/* hip_mma.c: a product of a wave's lanes together, in a wave loop. */
 void hip_emit_wave_mma(hip_emitter *e, const retc_statement *s, int depth);
 void hip_begin_widened(hip_emitter *e, retc_dtype dtype);
 void hip_end_widened(hip_emitter *e, retc_dtype dtype);

@@ -8,6 +8,7 @@
 #include "compiler/driver/gpu_engine.h"
 #include "compiler/evaluate.h"
 #include "compiler/main/program_arrays.h"
+#include "compiler/main/program_profile.h"
 #include "compiler/main/reproducer.h"
 
 typedef struct call {
@@ -145,6 +146,11 @@ static retc_status call_program(const call *c, retc_callable *callable) {
   const char *entry = retc_entry_name(c->compilation, c->entry);
   if (status == RETC_OK) status = retc_run_call(run, entry, &c->dims, given, count, c->diagnostics);
   if (status == RETC_OK) status = write_results(c, run, &arena);
+  if (status == RETC_OK && c->options->profile > 0) {
+    const retc_plan *plan = c->compilation->plan;
+    status = retc_program_profile(run, &plan->entries.items[c->entry], plan, &c->dims, given, count,
+                                  c->gpu ? 1 : retc_run_threads(run), c->options->profile, c->diagnostics);
+  }
   retc_run_destroy(run);
   retc_arena_deinit(&arena);
   return status;

@@ -10,6 +10,7 @@ typedef struct retc_run_program_options {
   const char *entry;        /* NULL: the first */
   const char *cpu;          /* whose code is made; NULL: this machine's */
   int64_t chunk_length, threads;
+  int64_t profile;   /* further calls, whose times are printed to stderr */
   bool gpu;          /* runs on the first GPU */
   const char *archs; /* that kernels are made for; NULL: the GPU's */
   retc_math_type math; /* of products with weights, on GPUs */

@@ -69,6 +69,5 @@ expect 1 "hipErrorOutOfMemory (out of memory)" small
 expect 1 "RETC_HIP_LIBRARY is no library that can be loaded" absent
 expect 1 "which is not among --arch gfx942" run --target hip --arch gfx942
 expect 2 "gfx90b" run --target hip --arch gfx90b
-expect 2 "time kernels of a CPU" "$FAST" bench "$case" --target hip --profile
 expect 2 "--arch names GPUs, it goes with --target hip" run --arch gfx90a
 expect 2 "--target" run --target gpu

@@ -32,9 +32,6 @@ static retc_status parse(int count, char **words, retc_diagnostics *diagnostics,
   if (*out_help) return RETC_OK;
   RETC_TRY(retc_target_check(&o->target, o->cpu, diagnostics, &o->gpu));
   if (!o->gpu) o->arithmetic.math = o->target.math;
-  if (o->gpu && (o->profile || o->trace)) {
-    return retc_fail(diagnostics, RETC_INVALID, "bench: --profile and --trace time kernels of a CPU; --target is hip");
-  }
   if (!positions) return RETC_OK;
   return retc_arguments_parse_list("bench: --positions", positions, 0, (int64_t)1 << 40, diagnostics, &o->positions,
                                    &o->position_count);

@@ -140,7 +140,7 @@ retc_status retc_bench_take_profile(retc_bench *bench, retc_bench_profile out_pr
   retc_run *run = retc_runner_run(bench->runner);
   int entry = retc_plan_find_entry(plan, "step");
   taking t = {.bench = bench, .entry = &plan->entries.items[entry], .entry_index = (size_t)entry,
-              .threads = retc_run_threads(run)};
+              .threads = bench->options->gpu ? 1 : retc_run_threads(run)};
   out_profiles[0] = (retc_bench_profile){.phase = "prefill"};
   out_profiles[1] = (retc_bench_profile){.phase = "decode"};
   retc_text_init(&t.trace);

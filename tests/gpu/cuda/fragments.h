@@ -8,6 +8,16 @@
 #define RETC_CUDA_FRAGMENTS_H
 
 #define RETC_WAVE 32
+#define RETC_SUMS 8
+
+/* The row that stands for the `group`th of eight: rows that are read together are 0 and 4, 1 and 5, ..., which lie in other
+ * banks of shared memory when rows are 4 or 20 banks apart, as those of tiles are. */
+RETC_DEVICE int retc_row(int group) { return group / 2 + 4 * (group % 2); }
+
+/* 16 x 16 sums as two products of 16 x 8. */
+typedef float retc_fragment[RETC_SUMS];
+RETC_DEVICE int retc_fragment_row(int sum, int lane) { return retc_row(lane / 4) + 8 * (sum % 4 / 2); }
+RETC_DEVICE int retc_fragment_column(int sum, int lane) { return 8 * (sum / 4) + retc_row(2 * (lane % 4) + sum % 2); }
 
 RETC_DEVICE void retc_step(float *sums, const uint32_t *left, const uint32_t *right, const retc_bf16 *) {
   asm volatile("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"
@@ -35,19 +45,11 @@ template <class T> RETC_DEVICE void retc_load(const T *row, int quarter, int64_t
   }
 }
 
-/* c[i * c_row + l] += sum over x < depth of a[i * a_row + x] b[l * b_column + x], i < 16 R, l < 16 C. */
+/* sums[i,l] += sum over x < depth of a[i * a_row + x] b[l * b_column + x], i < 16 R, l < 16 C. */
 template <int R, int C, class T>
-RETC_DEVICE void retc_mma(float *c, int64_t c_row, const T *a, int64_t a_row, const T *b, int64_t b_column,
-                          int64_t depth) {
-  const int lane = threadIdx.x % RETC_WAVE, group = lane / 4, quarter = lane % 4;
-  float sums[R][2 * C][4];
-#pragma unroll
-  for (int i = 0; i < R; i++)
-#pragma unroll
-    for (int l = 0; l < 2 * C; l++)
-#pragma unroll
-      for (int s = 0; s < 4; s++)
-        sums[i][l][s] = c[(16 * i + group + 8 * (s / 2)) * c_row + 8 * l + 2 * quarter + s % 2];
+RETC_DEVICE void retc_multiply(retc_fragment (&sums)[R][C], const T *a, int64_t a_row, const T *b, int64_t b_column,
+                               int64_t depth) {
+  const int lane = threadIdx.x % RETC_WAVE, group = retc_row(lane / 4), quarter = lane % 4;
   for (int64_t x = 0; x < depth; x += 32) {
     uint32_t upper[R][4], lower[R][4], right[2 * C][4];
 #pragma unroll
@@ -63,16 +65,32 @@ RETC_DEVICE void retc_mma(float *c, int64_t c_row, const T *a, int64_t a_row, co
       for (int i = 0; i < R; i++) {
         const uint32_t left[4] = {upper[i][2 * step], lower[i][2 * step], upper[i][2 * step + 1], lower[i][2 * step + 1]};
 #pragma unroll
-        for (int l = 0; l < 2 * C; l++) retc_step(sums[i][l], left, &right[l][2 * step], a);
+        for (int l = 0; l < 2 * C; l++) retc_step(&sums[i][l / 2][4 * (l % 2)], left, &right[l][2 * step], a);
       }
   }
+}
+
+/* The same sums in memory, at c[i * c_row + l]. */
+template <int R, int C, class T>
+RETC_DEVICE void retc_mma(float *c, int64_t c_row, const T *a, int64_t a_row, const T *b, int64_t b_column,
+                          int64_t depth) {
+  const int lane = threadIdx.x % RETC_WAVE;
+  retc_fragment sums[R][C];
 #pragma unroll
   for (int i = 0; i < R; i++)
 #pragma unroll
-    for (int l = 0; l < 2 * C; l++)
+    for (int l = 0; l < C; l++)
 #pragma unroll
-      for (int s = 0; s < 4; s++)
-        c[(16 * i + group + 8 * (s / 2)) * c_row + 8 * l + 2 * quarter + s % 2] = sums[i][l][s];
+      for (int s = 0; s < RETC_SUMS; s++)
+        sums[i][l][s] = c[(16 * i + retc_fragment_row(s, lane)) * c_row + 16 * l + retc_fragment_column(s, lane)];
+  retc_multiply(sums, a, a_row, b, b_column, depth);
+#pragma unroll
+  for (int i = 0; i < R; i++)
+#pragma unroll
+    for (int l = 0; l < C; l++)
+#pragma unroll
+      for (int s = 0; s < RETC_SUMS; s++)
+        c[(16 * i + retc_fragment_row(s, lane)) * c_row + 16 * l + retc_fragment_column(s, lane)] = sums[i][l][s];
 }
 
 #endif

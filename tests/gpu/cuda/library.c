@@ -123,6 +123,18 @@ hipError_t hipStreamDestroy(hipStream_t stream) { return (hipError_t)cuStreamDes
 
 hipError_t hipStreamSynchronize(hipStream_t stream) { return (hipError_t)cuStreamSynchronize((CUstream)stream); }
 
+hipError_t hipEventCreate(hipEvent_t *event) { return (hipError_t)cuEventCreate((CUevent *)event, CU_EVENT_DEFAULT); }
+
+hipError_t hipEventDestroy(hipEvent_t event) { return (hipError_t)cuEventDestroy((CUevent)event); }
+
+hipError_t hipEventRecord(hipEvent_t event, hipStream_t stream) {
+  return (hipError_t)cuEventRecord((CUevent)event, (CUstream)stream);
+}
+
+hipError_t hipEventElapsedTime(float *milliseconds, hipEvent_t start, hipEvent_t stop) {
+  return (hipError_t)cuEventElapsedTime(milliseconds, (CUevent)start, (CUevent)stop);
+}
+
 hipError_t hipModuleLoadData(hipModule_t *module, const void *image) {
   return (hipError_t)cuModuleLoadData((CUmodule *)module, image);
 }

@@ -12,6 +12,7 @@
 
 #define RETC_DEVICE static __device__ __forceinline__
 #define RETC_HALF __half
+#define RETC_TO_BF16(a) __bfloat16_as_ushort(__float2bfloat16_rn(a))
 #define RETC_FRAGMENTS <fragments.h>
 
 /* All lanes take part in every exchange of the text. */
