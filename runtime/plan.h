@@ -105,6 +105,7 @@ typedef struct retc_plan {
   int64_t vocabulary_size;
   int64_t chunk_length;
   int64_t bos_token, eos_token; /* -1: none */
+  bool uses_tiles; /* code made of the kernels has tiles (AMX): a program asks its system for them first, runtime/tiles.h */
   RETC_VEC(retc_plan_buffer) buffers;
   RETC_VEC(retc_plan_slot) slots;
   RETC_VEC(retc_plan_kernel) kernels;

@@ -165,6 +165,10 @@ static json_t *plan_json(const retc_plan *plan) {
   }
   json_object_set_new(root, "version", json_integer(RETC_PLAN_VERSION));
   json_object_set_new(root, "model", model_json(plan));
+  if (plan->uses_tiles) {
+    json_object_set_new(root, "needs", json_string("tiles (AMX), which a program asks Linux for before it calls a kernel: "
+                                                   "arch_prctl(ARCH_REQ_XCOMP_PERM, 18)"));
+  }
   json_object_set_new(root, "dims", dims);
   json_object_set_new(root, "buffers", buffers);
   json_object_set_new(root, "slots", slots);

@@ -1,6 +1,7 @@
 # Makes the virtual environment of the peers, outside the repository: sh tests/bench/peers/setup.sh FOLDER [--llama]
 # --llama also builds llama-cpp-python from its source for the instructions of this CPU, which takes a quarter of an hour
-# a core. Tiles (AMX) are left out: virtual machines list them that do not let them be used.
+# a core. Tiles (AMX) are left out: that llama.cpp ends with signal 11 as it loads their sizes, most of which compilers
+# remove from its code (ggml-org/llama.cpp, pull request 26954).
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 [ $# -ge 1 ] || { echo "usage: sh tests/bench/peers/setup.sh FOLDER [--llama]" >&2; exit 2; }
