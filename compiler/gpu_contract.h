@@ -12,5 +12,9 @@ enum { RETC_GPU_PARTS = 8 };
 retc_dtype retc_gpu_matrix_type(const retc_graph *graph, const retc_node *node, const retc_target_profile *profile);
 void retc_gpu_matrix_schedule(const retc_graph *graph, const retc_node *node, retc_dtype math, retc_region *region);
 retc_status retc_gpu_matrix_lower(retc_lowering *l, retc_dtype math);
+/* A launch for RETC_GPU_MANY_ROWS rows and more; the other one has no blocks then. `part`: of the summed axis. */
+enum { RETC_GPU_MANY_ROWS = 64 };
+retc_expr retc_gpu_has_many_rows(retc_lowering *l, retc_expr rows); /* 1 or 0 */
+retc_status retc_gpu_matrix_large_lower(retc_lowering *l, retc_dtype math, int64_t part);
 
 #endif

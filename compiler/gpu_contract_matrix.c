@@ -175,9 +175,11 @@ retc_status retc_gpu_matrix_lower(retc_lowering *l, retc_dtype math) {
   if (!is_half(math) || m.width % TILE || m.depth % TILE || m.slice % TILE || m.part % m.slice || m.columns % TILE) {
     return retc_lower_refuse(l, l->anchor, "its schedule is none for matrix instructions");
   }
+  if (l->launch == 1) return retc_gpu_matrix_large_lower(l, math, m.part);
   l->computed = l->anchor;
   m.row_count = let(&m, "rows", retc_lower_row_count(l, &m.row_shape, m.row_rank));
-  m.first_row = retc_write_for(w, "first_row", RETC_LOOP_GRID, zero, m.row_count, ROWS);
+  retc_expr few = retc_sub(l, integer(&m, 1), retc_gpu_has_many_rows(l, m.row_count));
+  m.first_row = retc_write_for(w, "first_row", RETC_LOOP_GRID, zero, retc_mul(l, m.row_count, few), ROWS);
   m.first_column = retc_write_for(w, "first_column", RETC_LOOP_GRID, zero, integer(&m, m.width), m.columns);
   m.rows_tile = shared(&m, "rows_tile", math, ROWS, m.slice + GAP);
   if (m.staged) m.weights_tile = shared(&m, "weights_tile", math, m.columns, m.slice + GAP);
