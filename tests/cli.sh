@@ -112,6 +112,15 @@ for round in 1 2; do
     fail "compile wrote: $(ls "$work/compiled")"
   for file in "$work"/compiled/*; do [ -s "$file" ] || fail "compile wrote an empty $file"; done
 done
+# Code that a program must ask its system for tiles for says so, wherever it is made.
+if [ "$(uname -m)" = x86_64 ]; then
+  for cpu in sapphirerapids sapphirerapids,no-tiles; do
+    expect 0 "$RETC" compile "$ids" --math bf16 --cpu $cpu --emit asm,plan -o "$work/$cpu"
+  done
+  grep -q '"needs": "tiles' "$work/sapphirerapids/plan.json" || fail "the plan does not say that its code has tiles"
+  grep -q tdpbf16ps "$work/sapphirerapids/model.s" || fail "there are no tiles in the code"
+  ! grep -q 'tdpbf16ps\|"needs"' "$work/sapphirerapids,no-tiles/"* || fail "there are tiles without being asked for"
+fi
 # A bare description needs no weights.
 expect 0 "$RETC" compile "$ids/config.json" -o "$work/bare"
 expect 0 "$RETC" dump "$ids/config.json"
