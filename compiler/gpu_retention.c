@@ -403,12 +403,8 @@ static void write_state(retention *r) {
 
 /* Everything that the pattern names is computed here, by this region alone, and nothing more than rows and state. */
 static bool is_plain(const retc_lowering *l, const retc_retention *found) {
-  for (int i = 0; i < found->member_count; i++) {
-    if (!retc_lower_is_inside(l, found->members[i])) return false;
-  }
-  for (int i = 0; i < found->source_count; i++) {
-    if (!retc_lower_is_inside(l, found->sources[i])) return false;
-  }
+  if (!retc_lower_are_inside(l, found->members, found->member_count)) return false;
+  if (!retc_lower_are_inside(l, found->sources, found->source_count)) return false;
   for (size_t i = 0; i < l->results.count; i++) {
     const uint32_t result = l->results.items[i].index;
     if (result != found->output.index && result != found->end.index) return false;

@@ -61,6 +61,7 @@ typedef struct retc_lowering {
 const retc_node *retc_lower_node(const retc_lowering *l, retc_value value);
 /* Whether the region computes the value (else it reads it). */
 bool retc_lower_is_inside(const retc_lowering *l, retc_value value);
+bool retc_lower_are_inside(const retc_lowering *l, const retc_value *values, int count);
 /* The buffer of an operand or a result. */
 retc_buffer_id retc_lower_buffer(const retc_lowering *l, retc_value value);
 /* The scalar that an input of rank 0 stands for (P, E): its name is a row of dims.def. */

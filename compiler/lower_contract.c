@@ -13,6 +13,7 @@
  * bound by the reading of weights, many by arithmetic, and both are balanced. */
 #include <string.h>
 
+#include "base/number.h"
 #include "compiler/anchors.h"
 #include "runtime/plan.h"
 
@@ -54,8 +55,6 @@ bool retc_anchor_contract_matches(const retc_graph *graph, const retc_uses *uses
   return true;
 }
 
-static int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
-
 retc_weight_layout retc_contract_layout(const retc_graph *graph, const retc_node *node) {
   if (node->op == RETC_OP_CONTRACT_BF16) return RETC_LAYOUT_PAIRS;
   const retc_dtype dtype = retc_graph_node(graph, node->inputs[1])->type.dtype;
@@ -85,9 +84,9 @@ static void choose_block(int64_t cache, int64_t tiles, int64_t rows, int64_t par
                          int64_t weight_bytes, int64_t *out_block, int64_t *out_together) {
   double least = 0;
   for (int64_t blocks = 1; blocks <= tiles; blocks++) {
-    const int64_t block = ceil_div(tiles, blocks) * rows;
+    const int64_t block = retc_ceil_div(tiles, blocks) * rows;
     int64_t together = (cache / 2 / block - part * row_bytes) / (RETC_PANEL * 4);
-    together = ceil_div(panels, ceil_div(panels, together < 1 ? 1 : together));
+    together = retc_ceil_div(panels, retc_ceil_div(panels, together < 1 ? 1 : together));
     const double cost = (double)row_bytes / (double)(together * RETC_PANEL) + (double)weight_bytes / (double)block;
     if (blocks > 1 && cost >= least) continue;
     least = cost;
@@ -99,8 +98,8 @@ static void choose_block(int64_t cache, int64_t tiles, int64_t rows, int64_t par
 void retc_anchor_contract_schedule(const retc_graph *graph, const retc_node *node, const retc_target_profile *profile,
                                    retc_region *region) {
   const retc_type *weight = &retc_graph_node(graph, node->inputs[1])->type;
-  int64_t panels = ceil_div(weight->shape.dim[0], RETC_PANEL), depth = weight->shape.dim[1];
-  int64_t cores = profile->cores > 1 ? profile->cores : 1, group = ceil_div(panels, cores);
+  int64_t panels = retc_ceil_div(weight->shape.dim[0], RETC_PANEL), depth = weight->shape.dim[1];
+  int64_t cores = profile->cores > 1 ? profile->cores : 1, group = retc_ceil_div(panels, cores);
   /* Accumulators, one panel row and a broadcast in registers; narrower vectors take a tile in several passes. */
   const bool by_tiles = uses_tiles(node, profile);
   const int64_t rows = by_tiles ? TILE_ROWS : 6;
@@ -115,14 +114,14 @@ void retc_anchor_contract_schedule(const retc_graph *graph, const retc_node *nod
   const bool is_widened = node->op == RETC_OP_CONTRACT && weight->dtype != RETC_DTYPE_F32;
   const int64_t weight_bytes = (int64_t)retc_dtype_size(weight->dtype) + (is_widened ? size : 0);
   /* More rows than the most do not make what is done once a block cheaper. */
-  int64_t fit = TILE_BYTES / (depth * size) / rows, most = ceil_div(ROWS_MOST, rows), block, together;
+  int64_t fit = TILE_BYTES / (depth * size) / rows, most = retc_ceil_div(ROWS_MOST, rows), block, together;
   fit = fit < 1 ? 1 : fit > most ? most : fit;
   choose_block(profile->l2_bytes, fit, rows, part, group, size, weight_bytes, &block, &together);
   retc_schedule_set(region, "rows", rows);
   retc_schedule_set(region, "block", block);
   retc_schedule_set(region, "panels", group);
   /* Where there are fewer panels than cores, rows are split, too. */
-  int64_t groups = ceil_div(panels, group);
+  int64_t groups = retc_ceil_div(panels, group);
   retc_schedule_set(region, "blocks", cores / groups > 1 ? cores / groups : 1);
   retc_schedule_set(region, "depth", part);
   retc_schedule_set(region, "together", together);
@@ -580,7 +579,7 @@ static contract describe(retc_lowering *l) {
   contract c = {.l = l, .node = node, .row_shape = node->type.shape, .row_rank = node->type.shape.rank - 1};
   c.columns = weight->dim[0];
   c.depth = weight->dim[1];
-  c.panels = ceil_div(c.columns, RETC_PANEL);
+  c.panels = retc_ceil_div(c.columns, RETC_PANEL);
   c.rows = retc_schedule_get(region, "rows", 4);
   c.block = retc_schedule_get(region, "block", 16);
   c.group = retc_schedule_get(region, "panels", 1);
@@ -588,14 +587,14 @@ static contract describe(retc_lowering *l) {
   c.part = retc_schedule_get(region, "depth", DEPTH_PART);
   c.part = c.part / DEPTH_STEP * DEPTH_STEP;
   if (c.part < DEPTH_STEP) c.part = DEPTH_STEP;
-  c.filled = tile_dtype(node) == RETC_DTYPE_F32 ? c.depth : ceil_div(c.depth, RETC_PACKED_COLUMNS) * RETC_PACKED_COLUMNS;
+  c.filled = tile_dtype(node) == RETC_DTYPE_F32 ? c.depth : retc_ceil_div(c.depth, RETC_PACKED_COLUMNS) * RETC_PACKED_COLUMNS;
   if (node->op == RETC_OP_CONTRACT_INT8 || node->op == RETC_OP_CONTRACT_SCALED) {
     c.scaled = node->attributes.integer[0];
     c.scale = retc_lower_buffer(l, node->inputs[2]);
   }
   c.is_integers = node->op == RETC_OP_CONTRACT_INT8;
   if (c.is_integers) {
-    c.filled = ceil_div(c.depth, c.scaled) * c.scaled;
+    c.filled = retc_ceil_div(c.depth, c.scaled) * c.scaled;
     c.offset = retc_lower_node(l, node->inputs[1])->type.dtype == RETC_DTYPE_I4 ? 8 : 128;
   }
   if (c.part > c.filled) c.part = c.filled;
@@ -625,13 +624,13 @@ retc_status retc_anchor_contract_lower(retc_lowering *l) {
   retc_expr zero = retc_int(l, 0), blocks, block, group = retc_int(l, c.group);
   retc_expr rows = retc_write_let(w, "rows", retc_lower_row_count(l, &c.row_shape, c.row_rank));
   write_blocks(&c, rows, &blocks, &block);
-  retc_expr groups = retc_int(l, ceil_div(c.panels, c.group));
+  retc_expr groups = retc_int(l, retc_ceil_div(c.panels, c.group));
   retc_expr task = retc_write_for(w, "task", RETC_LOOP_PARALLEL, zero, retc_mul(l, groups, blocks), 1);
   c.first_row = retc_write_let(w, "first_row", retc_mul(l, retc_mod(l, task, blocks), block));
   c.row_count = retc_max(l, zero, retc_min(l, block, retc_sub(l, rows, c.first_row)));
   c.row_count = retc_write_let(w, "row_count", c.row_count);
   c.tile = retc_write_alloc(w, "tile", RETC_SCOPE_PRIVATE, tile_dtype(c.node), 3,
-                            (int64_t[]){ceil_div(c.filled, c.part), c.block, c.part});
+                            (int64_t[]){retc_ceil_div(c.filled, c.part), c.block, c.part});
   c.sum = retc_write_alloc(w, "sum", RETC_SCOPE_PRIVATE, RETC_DTYPE_F32, 3,
                              (int64_t[]){has_pairs(&c) && c.together < AT_ONCE ? AT_ONCE : c.together, c.block, RETC_PANEL});
   if (c.is_integers) {

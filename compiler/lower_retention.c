@@ -12,6 +12,7 @@
  * same wherever it stands. */
 #include <string.h>
 
+#include "base/number.h"
 #include "compiler/anchors.h"
 #include "compiler/lower_retention.h"
 
@@ -23,22 +24,14 @@ bool retc_anchor_retention_matches(const retc_graph *graph, const retc_uses *use
 
 enum { GROUP_ROWS = 64 };
 
-static int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
-static int64_t larger(int64_t a, int64_t b) { return a > b ? a : b; }
-static int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
-
 typedef retc_retention_lowering retention;
 
 /* ---- what the region consists of ---- */
 
 /* Everything that the pattern names is computed here, by this region alone. */
 static bool is_whole(const retc_lowering *l, const retc_retention *found) {
-  for (int i = 0; i < found->member_count; i++) {
-    if (!retc_lower_is_inside(l, found->members[i])) return false;
-  }
-  for (int i = 0; i < found->source_count; i++) {
-    if (!retc_lower_is_inside(l, found->sources[i])) return false;
-  }
+  if (!retc_lower_are_inside(l, found->members, found->member_count)) return false;
+  if (!retc_lower_are_inside(l, found->sources, found->source_count)) return false;
   for (size_t i = 0; i < l->results.count; i++) {
     const uint32_t result = l->results.items[i].index;
     if (result != found->output.index && result != found->end.index && result != found->score_sum.index &&
@@ -79,15 +72,15 @@ static void size(retc_lowering *l, retention *r) {
   r->columns = retc_schedule_get(region, "columns", 32);
   r->wide = retc_schedule_get(region, "wide", 64);
   r->score_columns = retc_schedule_get(region, "scores", 16);
-  r->padded = ceil_div(r->chunk, r->score_columns) * r->score_columns;
+  r->padded = retc_ceil_div(r->chunk, r->score_columns) * r->score_columns;
   r->parts = retc_schedule_get(region, "parts", 1);
   const bool in_place =
       r->end_state.index && retc_lower_buffer(l, r->end_state).index == retc_lower_buffer(l, r->state).index;
   const bool whole = !in_place || r->score_sum.index || r->state_peak.index; /* what all columns are needed for */
   if (whole || r->parts < 1 || r->v.width % r->parts) r->parts = 1;
-  const int64_t blocks = smaller(GROUP_ROWS, GROUP_ELEMENTS / larger(r->padded, r->q.width)) / r->block;
+  const int64_t blocks = retc_smaller(GROUP_ROWS, GROUP_ELEMENTS / retc_larger(r->padded, r->q.width)) / r->block;
   r->is_gpu = l->cx->compilation->profile.wave > 0;
-  r->group = r->is_gpu ? r->block : larger(1, smaller(blocks, ceil_div(r->chunk, r->block))) * r->block;
+  r->group = r->is_gpu ? r->block : retc_larger(1, retc_smaller(blocks, retc_ceil_div(r->chunk, r->block))) * r->block;
   r->growth = retc_rows_growth_table(l, r->log_decay, r->chunk);
   r->decay = retc_rows_decay_table(l, r->log_decay, r->chunk, r->score_columns + r->block);
 }

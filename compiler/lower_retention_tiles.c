@@ -1,11 +1,10 @@
 /* The tiles of a chunk in the retention kernel: keys, turned so that lanes are rows, and values close together. */
+#include "base/number.h"
 #include "compiler/lower_retention.h"
 
 enum { VALUE_ELEMENTS = 1 << 17, LANES = 16 };
 
 typedef retc_retention_lowering retention;
-
-static int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
 retc_buffer_id retc_retention_tile(retention *r, const char *name, int64_t rows, int64_t columns) {
   return retc_write_alloc(&r->l->writer, name, RETC_SCOPE_PRIVATE, RETC_DTYPE_F32, 2, (int64_t[]){rows, columns});
@@ -74,7 +73,7 @@ void retc_retention_write_values(retention *r) {
   retc_lowering *l = r->l;
   if (r->is_gpu || r->chunk * r->v.width > VALUE_ELEMENTS) return;
   r->value_tile =
-      retc_retention_tile(r, "value", r->chunk, ceil_div(r->v.width, RETC_TILE_GAP) * RETC_TILE_GAP + RETC_TILE_GAP);
+      retc_retention_tile(r, "value", r->chunk, retc_ceil_div(r->v.width, RETC_TILE_GAP) * RETC_TILE_GAP + RETC_TILE_GAP);
   retc_expr block = retc_int(l, r->block), complete = retc_equal(l, r->end, retc_int(l, r->chunk));
   retc_expr rows = retc_select(l, complete, block, retc_sub(l, r->end, r->first));
   retc_write_if(&l->writer, retc_less_equal(l, block, rows));
@@ -117,7 +116,7 @@ static void write_keys_apart(retention *r) {
  * many rows are on their way from memory at a time. */
 static int64_t rows_together(const retention *r) {
   enum { KEPT_ELEMENTS = 4096 };
-  const int64_t fit = KEPT_ELEMENTS / (r->k.width * LANES), all = ceil_div(r->chunk, LANES);
+  const int64_t fit = KEPT_ELEMENTS / (r->k.width * LANES), all = retc_ceil_div(r->chunk, LANES);
   return (fit < 1 ? 1 : fit < all ? fit : all) * LANES;
 }
 

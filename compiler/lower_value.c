@@ -12,6 +12,12 @@ bool retc_lower_is_inside(const retc_lowering *l, retc_value value) {
   return retc_lower_node(l, value)->region.index == l->region.index;
 }
 
+bool retc_lower_are_inside(const retc_lowering *l, const retc_value *values, int count) {
+  int inside = 0;
+  while (inside < count && retc_lower_is_inside(l, values[inside])) inside++;
+  return inside == count;
+}
+
 retc_status retc_lower_refuse(retc_lowering *l, retc_value value, const char *reason) {
   if (l->status != RETC_OK) return l->status;
   const retc_region *region = retc_graph_region(l->graph, l->region);

@@ -1,18 +1,15 @@
 /* Sizes of the retention kernel's blocks (lower_retention.c) for a CPU, by a model of what they cost. */
+#include "base/number.h"
 #include "compiler/anchors.h"
 #include "compiler/pass.h"
 
 enum { SCORE_LANES = 32 };
 
-static int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
-static int64_t larger(int64_t a, int64_t b) { return a > b ? a : b; }
-static int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
-
 /* Half cycles that one step of depth takes for rows x vectors accumulators: two fma or two loads a cycle, and an
  * accumulator is ready again after four. */
 static int64_t step_cost(int64_t rows, int64_t vectors) {
   enum { LATENCY = 8 };
-  return larger(larger(rows * vectors, rows + vectors), LATENCY);
+  return retc_larger(retc_larger(rows * vectors, rows + vectors), LATENCY);
 }
 
 /* Of all rows of a chunk with all value columns: steps of depth, and what a tile takes to begin and to end. */
@@ -21,7 +18,7 @@ static int64_t tile_cost(int64_t chunk, int64_t depth, int64_t all, int64_t rows
   int64_t whole = all / vectors, rest = all % vectors;
   int64_t cost = whole * (depth * step_cost(rows, vectors) + TILE_OVERHEAD);
   if (rest) cost += depth * step_cost(rows, rest) + TILE_OVERHEAD;
-  return cost * ceil_div(chunk, rows);
+  return cost * retc_ceil_div(chunk, rows);
 }
 
 /* Parts of the value columns that a head is cut into, so that all cores have about as much to do for one row of a batch.
@@ -30,7 +27,7 @@ static int64_t choose_parts(const retc_target_profile *profile, int64_t heads, i
   enum { SCORES = 8, PARTS_MAX = 8 };
   int64_t best = 1, least = 0;
   for (int64_t parts = 1; parts <= PARTS_MAX && values % (parts * lanes) == 0; parts *= 2) {
-    int64_t cost = ceil_div(heads * parts, larger(profile->cores, 1)) * (PARTS_MAX * SCORES / parts + PARTS_MAX);
+    int64_t cost = retc_ceil_div(heads * parts, retc_larger(profile->cores, 1)) * (PARTS_MAX * SCORES / parts + PARTS_MAX);
     if (least && cost * 20 >= least * 19) continue;
     least = cost;
     best = parts;
@@ -42,12 +39,12 @@ void retc_anchor_retention_schedule(const retc_graph *graph, const retc_node *no
                                     retc_region *region) {
   const retc_shape *state = &retc_graph_node(graph, node->inputs[2])->type.shape;
   int64_t chunk = node->attributes.integer[0], depth = state->dim[2];
-  int64_t lanes = larger(profile->vector_bytes / 4, 4), all = ceil_div(state->dim[3], lanes);
-  int64_t registers = larger(profile->vector_registers, 16), best = 0, rows = 4, vectors = 1;
+  int64_t lanes = retc_larger(profile->vector_bytes / 4, 4), all = retc_ceil_div(state->dim[3], lanes);
+  int64_t registers = retc_larger(profile->vector_registers, 16), best = 0, rows = 4, vectors = 1;
   for (int64_t r = 8; r >= 4; r -= 2) {
     /* Accumulators, a row of values, and the one that all of it is multiplied by. */
-    for (int64_t v = 1; v <= smaller((registers - 1) / (r + 1), all); v++) {
-      int64_t cost = tile_cost(larger(chunk, r), depth, all, r, v);
+    for (int64_t v = 1; v <= retc_smaller((registers - 1) / (r + 1), all); v++) {
+      int64_t cost = tile_cost(retc_larger(chunk, r), depth, all, r, v);
       if (best && cost >= best) continue;
       best = cost;
       rows = r;

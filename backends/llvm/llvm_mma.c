@@ -1,5 +1,7 @@
 #include "backends/llvm/llvm_private.h"
 
+#include "base/number.h"
+
 /* How far ahead b is asked for: when it is streamed from memory, what a plain read loop needs to reach full bandwidth;
  * when there are many rows of a, and b mostly comes from the second-level cache, some rows. */
 enum { PREFETCH_BYTES_TOGETHER = 1024, PREFETCH_ROWS_NEAR = 16, PREFETCH_BELOW = 4, CACHE_LINE = 64 };
@@ -15,7 +17,6 @@ typedef struct tile {
   int streams;              /* more than 1: of as many that go along the depth together */
 } tile;
 
-static int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
 static int64_t quotient_up(int64_t a, int64_t b) { return a / b + (a % b != 0); }
 
 retc_llvm_matrix retc_llvm_open_view(retc_llvm_emitter *e, const retc_view *view) {
@@ -284,11 +285,11 @@ static LLVMValueRef count_lines(retc_llvm_emitter *e, const retc_statement *s) {
 
 /* The rest of the tile: vectors for its columns up to `end`. */
 static void add_vectors(tile *t, int64_t end, int64_t lanes) {
-  for (int64_t at = t->column; at < end; at += lanes) t->lanes[t->count++] = (unsigned)smaller(lanes, end - at);
+  for (int64_t at = t->column; at < end; at += lanes) t->lanes[t->count++] = (unsigned)retc_smaller(lanes, end - at);
 }
 
 static int64_t register_budget(const retc_llvm_emitter *e) {
-  return smaller(e->profile.vector_registers - SPARE_REGISTERS, TILE_MAX);
+  return retc_smaller(e->profile.vector_registers - SPARE_REGISTERS, TILE_MAX);
 }
 
 /* c is cut into tiles that fit into the registers, as equal as can be. An element's order is the depth's, whatever
@@ -314,9 +315,9 @@ void retc_llvm_emit_mma(retc_llvm_emitter *e, const retc_statement *s) {
   int64_t count = quotient_up(vectors, quotient_up(vectors, budget / rows));
   for (int64_t column = 0; column < s->columns; column += count * lanes) {
     for (int64_t row = 0; row < s->rows; row += rows) {
-      own.tile = (tile){.row = row, .rows = smaller(rows, s->rows - row), .column = column,
+      own.tile = (tile){.row = row, .rows = retc_smaller(rows, s->rows - row), .column = column,
                         .strided = is_strided(&own.b, s->columns)};
-      add_vectors(&own.tile, smaller(s->columns, column + count * lanes), lanes);
+      add_vectors(&own.tile, retc_smaller(s->columns, column + count * lanes), lanes);
       emit_jobs(e, s, &own, 1, lines);
     }
   }

@@ -7,6 +7,7 @@
 #include <stdio.h>
 
 #include "backends/llvm/llvm_private.h"
+#include "base/number.h"
 
 enum { TILE_ROWS = 16, TILE_BYTES = 64, WORD = 4, SUM_TILES = 4, LEFT = 4, RIGHT = 6, CONFIGURATION_BYTES = 64 };
 /* Of integers, which have an instruction without tiles, too. */
@@ -223,13 +224,11 @@ static void emit_block(retc_llvm_emitter *e, const retc_statement *s, const retc
   move_sums(e, "llvm.x86.tilestored64", c, part);
 }
 
-static int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
-
 /* Tiles side by side from `at` on: `most` full ones, or fewer, or a last one that is smaller. */
 static int count_tiles(int64_t at, int64_t end, int most, int64_t *out_size) {
   const int64_t full = (end - at) / TILE_ROWS;
   *out_size = full ? TILE_ROWS : end - at;
-  return full ? (int)smaller(full, most) : 1;
+  return full ? (int)retc_smaller(full, most) : 1;
 }
 
 void retc_llvm_emit_tiles(retc_llvm_emitter *e, const retc_statement *s) {
@@ -238,7 +237,7 @@ void retc_llvm_emit_tiles(retc_llvm_emitter *e, const retc_statement *s) {
   LLVMValueRef lines = LLVMBuildUDiv(e->builder, retc_llvm_emit_scalar(e, s->depth), retc_llvm_integer(e, pack), "");
   retc_llvm_matrix c = retc_llvm_open_view(e, &s->c), a = retc_llvm_open_view(e, &s->a), b = retc_llvm_open_view(e, &s->b);
   block part = {.shape = {.words = TILE_BYTES / WORD}};
-  if (constant_depth(e, s, &depth)) part.shape.words = smaller(part.shape.words, s->form == RETC_MMA_TILES ? depth / 2 : depth / WORD);
+  if (constant_depth(e, s, &depth)) part.shape.words = retc_smaller(part.shape.words, s->form == RETC_MMA_TILES ? depth / 2 : depth / WORD);
   if (!part.shape.words) return;
   for (part.row = 0; part.row < s->rows; part.row += part.row_tiles * TILE_ROWS) {
     part.row_tiles = count_tiles(part.row, s->rows, 2, &part.shape.rows);

@@ -3,6 +3,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "base/number.h"
 #include "compiler/anchors.h"
 #include "runtime/plan.h"
 
@@ -44,11 +45,9 @@ static bool alike(const explainer *e, const kernel_row *row, const retc_region *
 
 static int64_t lanes_of(const explainer *e) { return e->profile->vector_bytes / 4; }
 
-static int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
-
 /* Rows x columns accumulators, a row of what they are multiplied with, and the number that multiplies all of it. */
 static void explain_registers(const explainer *e, int64_t rows, int64_t columns) {
-  const int64_t vectors = ceil_div(columns, lanes_of(e));
+  const int64_t vectors = retc_ceil_div(columns, lanes_of(e));
   retc_text_printf(e->text, "    %" PRId64 " x %" PRId64 " sums are %" PRId64 " vectors of %" PRId64 " lanes, %" PRId64
                    " with their operands; the CPU has %" PRId64 " registers%s\n", rows, columns, rows * vectors,
                    lanes_of(e), rows * vectors + vectors + 1, e->profile->vector_registers,
@@ -62,7 +61,7 @@ static bool explain_tiles(const explainer *e, const retc_node *node, int64_t row
   const bool by_tiles = is_bf16 ? !strcmp(node->attributes.word, "tiles") : node->op == RETC_OP_CONTRACT_INT8 && e->profile->has_tiles;
   if (by_tiles) {
     retc_text_printf(e->text, "    %" PRId64 " x %d sums are %" PRId64 " tiles of 16 x 16, four at a time\n", rows, RETC_PANEL,
-                     ceil_div(rows, 16) * RETC_PANEL / 16);
+                     retc_ceil_div(rows, 16) * RETC_PANEL / 16);
   }
   return by_tiles;
 }
@@ -75,7 +74,7 @@ static int64_t size_of_number(const retc_node *node) {
 static void explain_contract(const explainer *e, const kernel_row *row) {
   const retc_shape *weight = shape_of(e, row->node, 1);
   const int64_t rows = retc_schedule_get(row->region, "rows", 0), block = retc_schedule_get(row->region, "block", 0);
-  const int64_t panels = retc_schedule_get(row->region, "panels", 0), all = ceil_div(weight->dim[0], RETC_PANEL);
+  const int64_t panels = retc_schedule_get(row->region, "panels", 0), all = retc_ceil_div(weight->dim[0], RETC_PANEL);
   if (!explain_tiles(e, row->node, rows) && rows) explain_registers(e, rows, RETC_PANEL);
   if (block) {
     const int64_t together = retc_schedule_get(row->region, "together", 1), part = retc_schedule_get(row->region, "depth", 1);
@@ -87,7 +86,7 @@ static void explain_contract(const explainer *e, const kernel_row *row) {
   }
   if (panels) {
     retc_text_printf(e->text, "    %" PRId64 " of %" PRId64 " panels of %d outputs a task: %" PRId64 " tasks a block\n", panels, all,
-                     RETC_PANEL, ceil_div(all, panels));
+                     RETC_PANEL, retc_ceil_div(all, panels));
   }
 }
 

@@ -1,3 +1,4 @@
+#include "base/number.h"
 #include "compiler/main/eval.h"
 #include "compiler/main/target.h"
 #include "compiler/main/verify.h"
@@ -61,17 +62,13 @@ static retc_verify_input make_random(retc_verify *verify, const char *name, int6
   return (retc_verify_input){name, origin, tokens, batch, length, length, NULL};
 }
 
-static int64_t least(int64_t a, int64_t b) {
-  return a < b ? a : b;
-}
-
 /* The first rows and tokens of `path`, as many as the interpreter is fast enough for. */
 static retc_verify_input take_given(const char *path, const retc_eval_input *given, bool large) {
   return (retc_verify_input){.name = "given",
                              .origin = path,
                              .tokens = given->ids,
-                             .batch = least(given->batch, large ? 1 : GIVEN_BATCH),
-                             .length = least(given->length, large ? LARGE_LENGTH : GIVEN_LENGTH),
+                             .batch = retc_smaller(given->batch, large ? 1 : GIVEN_BATCH),
+                             .length = retc_smaller(given->length, large ? LARGE_LENGTH : GIVEN_LENGTH),
                              .stride = given->length,
                              .padding = given->padding};
 }
@@ -91,7 +88,7 @@ retc_verify_input retc_verify_shorten(const retc_verify_input *input) {
   retc_verify_input result = *input;
   result.name = "short";
   result.batch = 1;
-  result.length = least(input->length, RETC_VERIFY_SHORT);
+  result.length = retc_smaller(input->length, RETC_VERIFY_SHORT);
   return result;
 }
 
