@@ -19,7 +19,7 @@ typedef struct retc_target_profile {
   retc_math_type math;          /* GPU */
   int64_t shared_bytes;         /* GPU: what a block may have of shared memory */
   bool has_dot_bf16, has_dot_int8; /* instructions for products of pairs of bf16, of fours of bytes */
-  bool has_tiles;                  /* AMX: matrices of bf16 and int8 in registers; the order of bf16 sums depends on it */
+  bool has_tiles; /* AMX: matrices of bf16 and int8 in registers; the order of bf16 sums depends on it */
   bool has_multiply_add;           /* ... of pairs of 16-bit integers, of this width */
   int64_t cores;                /* that work is shared out to */
 } retc_target_profile;

@@ -23,7 +23,8 @@ static retc_status unknown(const char *what, const char *word, const char *const
   if (nearest) retc_text_printf(&text, "did you mean \"%s\"? ", nearest);
   retc_text_add(&text, "expected one of:");
   for (size_t i = 0; i < count; i++) retc_text_printf(&text, "%s %s", i ? "," : "", names[i]);
-  retc_status status = retc_fail(diagnostics, RETC_INVALID, "%s: found \"%s\", %s", what, word, text.data ? text.data : "");
+  retc_status status =
+      retc_fail(diagnostics, RETC_INVALID, "%s: found \"%s\", %s", what, word, text.data ? text.data : "");
   retc_text_deinit(&text);
   return status;
 }
@@ -57,16 +58,21 @@ retc_status retc_network_choose(retc_network *network, retc_arena *arena, const 
   if (!weights && kind == RETC_PRODUCT_INT8) chosen = weight_types[3].means;
   if (math) {
     if (!go_together(&chosen, (retc_math_kind)kind)) {
-      return retc_fail(diagnostics, RETC_INVALID, "weights %s and math %s do not go together, expected math f32, bf16 with "
-                                                  "weights bf16, or int8 with weights int8 or int4",
+      return retc_fail(diagnostics, RETC_INVALID,
+                       "weights %s and math %s do not go together, expected math f32, bf16 with "
+                       "weights bf16, or int8 with weights int8 or int4",
                        weights ? weights : "as stored", math);
     }
     chosen.math = (retc_math_kind)kind;
   }
   network->arithmetic = chosen;
   const char *stored = retc_dtype_name(network->embedding.dtype);
-  const char *kept = chosen.bits == 8 ? "int8" : chosen.bits == 4 ? "int4" : chosen.converts ? retc_dtype_name(chosen.dtype) : stored;
+  const char *kept = chosen.bits == 8   ? "int8"
+                     : chosen.bits == 4 ? "int4"
+                     : chosen.converts  ? retc_dtype_name(chosen.dtype)
+                                        : stored;
   retc_network_explain(network, arena, "weight matrices in memory", weights ? "--weights" : "--math", "%s", kept);
-  retc_network_explain(network, arena, "math of their products", math ? "--math" : "--weights", "%s", maths[chosen.math]);
+  retc_network_explain(network, arena, "math of their products", math ? "--math" : "--weights", "%s",
+                       maths[chosen.math]);
   return RETC_OK;
 }

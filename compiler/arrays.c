@@ -77,7 +77,8 @@ retc_status retc_arrays_write(const retc_arrays *arrays, const char *path, retc_
     size_t elements = (size_t)retc_tensor_count(&array->tensor);
     void *data = retc_arena_alloc(&arena, elements * retc_dtype_size(array->dtype) + 1);
     retc_dtype_convert(RETC_DTYPE_F64, array->tensor.data, array->dtype, data, elements);
-    tensors[i] = (retc_tensor_to_write){.name = array->name, .dtype = array->dtype, .rank = array->tensor.rank, .data = data};
+    tensors[i] =
+        (retc_tensor_to_write){.name = array->name, .dtype = array->dtype, .rank = array->tensor.rank, .data = data};
     memcpy(tensors[i].dim, array->tensor.dim, sizeof *array->tensor.dim * (size_t)array->tensor.rank);
   }
   retc_status status = retc_safetensors_write(path, tensors, count, diagnostics);

@@ -1,5 +1,5 @@
-/* Arrays of numbers by name: what a program is called with, and what it gives. Held as doubles beside the dtype they are
- * stored in, which they fit exactly (of i64 those below 2^53). */
+/* Arrays of numbers by name: what a program is called with, and what it gives. Held as doubles beside the dtype they
+ * are stored in, which they fit exactly (of i64 those below 2^53). */
 #ifndef RETC_COMPILER_ARRAYS_H
 #define RETC_COMPILER_ARRAYS_H
 

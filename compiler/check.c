@@ -156,7 +156,8 @@ void retc_check_destroy(retc_check *check) {
 
 static bool same(double a, double b) { return a == b || (isnan(a) && isnan(b)); }
 
-static retc_check_result compare(const entry_run *run, const retc_array *before, const retc_array *after, double tolerance) {
+static retc_check_result compare(const entry_run *run, const retc_array *before, const retc_array *after,
+                                 double tolerance) {
   retc_check_result result = {.entry = run->name, .output = before->name, .holds = true};
   int64_t count = retc_tensor_count(&before->tensor);
   if (retc_tensor_count(&after->tensor) != count) {
@@ -181,8 +182,8 @@ static bool is_worse(const retc_check_result *a, const retc_check_result *b) {
   return a->difference / (1 + a->scale) > b->difference / (1 + b->scale);
 }
 
-/* What is rounded to few bits rounds to another number when it differs in its last bit, and the difference is one of few
- * bits then. */
+/* What is rounded to few bits rounds to another number when it differs in its last bit, and the difference is one of
+ * few bits then. */
 static double rounding_of(const retc_compilation *c) {
   double rounding = 0;
   for (size_t g = 0; g < c->graphs.count; g++) {

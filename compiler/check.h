@@ -1,8 +1,8 @@
-/* Does a pass keep what a program computes? Every entry is evaluated before and after it (evaluate.h) on the same random
- * inputs: a few tokens that cross a chunk boundary, states and pending rows that are not zero.
+/* Does a pass keep what a program computes? Every entry is evaluated before and after it (evaluate.h) on the same
+ * random inputs: a few tokens that cross a chunk boundary, states and pending rows that are not zero.
  *
- * From graph to graph the results are float64's and may differ by reassociation only; where kernels come in they are the
- * declared types'; a pass whose row says so keeps every bit. */
+ * From graph to graph the results are float64's and may differ by reassociation only; where kernels come in they are
+ * the declared types'; a pass whose row says so keeps every bit. */
 #ifndef RETC_COMPILER_CHECK_H
 #define RETC_COMPILER_CHECK_H
 

@@ -35,7 +35,8 @@ static const char *keep(parser *p, const char *text) {
 /* A line ends: what was said before and behind it is noted. */
 static void end_line(parser *p, const char *comment) {
   struct retc_line_notes notes = {p->line++, {keep(p, comment), keep(p, retc_lexer_take_remark(&p->lexer))}};
-  if (notes.notes.comment || notes.notes.remark) RETC_VEC_PUSH(&p->compilation->arena, p->compilation->line_notes, notes);
+  if (notes.notes.comment || notes.notes.remark)
+    RETC_VEC_PUSH(&p->compilation->arena, p->compilation->line_notes, notes);
 }
 
 /* ---- the line "program" ---- */
@@ -311,7 +312,8 @@ static void describe_kernels(retc_compilation *compilation) {
   }
 }
 
-static retc_status check_argument(parser *p, const call *c, const retc_plan_buffer *buffer, const retc_buffer *parameter) {
+static retc_status check_argument(parser *p, const call *c, const retc_plan_buffer *buffer,
+                                  const retc_buffer *parameter) {
   retc_shape shape = retc_plan_buffer_memory_shape(buffer);
   const retc_dtype dtype = retc_weight_layout_dtype(buffer->layout, buffer->dtype);
   if (dtype == parameter->dtype && retc_shape_equal(&shape, &parameter->shape)) return RETC_OK;
@@ -419,8 +421,8 @@ static retc_status read_kernels(parser *p) {
   return RETC_OK;
 }
 
-/* The chunk grid is one for a whole program: the dimension N counts its chunks. What the line "program" does not say, the
- * operations do. */
+/* The chunk grid is one for a whole program: the dimension N counts its chunks. What the line "program" does not say,
+ * the operations do. */
 static retc_status check_chunks(parser *p) {
   retc_compilation *compilation = p->compilation;
   const char *first = NULL;
@@ -484,7 +486,8 @@ static retc_status verify_plan(parser *p) {
   return status;
 }
 
-/* What is wrong with a text is its writer's error. The parser has seen to what graphs promise, kernels know their lines. */
+/* What is wrong with a text is its writer's error. The parser has seen to what graphs promise, kernels know their
+ * lines. */
 static retc_status verify(parser *p) {
   const retc_compilation *compilation = p->compilation;
   retc_diagnostics *diagnostics = p->lexer.diagnostics;

@@ -160,7 +160,8 @@ static retc_status check_level(const retc_pass_context *cx, const pass_row *row)
   const retc_compilation *compilation = cx->compilation;
   const char *name = row->info.name;
   bool lowered = retc_compilation_is_lowered(compilation);
-  bool wants_graphs = row->graph || row->whole == retc_lower, wants_kernels = !wants_graphs && row->whole != retc_import_network;
+  bool wants_graphs = row->graph || row->whole == retc_lower,
+       wants_kernels = !wants_graphs && row->whole != retc_import_network;
   if (row->whole == retc_import_network && !cx->network) {
     return retc_fail(cx->diagnostics, RETC_INVALID, "pass %s: works on a model description, not on program text", name);
   }
@@ -269,10 +270,10 @@ static retc_status check_chunk(const retc_network *network, int64_t chunk, retc_
   }
   int64_t width = chunk > network->key_width ? chunk : network->key_width;
   if (chunk <= most_elements / width) return RETC_OK;
-  return retc_fail(diagnostics, RETC_INVALID,
-                   "a chunk length of %lld and keys of width %lld: a tile of %lld x %lld elements, expected at most %lld",
-                   (long long)chunk, (long long)network->key_width, (long long)chunk, (long long)width,
-                   (long long)most_elements);
+  return retc_fail(
+      diagnostics, RETC_INVALID,
+      "a chunk length of %lld and keys of width %lld: a tile of %lld x %lld elements, expected at most %lld",
+      (long long)chunk, (long long)network->key_width, (long long)chunk, (long long)width, (long long)most_elements);
 }
 
 retc_status retc_compile(const retc_network *network, const retc_compile_options *options,
@@ -285,7 +286,8 @@ retc_status retc_compile(const retc_network *network, const retc_compile_options
   retc_arena_init(&compilation->arena);
   compilation->profile = options->profile;
   compilation->facts = (retc_program_facts){network->vocabulary_size, chunk, network->bos_token, network->eos_token};
-  retc_pass_context cx = {diagnostics, network, {options->form, chunk, options->padded, options->profile.has_tiles}, compilation};
+  retc_pass_context cx = {
+      diagnostics, network, {options->form, chunk, options->padded, options->profile.has_tiles}, compilation};
   size_t passes[PASSES_MAX];
   retc_status status = run(&cx, passes, list_passes(0, options, true, passes), options);
   if (status != RETC_OK) {

@@ -81,7 +81,7 @@ typedef struct retc_compile_options {
   int64_t chunk_length;      /* 0: the network's default for the form; the parallel form needs one */
   const char *stop_after;    /* a pass name; NULL: all */
   retc_target_profile profile;
-  const char *cpu;           /* that the profile is of, as the user named it; NULL: this machine. For `failed` to know */
+  const char *cpu; /* that the profile is of, as the user named it; NULL: this machine. For `failed` to know */
   /* Called after every pass; may be NULL. `changed` is false when a pass left everything as it was. */
   void (*observe)(void *user, size_t pass, const retc_compilation *compilation, bool changed, double seconds);
   /* Called when a pass, or the check after it, ends in RETC_INTERNAL; may be NULL. The message is in the diagnostics
@@ -117,8 +117,8 @@ void retc_compilation_print(const retc_compilation *compilation, retc_text *out_
 void retc_compilation_print_body(const retc_compilation *compilation, retc_text *out_text);
 /* The line "program" and one of the kernels: program text, too. */
 void retc_compilation_print_kernel(const retc_compilation *compilation, size_t kernel, retc_text *out_text);
-/* Reads program text and verifies it. Without "after=PASS" on its line "program", graphs count as imported and kernels as
- * lowered. RETC_INVALID with file:line:column. The text is copied. */
+/* Reads program text and verifies it. Without "after=PASS" on its line "program", graphs count as imported and kernels
+ * as lowered. RETC_INVALID with file:line:column. The text is copied. */
 retc_status retc_compilation_parse(const char *text, size_t length, const char *file_name,
                                    retc_diagnostics *diagnostics, retc_compilation **out_compilation);
 /* Whether a file's text is program text: it begins, behind comments, with one of its words. */

@@ -62,7 +62,8 @@ static retc_entry_inputs inputs_of_plan(const retc_plan *plan, const retc_plan_e
     const retc_plan_step *step = &entry->steps.items[s];
     for (int i = 0; i < plan->kernels.items[step->kernel].buffer_count; i++) {
       const retc_plan_buffer *buffer = &plan->buffers.items[step->buffers[i]];
-      bool given = buffer->kind == RETC_PLAN_WEIGHT || buffer->kind == RETC_PLAN_INPUT || buffer->kind == RETC_PLAN_STATE;
+      bool given =
+          buffer->kind == RETC_PLAN_WEIGHT || buffer->kind == RETC_PLAN_INPUT || buffer->kind == RETC_PLAN_STATE;
       if (!given || seen[step->buffers[i]]) continue;
       seen[step->buffers[i]] = true;
       retc_entry_input input = {buffer->name, retc_plan_buffer_kind_name(buffer->kind), {buffer->dtype, buffer->shape}};
@@ -85,8 +86,11 @@ static retc_plan *plan_of_kernel(const retc_kernel *kernel) {
     const retc_buffer *parameter = &kernel->buffers.items[i];
     if (parameter->scope != RETC_SCOPE_GLOBAL) continue;
     static const retc_plan_buffer_kind kinds[] = {RETC_PLAN_INPUT, RETC_PLAN_INPUT, RETC_PLAN_OUTPUT, RETC_PLAN_STATE};
-    retc_plan_buffer buffer = {.name = retc_arena_strdup(&plan->arena, parameter->name), .kind = kinds[parameter->access & 3],
-                               .dtype = parameter->dtype, .shape = parameter->shape, .slot = -1};
+    retc_plan_buffer buffer = {.name = retc_arena_strdup(&plan->arena, parameter->name),
+                               .kind = kinds[parameter->access & 3],
+                               .dtype = parameter->dtype,
+                               .shape = parameter->shape,
+                               .slot = -1};
     buffers[count++] = (int)plan->buffers.count;
     RETC_VEC_PUSH(&plan->arena, plan->buffers, buffer);
     if (buffer.kind != RETC_PLAN_OUTPUT) continue;
@@ -180,8 +184,8 @@ static retc_status bind_scalars(const retc_entry_inputs *inputs, const retc_arra
     if (!array) continue;
     double value = retc_tensor_count(&array->tensor) == 1 ? array->tensor.data[0] : -1;
     if (value < 0 || value > (double)RETC_NO_END || value != (double)(int64_t)value) {
-      return retc_fail(diagnostics, RETC_INVALID, "%s%s%s: expected one whole number that is not negative", FILE_OF(inputs),
-                       array->name);
+      return retc_fail(diagnostics, RETC_INVALID, "%s%s%s: expected one whole number that is not negative",
+                       FILE_OF(inputs), array->name);
     }
     bound[i] = (binding){(int64_t)value, array->name};
   }
@@ -192,20 +196,21 @@ static retc_status bind_input(const retc_entry_inputs *inputs, const retc_entry_
                               binding *bound, retc_diagnostics *diagnostics) {
   const retc_shape *shape = &input->type.shape;
   if (array->tensor.rank != shape->rank) {
-    return retc_fail(diagnostics, RETC_INVALID, "%s%s%s: what is given has %d axes, expected %d", FILE_OF(inputs), input->name,
-                     array->tensor.rank, shape->rank);
+    return retc_fail(diagnostics, RETC_INVALID, "%s%s%s: what is given has %d axes, expected %d", FILE_OF(inputs),
+                     input->name, array->tensor.rank, shape->rank);
   }
   for (int i = 0; i < shape->rank; i++) {
     int64_t given = array->tensor.dim[i];
     if (!retc_dim_is_named(shape->dim[i])) {
       if (given == shape->dim[i]) continue;
-      return retc_fail(diagnostics, RETC_INVALID, "%s%s%s: axis %d is %lld, expected %lld", FILE_OF(inputs), input->name, i,
-                       (long long)given, (long long)shape->dim[i]);
+      return retc_fail(diagnostics, RETC_INVALID, "%s%s%s: axis %d is %lld, expected %lld", FILE_OF(inputs),
+                       input->name, i, (long long)given, (long long)shape->dim[i]);
     }
     binding *b = &bound[~shape->dim[i]];
     if (b->value >= 0 && b->value != given) {
-      return retc_fail(diagnostics, RETC_INVALID, "%s%s%s: axis %d, %s, is %lld, but %lld in %s", FILE_OF(inputs), input->name, i,
-                       retc_dim_text((retc_dim_name)~shape->dim[i]), (long long)given, (long long)b->value, b->by);
+      return retc_fail(diagnostics, RETC_INVALID, "%s%s%s: axis %d, %s, is %lld, but %lld in %s", FILE_OF(inputs),
+                       input->name, i, retc_dim_text((retc_dim_name)~shape->dim[i]), (long long)given,
+                       (long long)b->value, b->by);
     }
     *b = (binding){given, input->name};
   }
@@ -218,8 +223,9 @@ static retc_status check_bound(const retc_entry_inputs *inputs, const binding *b
     for (int axis = 0; axis < input->type.shape.rank; axis++) {
       retc_dim dim = input->type.shape.dim[axis];
       if (!retc_dim_is_named(dim) || bound[~dim].value >= 0) continue;
-      return retc_fail(diagnostics, RETC_INVALID, "%s%s%s: axis %d is %s, which no array tells; a scalar of that name may",
-                       FILE_OF(inputs), input->name, axis, retc_dim_text((retc_dim_name)~dim));
+      return retc_fail(diagnostics, RETC_INVALID,
+                       "%s%s%s: axis %d is %s, which no array tells; a scalar of that name may", FILE_OF(inputs),
+                       input->name, axis, retc_dim_text((retc_dim_name)~dim));
     }
   }
   return RETC_OK;
@@ -256,7 +262,8 @@ typedef struct source {
   retc_diagnostics *diagnostics;
 } source;
 
-static bool lend(void *user, const char *name, const retc_type *type, const retc_dims *dims, const retc_tensor **out_tensor) {
+static bool lend(void *user, const char *name, const retc_type *type, const retc_dims *dims,
+                 const retc_tensor **out_tensor) {
   source *s = user;
   const retc_array *array = retc_arrays_find(s->given, name);
   retc_dim_name scalar;
@@ -349,8 +356,8 @@ static retc_status call_entry(const retc_compilation *c, const retc_plan *plan, 
 static retc_status evaluate_plan(const retc_compilation *c, const retc_plan *plan, size_t entry, const retc_dims *dims,
                                  const retc_arrays *arrays, retc_diagnostics *diagnostics, retc_arrays *out_arrays) {
   retc_plan_evaluation *evaluation;
-  RETC_TRY(retc_plan_evaluation_create(plan, (const retc_kernel *const *)c->kernels.items, c->kernels.count, diagnostics,
-                                       &evaluation));
+  RETC_TRY(retc_plan_evaluation_create(plan, (const retc_kernel *const *)c->kernels.items, c->kernels.count,
+                                       diagnostics, &evaluation));
   retc_arena arena;
   retc_arena_init(&arena);
   retc_status status = call_entry(c, plan, entry, dims, arrays, evaluation, &arena, diagnostics, out_arrays);

@@ -27,8 +27,8 @@ retc_status retc_entry_find(const retc_compilation *compilation, const char *nam
 /* On `arena`; the names are lent by the compilation. Scalars of the call (P, E) are not among them. */
 retc_entry_inputs retc_entry_get_inputs(const retc_compilation *compilation, size_t entry, retc_arena *arena);
 
-/* RETC_INVALID when an array of `dtype` cannot be taken for the input: integers (bools too) go for integers, whatever is
- * floating point for a weight that is, all else has the dtype that is declared. */
+/* RETC_INVALID when an array of `dtype` cannot be taken for the input: integers (bools too) go for integers, whatever
+ * is floating point for a weight that is, all else has the dtype that is declared. */
 retc_status retc_entry_check_dtype(const retc_entry_inputs *inputs, const retc_entry_input *input, retc_dtype dtype,
                                    retc_diagnostics *diagnostics);
 /* Of a program of kernels alone: gives it a plan with one entry that runs this kernel. */
@@ -42,8 +42,8 @@ retc_entry_results retc_entry_get_results(const retc_compilation *compilation, c
                                           retc_arena *arena);
 
 /* The value of every dimension, from the shapes of the arrays that are given for the inputs and from scalars among the
- * arrays that have a dimension's name. P is 0 when nobody says, E none, L is T, N follows from P, T and the chunk length.
- * RETC_INVALID: a contradiction, named with both inputs; a dimension that the inputs have and nothing tells. */
+ * arrays that have a dimension's name. P is 0 when nobody says, E none, L is T, N follows from P, T and the chunk
+ * length. RETC_INVALID: a contradiction, named with both inputs; a dimension that the inputs have and nothing tells. */
 retc_status retc_bind_dims(const retc_compilation *compilation, const retc_entry_inputs *inputs,
                            const retc_arrays *arrays, retc_diagnostics *diagnostics, retc_dims *out_dims);
 

@@ -223,7 +223,8 @@ static void limit_expressions(retc_fuse_state *s) {
     sizes[i] = measure(s, i, sizes);
     if (sizes[i] > TREE_MAX && is_storable(s, i)) store(s, i);
   }
-  int *totals = RETC_NEW_ARRAY(s->arena, int, count + 1); /* of each region; storing makes more of them, but small ones */
+  int *totals =
+      RETC_NEW_ARRAY(s->arena, int, count + 1); /* of each region; storing makes more of them, but small ones */
   const size_t regions = s->regions.count;
   for (uint32_t i = 1; i < count; i++) {
     if (s->home[i] && s->home[i] < regions) totals[s->home[i]] += measure(s, i, sizes);
@@ -263,8 +264,10 @@ static retc_status check_primitive(const retc_graph *graph, retc_diagnostics *di
   for (size_t i = 1; i < graph->nodes.count; i++) {
     const retc_node *node = &graph->nodes.items[i];
     if (!(retc_op_get_info(node->op)->traits & RETC_TRAIT_COMPOSITE)) continue;
-    return retc_fail(diagnostics, RETC_INVALID, "graph %s: %%%s: %s is a composite operation, which the pass expand writes "
-                                                "as others", graph->name, node->name, retc_op_get_info(node->op)->name);
+    return retc_fail(diagnostics, RETC_INVALID,
+                     "graph %s: %%%s: %s is a composite operation, which the pass expand writes "
+                     "as others",
+                     graph->name, node->name, retc_op_get_info(node->op)->name);
   }
   return RETC_OK;
 }

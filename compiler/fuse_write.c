@@ -1,8 +1,8 @@
 /* The second half of fuse: regions in an order, and the graph written in it.
  *
  * A region comes after those whose values it reads. One that replaces a state where it lies comes after all others that
- * read the state. Where that cannot be, or where the region itself reads the state at other places than it writes, the new
- * value is stored like any other, and a copy at the end replaces the state. */
+ * read the state. Where that cannot be, or where the region itself reads the state at other places than it writes, the
+ * new value is stored like any other, and a copy at the end replaces the state. */
 #include <string.h>
 
 #include "compiler/fuse.h"
@@ -84,7 +84,8 @@ static void collect_reads(writer *w, uint32_t region, uint32_t node, uint32_t *s
 static void find_reads(writer *w) {
   const size_t count = w->s->graph->nodes.count, regions = w->s->regions.count;
   uint32_t *seen = RETC_NEW_ARRAY(w->s->arena, uint32_t, count);
-  uint32_t *first = RETC_NEW_ARRAY(w->s->arena, uint32_t, regions), *next = RETC_NEW_ARRAY(w->s->arena, uint32_t, count);
+  uint32_t *first = RETC_NEW_ARRAY(w->s->arena, uint32_t, regions),
+           *next = RETC_NEW_ARRAY(w->s->arena, uint32_t, count);
   w->first = first;
   w->next = next;
   w->reads = RETC_NEW_ARRAY(w->s->arena, reads, regions);
@@ -155,8 +156,8 @@ static retc_status order_region(writer *w, uint32_t region, int asked, bool *out
   return RETC_OK;
 }
 
-/* As in the description, as far as can be: what a layer keeps for the next call is written beside the layer, so that its
- * rows need not be held until the end. */
+/* As in the description, as far as can be: what a layer keeps for the next call is written beside the layer, so that
+ * its rows need not be held until the end. */
 static retc_status order_regions(writer *w) {
   for (bool again = true; again;) {
     again = false;

@@ -98,8 +98,8 @@ static bool is_independent(const retc_fuse_state *s, uint32_t node, uint32_t reg
   return !reaches(s, node, region, RETC_NEW_ARRAY(s->arena, bool, s->graph->nodes.count));
 }
 
-/* Several products in one launch: a block has columns of all of them when they are equally wide, so that what is made of
- * two is made where both are. */
+/* Several products in one launch: a block has columns of all of them when they are equally wide, so that what is made
+ * of two is made where both are. */
 static bool is_paired(const retc_fuse_state *s, const retc_fuse_region *region) {
   const retc_shape *shape = &node_at(s, region->node)->type.shape;
   for (size_t i = 0; i < region->nodes.count; i++) {
@@ -158,7 +158,8 @@ uint32_t retc_growth_statistic_epilogue(const retc_fuse_state *s, uint32_t node)
 
 /* ---- rows finished by the reduction that has read them ---- */
 
-/* The region of a reduction whose rows the operand has: its result, one number a row, or what it has made of the row. */
+/* The region of a reduction whose rows the operand has: its result, one number a row, or what it has made of the row.
+ */
 static uint32_t finished_rows(const retc_fuse_state *s, uint32_t operand, const retc_shape **out_rows) {
   const bool view = node_at(s, operand)->op == RETC_OP_RESHAPE && !s->home[operand];
   const uint32_t node = view ? node_at(s, operand)->inputs[0].index : operand;
@@ -168,7 +169,9 @@ static uint32_t finished_rows(const retc_fuse_state *s, uint32_t operand, const 
   const bool number = retc_shape_equal(own, &anchor->type.shape);
   if (view && (number || s->uses.starts[operand + 1] != s->uses.starts[operand] + 1)) return 0;
   *out_rows = view ? &node_at(s, operand)->type.shape : rows;
-  return s->regions.items[s->home[node]].size < REGION_SIZE_MAX && (number || retc_shape_equal(own, rows)) ? s->home[node] : 0;
+  return s->regions.items[s->home[node]].size < REGION_SIZE_MAX && (number || retc_shape_equal(own, rows))
+             ? s->home[node]
+             : 0;
 }
 
 /* A row that others read besides is stored for them, and its rest is theirs. */
@@ -184,7 +187,9 @@ uint32_t retc_growth_row_epilogue(const retc_fuse_state *s, uint32_t node) {
     const retc_shape *rows = NULL;
     const uint32_t region = finished_rows(s, operand, &rows);
     if (!region || !retc_shape_equal(&n->type.shape, rows) || n->type.dtype != RETC_DTYPE_F32) continue;
-    if (retc_dim_is_named(node_at(s, node_at(s, s->regions.items[region].node)->inputs[0].index)->type.shape.dim[rows->rank - 1])) continue;
+    if (retc_dim_is_named(
+            node_at(s, node_at(s, s->regions.items[region].node)->inputs[0].index)->type.shape.dim[rows->rank - 1]))
+      continue;
     if (!is_read_by_one(s, operand) || !is_independent(s, other, region)) continue;
     return region;
   }
@@ -206,7 +211,8 @@ bool retc_prologue_head_repeat(const retc_fuse_state *s, uint32_t user, int oper
 
 /* A chunk that is stored besides reads rows that are rotated already. */
 bool retc_prologue_rotation(const retc_fuse_state *s, uint32_t user, int operand, uint32_t node) {
-  return node_at(s, node)->op == RETC_OP_ROTATE && node_at(s, user)->op == RETC_OP_CHUNK && operand == 0 && !s->home[user];
+  return node_at(s, node)->op == RETC_OP_ROTATE && node_at(s, user)->op == RETC_OP_CHUNK && operand == 0 &&
+         !s->home[user];
 }
 
 static bool reads_views(const retc_fuse_state *s, uint32_t user) {

@@ -1,12 +1,12 @@
 /* Products of rows with a weight matrix on a GPU: o[m,n] = epilogue(sum_k prologue(a)[m,k] w[n,k]).
  *
- * The summed axis is cut into chunks of CHUNK elements; part p of PARTS has the chunks p, p + PARTS, ... So neighbouring
- * lanes read neighbouring memory, 16 bytes and more each. A part is one chain of fma, a sum is that of its parts by a fixed
- * tree: the bits depend neither on how many rows there are nor on which block a row falls into.
+ * The summed axis is cut into chunks of CHUNK elements; part p of PARTS has the chunks p, p + PARTS, ... So
+ * neighbouring lanes read neighbouring memory, 16 bytes and more each. A part is one chain of fma, a sum is that of its
+ * parts by a fixed tree: the bits depend neither on how many rows there are nor on which block a row falls into.
  *
- * A block computes `rows` rows times COLUMNS columns: a lane has a part of OWN columns, and a sum for each of its columns and
- * rows. It reads `steps` chunks of each of its columns at once, and waits for the rows, which come through shared memory,
- * only then.
+ * A block computes `rows` rows times COLUMNS columns: a lane has a part of OWN columns, and a sum for each of its
+ * columns and rows. It reads `steps` chunks of each of its columns at once, and waits for the rows, which come through
+ * shared memory, only then.
  *
  * A launch may have several products of the same rows: one behind the other, each with blocks of its own; or, where
  * something is made of two of them, side by side, so that a block has the same columns of all. */
@@ -56,7 +56,9 @@ typedef struct form {
   retc_buffer_id weights; /* of a lane: [OWN, steps, CHUNK] */
 } form;
 
-static retc_expr let(contract *c, const char *name, retc_expr value) { return retc_write_let(&c->l->writer, name, value); }
+static retc_expr let(contract *c, const char *name, retc_expr value) {
+  return retc_write_let(&c->l->writer, name, value);
+}
 static retc_expr integer(contract *c, int64_t value) { return retc_int(c->l, value); }
 static retc_expr plus(contract *c, retc_expr a, retc_expr b) { return retc_add(c->l, a, b); }
 static retc_expr times(contract *c, retc_expr a, int64_t b) { return retc_mul(c->l, a, integer(c, b)); }
@@ -72,8 +74,8 @@ static retc_expr within(contract *c, retc_expr index, retc_expr count) {
   return retc_min(c->l, index, retc_sub(c->l, count, integer(c, 1)));
 }
 
-/* Where element k of a row lies in the tile: of each STEP the first halves of all chunks come before the second ones, so
- * that 16 bytes a lane are read without two lanes at one bank. */
+/* Where element k of a row lies in the tile: of each STEP the first halves of all chunks come before the second ones,
+ * so that 16 bytes a lane are read without two lanes at one bank. */
 static retc_expr place_of(contract *c, retc_expr k) {
   retc_lowering *l = c->l;
   retc_expr in_step = retc_mod(l, k, integer(c, STEP)), in_chunk = retc_mod(l, k, integer(c, CHUNK));
@@ -146,7 +148,8 @@ static void read_product(contract *c, const form *f, retc_expr first, int p) {
   }
   retc_expr i = begin(c, "i", RETC_LOOP_UNROLL, CHUNK), k = plus(c, chunk, i);
   if (!chunks) k = within(c, k, integer(c, c->depth));
-  retc_write_store(&l->writer, f->weights, (retc_expr[]){own, step, i}, retc_load(l, of->weight, (retc_expr[]){column, k}));
+  retc_write_store(&l->writer, f->weights, (retc_expr[]){own, step, i},
+                   retc_load(l, of->weight, (retc_expr[]){column, k}));
   end(c, 3);
 }
 
@@ -169,7 +172,8 @@ static void write_products(contract *c, const form *f, retc_expr first, retc_exp
   if (!whole && chunks) retc_write_if(w, retc_less(l, chunk, depth));
   retc_expr r = begin(c, "r", RETC_LOOP_UNROLL, f->rows), i = begin(c, "i", RETC_LOOP_UNROLL, CHUNK);
   if (!chunks) retc_write_if(w, retc_less(l, plus(c, chunk, i), depth));
-  retc_expr in_chunk = plus(c, times(c, retc_div(l, i, integer(c, CHUNK / 2)), STEP / 2), retc_mod(l, i, integer(c, CHUNK / 2)));
+  retc_expr in_chunk =
+      plus(c, times(c, retc_div(l, i, integer(c, CHUNK / 2)), STEP / 2), retc_mod(l, i, integer(c, CHUNK / 2)));
   retc_expr at = plus(c, plus(c, place, f->rows > 1 ? times(c, r, f->slice) : zero), in_chunk);
   retc_expr x = let(c, "x", retc_load(l, c->tile, &at)), own = begin(c, "own", RETC_LOOP_UNROLL, OWN), to[2] = {r, own};
   retc_lower_note(l, l->anchor);
@@ -242,12 +246,14 @@ static void write_results(contract *c, int64_t from, int64_t rows) {
   r = let(c, "r", retc_div(l, c->lane, width));
   x = let(c, "x", retc_mod(l, c->lane, width));
   retc_expr row = let(c, "row", plus(c, plus(c, c->first_row, r), integer(c, from)));
-  retc_write_if(w, retc_expr_binary(l->kernel, RETC_KERNEL_OP_AND, retc_less(l, c->lane, integer(c, rows * c->own_columns)),
+  retc_write_if(w, retc_expr_binary(l->kernel, RETC_KERNEL_OP_AND,
+                                    retc_less(l, c->lane, integer(c, rows * c->own_columns)),
                                     retc_less(l, row, c->row_count)));
   for (int p = 0; p < (c->paired ? 1 : c->count); p++) {
     if (!c->paired) begin_product(c, p);
     retc_expr column = let(c, "column", plus(c, first_of(c, p), x));
-    if (c->products[p].columns % c->own_columns) retc_write_if(w, retc_less(l, column, integer(c, c->products[p].columns)));
+    if (c->products[p].columns % c->own_columns)
+      retc_write_if(w, retc_less(l, column, integer(c, c->products[p].columns)));
     for (int k = 0; k < c->count; k++) totals[k] = c->paired || k == p ? write_total(c, r, x, k) : retc_f32(l, 0);
     store_results(c, row, column, totals, p);
     if (c->products[p].columns % c->own_columns) end(c, 1);
@@ -262,8 +268,9 @@ static void write_form(contract *c, int64_t rows, int64_t slice, int64_t steps) 
   retc_writer *w = &l->writer;
   form f = {.rows = rows, .slice = slice, .steps = steps};
   const int64_t read = steps * STEP;
-  f.weights = retc_write_alloc(w, "weights", RETC_SCOPE_PRIVATE, retc_kernel_buffer(l->kernel, c->products[0].weight)->dtype, 3,
-                               (int64_t[]){OWN, steps, CHUNK});
+  f.weights =
+      retc_write_alloc(w, "weights", RETC_SCOPE_PRIVATE, retc_kernel_buffer(l->kernel, c->products[0].weight)->dtype, 3,
+                       (int64_t[]){OWN, steps, CHUNK});
   retc_expr first = retc_write_for(w, "first", RETC_LOOP_SERIAL, integer(c, 0), integer(c, c->depth), slice);
   read_weights(c, &f, first);
   write_rows(c, &f, first);
@@ -292,7 +299,8 @@ static void find_products(contract *c) {
     const retc_node *node = &l->graph->nodes.items[i];
     if (node->region.index != l->region.index || !retc_anchor_contract_matches(l->graph, NULL, node)) continue;
     const retc_shape *weight = &retc_lower_node(l, node->inputs[1])->type.shape;
-    c->products[c->count++] = (product){.node = {i}, .weight = retc_lower_buffer(l, node->inputs[1]), .columns = weight->dim[0]};
+    c->products[c->count++] =
+        (product){.node = {i}, .weight = retc_lower_buffer(l, node->inputs[1]), .columns = weight->dim[0]};
   }
   for (size_t i = 0; i < l->results.count; i++) {
     int of = 0;

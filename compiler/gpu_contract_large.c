@@ -1,6 +1,6 @@
-/* Products of many rows with a weight matrix by matrix instructions: what gpu_contract_matrix.c computes, in the same order,
- * by blocks of ROWS rows and COLUMNS columns, which read the weights a quarter as often. A wave has 32 rows and 32 columns of
- * sums in its registers: of the part of the summed axis at hand, and of the parts before it. */
+/* Products of many rows with a weight matrix by matrix instructions: what gpu_contract_matrix.c computes, in the same
+ * order, by blocks of ROWS rows and COLUMNS columns, which read the weights a quarter as often. A wave has 32 rows and
+ * 32 columns of sums in its registers: of the part of the summed axis at hand, and of the parts before it. */
 #include "compiler/gpu_contract.h"
 
 enum {
@@ -91,7 +91,8 @@ static void write_weights(large *m, retc_expr start) {
   const bool may_miss = has_limit(m) || m->width % COLUMNS;
   retc_expr c, first;
   begin_groups(m, COLUMNS, &c, &first);
-  retc_expr column = let(m, "column", retc_add(l, m->first_column, c)), from = let(m, "from", retc_add(l, start, first));
+  retc_expr column = let(m, "column", retc_add(l, m->first_column, c)),
+            from = let(m, "from", retc_add(l, start, first));
   if (may_miss) {
     retc_expr in_width = retc_less(l, column, integer(m, m->width)), in_depth = retc_less(l, from, m->limit);
     retc_write_if(w, retc_expr_binary(l->kernel, RETC_KERNEL_OP_AND, in_width, in_depth));
@@ -165,7 +166,8 @@ static void write_results(large *m) {
   retc_expr row = let(m, "row", retc_add(l, m->first_row, retc_add(l, own_row(m, unit), at[1])));
   retc_expr column = let(m, "column", retc_add(l, m->first_column, retc_add(l, own_column(m, unit), at[2])));
   retc_expr there = retc_less(l, row, m->row_count), in_width = retc_less(l, column, integer(m, m->width));
-  retc_write_if(&l->writer, m->width % COLUMNS ? retc_expr_binary(l->kernel, RETC_KERNEL_OP_AND, there, in_width) : there);
+  retc_write_if(&l->writer,
+                m->width % COLUMNS ? retc_expr_binary(l->kernel, RETC_KERNEL_OP_AND, there, in_width) : there);
   retc_lower_note(l, l->anchor);
   l->computed_as = let(m, "total", retc_load(l, m->totals, at));
   retc_index to[RETC_RANK_MAX];
@@ -184,7 +186,8 @@ static void begin_block(large *m) {
   m->first_row = retc_write_for(w, "first_row", RETC_LOOP_GRID, zero, rows, ROWS);
   m->first_column = retc_write_for(w, "first_column", RETC_LOOP_GRID, zero, integer(m, m->width), COLUMNS);
   m->rows_tile = retc_write_alloc(w, "rows_tile", RETC_SCOPE_SHARED, m->math, 2, (int64_t[]){ROWS, SLICE + GAP});
-  m->weights_tile = retc_write_alloc(w, "weights_tile", RETC_SCOPE_SHARED, m->math, 2, (int64_t[]){COLUMNS, SLICE + GAP});
+  m->weights_tile =
+      retc_write_alloc(w, "weights_tile", RETC_SCOPE_SHARED, m->math, 2, (int64_t[]){COLUMNS, SLICE + GAP});
   const int64_t own[] = {WAVES, OWN, OWN};
   m->sums = retc_write_alloc(w, "sums", RETC_SCOPE_FRAGMENT, RETC_DTYPE_F32, 3, own);
   m->totals = retc_write_alloc(w, "totals", RETC_SCOPE_FRAGMENT, RETC_DTYPE_F32, 3, own);

@@ -1,13 +1,19 @@
-/* Products of rows with a weight matrix by the matrix instructions of a GPU, for `math` in bf16 or f16: prologue(a) and,
- * where it lies in memory as something else, w are rounded to that type, products are summed in f32.
+/* Products of rows with a weight matrix by the matrix instructions of a GPU, for `math` in bf16 or f16: prologue(a)
+ * and, where it lies in memory as something else, w are rounded to that type, products are summed in f32.
  *
- * The summed axis is cut into PARTS parts, as in gpu_contract.c: a part is one chain of matrix instructions, a sum is that
- * of its parts in order. A block computes ROWS rows times `columns` columns, `slice` elements of all parts at a time; a
- * wave has a part and 16 columns. So a few rows, as in decoding, keep as many waves busy as many rows do, and the bits do
- * not depend on how many there are. */
+ * The summed axis is cut into PARTS parts, as in gpu_contract.c: a part is one chain of matrix instructions, a sum is
+ * that of its parts in order. A block computes ROWS rows times `columns` columns, `slice` elements of all parts at a
+ * time; a wave has a part and 16 columns. So a few rows, as in decoding, keep as many waves busy as many rows do, and
+ * the bits do not depend on how many there are. */
 #include "compiler/gpu_contract.h"
 
-enum { PARTS = RETC_GPU_PARTS, ROWS = 16, TILE = 16, RUN = 4 /* elements of a row that a lane reads */, GAP = 8 /* between rows, against bank conflicts */ };
+enum {
+  PARTS = RETC_GPU_PARTS,
+  ROWS = 16,
+  TILE = 16,
+  RUN = 4 /* elements of a row that a lane reads */,
+  GAP = 8 /* between rows, against bank conflicts */
+};
 
 typedef struct matrix {
   retc_lowering *l;
@@ -21,7 +27,9 @@ typedef struct matrix {
   retc_buffer_id rows_tile, weights_tile, sums, weight;
 } matrix;
 
-static retc_expr let(matrix *m, const char *name, retc_expr value) { return retc_write_let(&m->l->writer, name, value); }
+static retc_expr let(matrix *m, const char *name, retc_expr value) {
+  return retc_write_let(&m->l->writer, name, value);
+}
 static retc_expr integer(matrix *m, int64_t value) { return retc_int(m->l, value); }
 static void end(matrix *m, int count) {
   while (count--) retc_write_end(&m->l->writer);
@@ -134,8 +142,10 @@ static void write_products(matrix *m, retc_expr first) {
 static void write_results(matrix *m) {
   retc_lowering *l = m->l;
   retc_expr e = begin_lanes(m, ROWS * m->columns), total = {0};
-  retc_expr r = let(m, "r", retc_div(l, e, integer(m, m->columns))), x = let(m, "x", retc_mod(l, e, integer(m, m->columns)));
-  retc_expr row = let(m, "row", retc_add(l, m->first_row, r)), column = let(m, "column", retc_add(l, m->first_column, x));
+  retc_expr r = let(m, "r", retc_div(l, e, integer(m, m->columns))),
+            x = let(m, "x", retc_mod(l, e, integer(m, m->columns)));
+  retc_expr row = let(m, "row", retc_add(l, m->first_row, r)),
+            column = let(m, "column", retc_add(l, m->first_column, x));
   retc_write_if(&l->writer, both(m, retc_less(l, row, m->row_count), retc_less(l, column, integer(m, m->width))));
   for (int p = 0; p < PARTS; p++) {
     retc_expr part = retc_load(l, m->sums, (retc_expr[]){integer(m, p), r, x});

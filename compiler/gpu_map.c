@@ -3,8 +3,8 @@
  * What was private to an iteration is shared by the block, so barriers stand where lanes could meet on an element. No
  * element is computed in another order.
  *
- * Two lane loops in which one axis of a buffer is indexed by the loop's variable itself, both from one start, meet on no
- * element: the same lane has the same index. */
+ * Two lane loops in which one axis of a buffer is indexed by the loop's variable itself, both from one start, meet on
+ * no element: the same lane has the same index. */
 #include "compiler/gpu.h"
 
 #include <string.h>
@@ -64,7 +64,8 @@ static touch way_of(const mapper *m, retc_buffer_id buffer, const retc_expr *ind
 static bool is_watched(const mapper *m, retc_buffer_id id) {
   const retc_buffer *buffer = retc_kernel_buffer(m->kernel, id);
   if (id.index >= m->count) return false;
-  return buffer->scope == RETC_SCOPE_SHARED || (buffer->scope == RETC_SCOPE_GLOBAL && (buffer->access & RETC_ACCESS_WRITE));
+  return buffer->scope == RETC_SCOPE_SHARED ||
+         (buffer->scope == RETC_SCOPE_GLOBAL && (buffer->access & RETC_ACCESS_WRITE));
 }
 
 static void look_at(void *user, retc_expr expr) {

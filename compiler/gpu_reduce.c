@@ -1,6 +1,6 @@
-/* Reductions over the last axis on a GPU, a row a block. The lanes read the row together into shared memory; there 16 of
- * them have a partial result each, element x in partial x mod 16 in order of x, and a fixed tree combines these, as on a
- * CPU. What the region makes of the row with the result, as norms do, the lanes compute and store together. */
+/* Reductions over the last axis on a GPU, a row a block. The lanes read the row together into shared memory; there 16
+ * of them have a partial result each, element x in partial x mod 16 in order of x, and a fixed tree combines these, as
+ * on a CPU. What the region makes of the row with the result, as norms do, the lanes compute and store together. */
 #include <math.h>
 
 #include "compiler/anchors.h"
@@ -20,7 +20,9 @@ typedef struct reduction {
   retc_buffer_id tile, partials, own;
 } reduction;
 
-static retc_expr let(reduction *r, const char *name, retc_expr value) { return retc_write_let(&r->l->writer, name, value); }
+static retc_expr let(reduction *r, const char *name, retc_expr value) {
+  return retc_write_let(&r->l->writer, name, value);
+}
 static retc_expr integer(reduction *r, int64_t value) { return retc_int(r->l, value); }
 static void end(reduction *r, int count) {
   while (count--) retc_write_end(&r->l->writer);

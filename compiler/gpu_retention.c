@@ -1,17 +1,27 @@
 /* The retention region on a GPU: rotation, decay mask, chunk boundary, in-chunk and cross products and the state update
- * in one kernel. A block has one (b, h) and COLUMNS value channels, so it has its columns of the state to itself; it walks
- * the chunks that the call touches, ROWS rows at a time; one row alone, as in decoding, has loops of its own. With c a column and p a part, a lane is lane = COLUMNS p + c.
+ * in one kernel. A block has one (b, h) and COLUMNS value channels, so it has its columns of the state to itself; it
+ * walks the chunks that the call touches, ROWS rows at a time; one row alone, as in decoding, has loops of its own.
+ * With c a column and p a part, a lane is lane = COLUMNS p + c.
  *
  *   score[i,j] = (q_i . k_j) g^(i-j)                          j <= i; channels in PARTS parts, a chain of fma each
- *   o_i        = fma(g^(i+1), S^T q_i, sum_j score[i,j] v_j)   S^T q_i in the same parts; rows j in parts by j / 16 mod 4
- *   S          = g^C S + sum_j (g^(C-1-j) k_j) v_j^T           j in order
+ *   o_i        = fma(g^(i+1), S^T q_i, sum_j score[i,j] v_j)   S^T q_i in the same parts; rows j in parts by j / 16 mod
+ * 4 S          = g^C S + sum_j (g^(C-1-j) k_j) v_j^T           j in order
  *
- * Parts are added in order. The operations of a row are the same whichever rows it comes with, and in whichever call. */
+ * Parts are added in order. The operations of a row are the same whichever rows it comes with, and in whichever call.
+ */
 #include <string.h>
 
 #include "compiler/gpu_retention.h"
 
-enum { COLUMNS = 64, PARTS = 4, LANES = COLUMNS * PARTS, ROWS = 8, KEYS = 64, KEYS_OF_PART = KEYS / PARTS, CHANNELS = 8 };
+enum {
+  COLUMNS = 64,
+  PARTS = 4,
+  LANES = COLUMNS * PARTS,
+  ROWS = 8,
+  KEYS = 64,
+  KEYS_OF_PART = KEYS / PARTS,
+  CHANNELS = 8
+};
 /* The tile of queries, ROWS rows of it, has to fit shared memory beside the others. */
 enum { WIDTH_MOST = 768 };
 /* Channels that are read ahead for one row, which has registers to spare. */
@@ -40,12 +50,15 @@ typedef struct retention {
 
 /* ---- short forms ---- */
 
-static retc_expr let(retention *r, const char *name, retc_expr value) { return retc_write_let(&r->l->writer, name, value); }
+static retc_expr let(retention *r, const char *name, retc_expr value) {
+  return retc_write_let(&r->l->writer, name, value);
+}
 static retc_expr integer(retention *r, int64_t value) { return retc_int(r->l, value); }
 static void end(retention *r, int count) {
   while (count--) retc_write_end(&r->l->writer);
 }
-static retc_expr loop(retention *r, const char *name, retc_loop_kind kind, retc_expr low, retc_expr high, int64_t step) {
+static retc_expr loop(retention *r, const char *name, retc_loop_kind kind, retc_expr low, retc_expr high,
+                      int64_t step) {
   return retc_write_for(&r->l->writer, name, kind, low, high, step);
 }
 static retc_expr unroll(retention *r, const char *name, int64_t count) {
@@ -118,8 +131,8 @@ static void write_queries(retention *r) {
 }
 
 /* Calls of `body` for the channels of the lane's part: the channel and its number in the part. */
-static void for_channels(retention *r, retc_expr part, void (*body)(retention *r, retc_expr x, retc_expr channel, retc_expr j),
-                         retc_expr j) {
+static void for_channels(retention *r, retc_expr part,
+                         void (*body)(retention *r, retc_expr x, retc_expr channel, retc_expr j), retc_expr j) {
   retc_lowering *l = r->l;
   retc_expr begin = let(r, "begin", retc_mul(l, part, integer(r, r->part))), count = integer(r, r->part);
   if (r->k.width % PARTS) count = retc_min(l, count, retc_sub(l, integer(r, r->k.width), begin));
@@ -177,7 +190,8 @@ static void write_scores(retention *r, retc_expr base) {
   retc_expr e = share_out(r, "e", r->rows * KEYS), sum = {0};
   i = let(r, "i", retc_div(l, e, integer(r, KEYS)));
   retc_expr key = let(r, "key_of_tile", retc_mod(l, e, integer(r, KEYS)));
-  retc_expr distance = let(r, "distance", retc_sub(l, retc_add(l, r->row, i), retc_add(l, base, key))), to[2] = {i, key};
+  retc_expr distance = let(r, "distance", retc_sub(l, retc_add(l, r->row, i), retc_add(l, base, key))),
+            to[2] = {i, key};
   for (int p = 0; p < PARTS; p++) {
     retc_expr part = retc_load(l, r->part_tile, (retc_expr[]){i, key, integer(r, p)});
     sum = p ? retc_add(l, sum, part) : part;
@@ -327,7 +341,8 @@ static void write_keys(retention *r, retc_expr base, retc_expr begin) {
   retc_lowering *l = r->l;
   retc_expr e = share_out(r, "e", KEYS_OF_PART * PARTS * CHANNELS), channels = integer(r, CHANNELS);
   retc_expr x = let(r, "x", retc_div(l, e, integer(r, PARTS * CHANNELS)));
-  retc_expr p = let(r, "p", retc_mod(l, retc_div(l, e, channels), integer(r, PARTS))), y = let(r, "y", retc_mod(l, e, channels));
+  retc_expr p = let(r, "p", retc_mod(l, retc_div(l, e, channels), integer(r, PARTS))),
+            y = let(r, "y", retc_mod(l, e, channels));
   retc_expr own = let(r, "own", retc_add(l, begin, y)), to[3] = {x, p, y}, j = let(r, "j", retc_add(l, base, x));
   retc_expr channel = let(r, "channel", retc_add(l, retc_mul(l, p, integer(r, r->part)), own));
   retc_expr power = let(r, "power", decay(r, retc_add(l, retc_min(l, j, integer(r, r->k.chunk - 1)), integer(r, 1))));

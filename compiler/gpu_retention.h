@@ -8,8 +8,8 @@
 #include "compiler/lower_rows.h"
 #include "compiler/retention_pattern.h"
 
-/* Channels are summed in so many parts, each a chain of fma, and these in order; a part of the keys is those of so many,
- * so many at a time. */
+/* Channels are summed in so many parts, each a chain of fma, and these in order; a part of the keys is those of so
+ * many, so many at a time. */
 enum { RETC_GPU_RETENTION_PARTS = 4, RETC_GPU_RETENTION_KEYS = 64 };
 
 typedef struct retc_gpu_retention {

@@ -1,20 +1,21 @@
 /* The retention region by matrix instructions, for `math` in bf16 or f16. A block has one (b, h) and `columns` value
- * channels; its part of the state stays in the registers of its waves, in f32, from the first chunk of a call to the last.
- * Operands are rounded to the type, sums are f32:
+ * channels; its part of the state stays in the registers of its waves, in f32, from the first chunk of a call to the
+ * last. Operands are rounded to the type, sums are f32:
  *
  *   o_i  = g^(i+1) sum_x q[i,x] S[x]; then o_i += sum_j score[i,j] v_j    x over slices of channels, then j, in order
  *   score[i,j] = (sum_x q[i,x] k[j,x]) g^(i-j)                           j <= i, else 0
  *   S    = g^C S; then S += sum_j (g^(C-1-j) k_j) v_j^T                  j in order
  *
- * A sum goes on where it stands, 16 elements a matrix instruction. Rows and channels that are not there are zeros, which
- * change no sum; so the operations of a row are the same whichever rows it comes with, and in whichever call. (A value
- * that is no number reaches the rows of its chunk within 32 before it.)
+ * A sum goes on where it stands, 16 elements a matrix instruction. Rows and channels that are not there are zeros,
+ * which change no sum; so the operations of a row are the same whichever rows it comes with, and in whichever call. (A
+ * value that is no number reaches the rows of its chunk within 32 before it.)
  *
- * A token alone has a launch of its own, which reads the state slice by slice and keeps none of it; the other one has no
- * blocks then.
+ * A token alone has a launch of its own, which reads the state slice by slice and keeps none of it; the other one has
+ * no blocks then.
  *
- * A slice is SLICE channels: those that a rotation turns lie in one, so that keys and queries are turned as they are read.
- * With pairs of halves it has SLICE / 2 pairs, first all of their first channels, then all of their second ones. */
+ * A slice is SLICE channels: those that a rotation turns lie in one, so that keys and queries are turned as they are
+ * read. With pairs of halves it has SLICE / 2 pairs, first all of their first channels, then all of their second ones.
+ */
 #include "compiler/gpu_retention.h"
 
 enum {
@@ -49,7 +50,9 @@ typedef struct matrix {
 
 /* ---- short forms ---- */
 
-static retc_expr let(matrix *m, const char *name, retc_expr value) { return retc_write_let(&m->l->writer, name, value); }
+static retc_expr let(matrix *m, const char *name, retc_expr value) {
+  return retc_write_let(&m->l->writer, name, value);
+}
 static retc_expr integer(matrix *m, int64_t value) { return retc_int(m->l, value); }
 static void end(matrix *m, int count) {
   while (count--) retc_write_end(&m->l->writer);
@@ -205,8 +208,8 @@ static void write_queries(matrix *m, retc_expr slice) {
   end(m, 2);
 }
 
-/* A loop over groups of the keys that there are so far, and the zeros up to a whole step; two blocks to end. Neighbouring
- * lanes have neighbouring keys, for what is stored along those. */
+/* A loop over groups of the keys that there are so far, and the zeros up to a whole step; two blocks to end.
+ * Neighbouring lanes have neighbouring keys, for what is stored along those. */
 static void begin_keys(matrix *m, int64_t groups, retc_expr *out_key, retc_expr *out_first) {
   retc_lowering *l = m->l;
   retc_expr e = count_to(m, "e", RETC_LOOP_LANE, ROWS * groups), two = integer(m, 2);
@@ -337,8 +340,8 @@ static bool has_column_condition(const matrix *m) { return m->of->v.width % m->c
 /* The place of a slice of the state in `kept`. */
 static retc_expr kept_slice(matrix *m, retc_expr slice) { return m->streams ? integer(m, 0) : slice; }
 
-/* Element loops over a slice of the state: `own` is the wave's part, `at` the state's element. Two blocks to end, and one
- * of lanes that have an element, where not all may: then it is true. */
+/* Element loops over a slice of the state: `own` is the wave's part, `at` the state's element. Two blocks to end, and
+ * one of lanes that have an element, where not all may: then it is true. */
 static bool begin_state(matrix *m, const wave *w, retc_expr slice, retc_expr own[4], retc_expr at[4]) {
   retc_lowering *l = m->l;
   own[0] = w->unit;
@@ -496,8 +499,10 @@ retc_dtype retc_gpu_retention_type(const retc_graph *graph, const retc_node *sca
   return profile->math != RETC_MATH_F32 && fits ? math : RETC_DTYPE_F32;
 }
 
-void retc_gpu_retention_matrix_schedule(const retc_graph *graph, const retc_node *scan, retc_dtype math, retc_region *region) {
-  const int64_t width = retc_graph_node(graph, scan->inputs[2])->type.shape.dim[2], slices = (width + SLICE - 1) / SLICE;
+void retc_gpu_retention_matrix_schedule(const retc_graph *graph, const retc_node *scan, retc_dtype math,
+                                        retc_region *region) {
+  const int64_t width = retc_graph_node(graph, scan->inputs[2])->type.shape.dim[2],
+                slices = (width + SLICE - 1) / SLICE;
   int64_t columns = COLUMNS_MOST;
   while (columns > HALVES * SIDE && columns * slices * SLICE > STATE_MOST) columns /= 2;
   retc_schedule_set(region, math == RETC_DTYPE_BF16 ? "bf16" : "f16", 1);
@@ -519,8 +524,11 @@ static void allocate(matrix *m) {
     retc_buffer_id *buffer;
     const char *name;
     int64_t rows, columns;
-  } tiles[] = {{&m->query, "query", ROWS, SLICE}, {&m->key, "key", ROWS, SLICE}, {&m->key_turned, "key_turned", SLICE, ROWS},
-               {&m->state_turned, "state_turned", m->columns, SLICE}, {&m->value, "value", m->columns, ROWS}};
+  } tiles[] = {{&m->query, "query", ROWS, SLICE},
+               {&m->key, "key", ROWS, SLICE},
+               {&m->key_turned, "key_turned", SLICE, ROWS},
+               {&m->state_turned, "state_turned", m->columns, SLICE},
+               {&m->value, "value", m->columns, ROWS}};
   for (size_t i = 0; i < sizeof tiles / sizeof tiles[0]; i++) {
     const int64_t extents[] = {tiles[i].rows, tiles[i].columns + GAP};
     *tiles[i].buffer = retc_write_alloc(w, tiles[i].name, RETC_SCOPE_SHARED, m->math, 2, extents);
@@ -542,7 +550,8 @@ static void begin_block(matrix *m) {
   retc_expr several = retc_min(l, retc_div(l, tokens, two), one), tasks = retc_mul(l, retc_dim_expr(l, batch), heads);
   tasks = retc_mul(l, tasks, m->streams ? retc_sub(l, one, several) : several);
   retc_expr task = loop(m, "task", RETC_LOOP_GRID, zero, tasks);
-  m->first_column = retc_write_for(&l->writer, "first_column", RETC_LOOP_GRID, zero, integer(m, m->of->v.width), m->columns);
+  m->first_column =
+      retc_write_for(&l->writer, "first_column", RETC_LOOP_GRID, zero, integer(m, m->of->v.width), m->columns);
   m->b = let(m, "b", retc_div(l, task, heads));
   m->h = let(m, "h", retc_mod(l, task, heads));
   m->g = let(m, "g", retc_div(l, m->h, integer(m, m->of->q.heads / m->of->k.heads)));

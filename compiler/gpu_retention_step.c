@@ -1,6 +1,6 @@
-/* The retention region on a GPU for one token a sequence, as in decoding: what it computes is what gpu_retention.c does of
- * a row, operation by operation, with loops that keep many reads of the state under way in few registers. A block has one
- * (b, h) and 64 x `wide` value channels; of the channels of keys, lane 64 p + c has part p.
+/* The retention region on a GPU for one token a sequence, as in decoding: what it computes is what gpu_retention.c does
+ * of a row, operation by operation, with loops that keep many reads of the state under way in few registers. A block
+ * has one (b, h) and 64 x `wide` value channels; of the channels of keys, lane 64 p + c has part p.
  *
  * Row i of its chunk sees the pending keys j < i and its own, which is rotated once, into shared memory. */
 #include "compiler/gpu.h"
@@ -207,7 +207,8 @@ static void write_outputs(step *s) {
   put(s, s->sums, (retc_expr[]){one, s->own_part, to}, get(s, s->cross, &w));
   end(s, 1);
   barrier(s);
-  retc_expr first = retc_sub(l, s->column, times(s, c, s->wide)), column = let(s, "own_column", plus(s, first, s->lane));
+  retc_expr first = retc_sub(l, s->column, times(s, c, s->wide)),
+            column = let(s, "own_column", plus(s, first, s->lane));
   retc_write_if(&l->writer, both(s, retc_less(l, s->lane, integer(s, columns)),
                                  retc_less(l, column, integer(s, s->of->v.width))));
   retc_expr power = let(s, "power", decay(s, retc_sub(l, integer(s, s->of->k.chunk - 1), s->row)));
@@ -225,7 +226,8 @@ static void write_outputs(step *s) {
 /* keys[x,p,y]: channel part p + begin + y of key base + x, with the decay up to the end of the chunk. */
 static void write_keys(step *s, retc_expr base, retc_expr begin) {
   retc_lowering *l = s->l;
-  retc_expr e = share_out(s, KEYS_OF_PART * PARTS * CHANNELS), channels = integer(s, CHANNELS), parts = integer(s, PARTS);
+  retc_expr e = share_out(s, KEYS_OF_PART * PARTS * CHANNELS), channels = integer(s, CHANNELS),
+            parts = integer(s, PARTS);
   retc_expr x = let(s, "x", retc_div(l, e, integer(s, PARTS * CHANNELS)));
   retc_expr p = let(s, "p", retc_mod(l, retc_div(l, e, channels), parts)), y = let(s, "y", retc_mod(l, e, channels));
   retc_expr own = let(s, "own", plus(s, begin, y)), to[3] = {x, p, y}, j = let(s, "j", plus(s, base, x));
@@ -314,7 +316,8 @@ static void begin_block(step *s) {
   s->part = (k->width + PARTS - 1) / PARTS;
   s->decay = retc_rows_decay_table(l, s->of->found.log_decay, k->chunk, 0);
   retc_writer *w = &l->writer;
-  retc_expr zero = integer(s, 0), heads = integer(s, s->of->q.heads), tasks = retc_mul(l, retc_dim_expr(l, batch), heads);
+  retc_expr zero = integer(s, 0), heads = integer(s, s->of->q.heads),
+            tasks = retc_mul(l, retc_dim_expr(l, batch), heads);
   retc_expr T = retc_dim_expr(l, RETC_NAMED(T)), one = integer(s, 1);
   retc_expr alone = retc_sub(l, retc_min(l, T, one), retc_min(l, retc_div(l, T, integer(s, 2)), one)); /* T = 1 */
   retc_expr task = retc_write_for(w, "task", RETC_LOOP_GRID, zero, retc_mul(l, tasks, alone), 1);

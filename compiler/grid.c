@@ -25,8 +25,10 @@ static retc_status find_start(const retc_graph *graph, const retc_node *node, re
     *out_start = (int64_t)at->attributes.dense[0];
     return RETC_OK;
   }
-  return retc_fail(diagnostics, RETC_INVALID, "graph %s: %%%s: the position %%%s of the chunk grid is neither the input P "
-                                              "nor a constant of at least 0", graph->name, node->name, at->name);
+  return retc_fail(diagnostics, RETC_INVALID,
+                   "graph %s: %%%s: the position %%%s of the chunk grid is neither the input P "
+                   "nor a constant of at least 0",
+                   graph->name, node->name, at->name);
 }
 
 /* "chunks of 4 from P" */
@@ -44,8 +46,9 @@ static retc_status differ(const retc_graph *graph, const retc_node *node, int64_
   retc_text_init(&other);
   print_grid(chunk_length, start, &own);
   print_grid(first_length, first_start, &other);
-  retc_status status = retc_fail(diagnostics, RETC_INVALID, "graph %s: %%%s has %s, and %%%s has %s: a graph has one grid",
-                                 graph->name, node->name, own.data, first->name, other.data);
+  retc_status status =
+      retc_fail(diagnostics, RETC_INVALID, "graph %s: %%%s has %s, and %%%s has %s: a graph has one grid", graph->name,
+                node->name, own.data, first->name, other.data);
   retc_text_deinit(&own);
   retc_text_deinit(&other);
   return status;

@@ -49,8 +49,8 @@ static bool keeps(const inquiry *q, const retc_node *node) {
   return kept(q, node->inputs[0]);
 }
 
-/* A scan reads the state that it starts from before it replaces it, and all that its region makes of it comes from what it
- * has read. */
+/* A scan reads the state that it starts from before it replaces it, and all that its region makes of it comes from what
+ * it has read. */
 static bool starts_from_state(const inquiry *q, const retc_node *node) {
   return node->op == RETC_OP_SCAN && node->inputs[2].index == q->state.index;
 }
@@ -89,8 +89,8 @@ static bool inquire(inquiry *q, retc_value result) {
   return q->kept[result.index];
 }
 
-bool retc_in_place_is_safe(const retc_graph *graph, const retc_members *members, const retc_uses *uses, retc_value result,
-                           retc_value state) {
+bool retc_in_place_is_safe(const retc_graph *graph, const retc_members *members, const retc_uses *uses,
+                           retc_value result, retc_value state) {
   retc_arena arena;
   retc_arena_init(&arena);
   inquiry q = {.graph = graph, .members = members, .uses = uses, .state = state};
@@ -108,9 +108,11 @@ static retc_status check_output(const retc_graph *graph, const retc_uses *uses, 
   if (!retc_graph_is_state(graph, state) || value.index == state.index) return RETC_OK;
   const retc_node *node = retc_graph_node(graph, value);
   if (!node->region.index || retc_graph_find_replaced(graph, value).index != state.index) {
-    return retc_fail(diagnostics, RETC_INVALID, "graph %s: output %s: %%%s cannot take the place of a state, since it is "
-                                                "%s; the pass simplify makes a copy", graph->name, output->name,
-                     node->name, node->region.index ? "another state's new value" : "an input or a constant");
+    return retc_fail(diagnostics, RETC_INVALID,
+                     "graph %s: output %s: %%%s cannot take the place of a state, since it is "
+                     "%s; the pass simplify makes a copy",
+                     graph->name, output->name, node->name,
+                     node->region.index ? "another state's new value" : "an input or a constant");
   }
   for (uint32_t u = uses->starts[state.index]; u < uses->starts[state.index + 1]; u++) {
     const retc_node *reader = &graph->nodes.items[uses->users[u]];

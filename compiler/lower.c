@@ -131,8 +131,9 @@ static retc_status collect(const lower_state *s, retc_lowering *l) {
     if (s->is_output[result.index]) state = retc_graph_find_replaced(l->graph, result);
     retc_operand *operand = state.index ? find_operand(l, state) : NULL;
     if (operand && !retc_in_place_is_safe(l->graph, &s->members, &s->uses, result, state)) {
-      return retc_lower_refuse(l, result, "the state that it replaces is read at other places of this region; store it, "
-                                          "and replace the state by a copy");
+      return retc_lower_refuse(l, result,
+                               "the state that it replaces is read at other places of this region; store it, "
+                               "and replace the state by a copy");
     }
     if (operand) operand->replaced_by = result;
     else RETC_VEC_PUSH(l->arena, l->operands, ((retc_operand){.value = result}));
@@ -150,7 +151,9 @@ static size_t operand_number(const retc_lowering *l, retc_value value) {
 /* A key is bytes that only say what the region is when they are read in order; nobody reads them. */
 static void add_number(retc_text *key, int64_t number) { retc_text_append(key, (const char *)&number, sizeof number); }
 
-static void add_word(retc_text *key, const char *word) { retc_text_append(key, word ? word : "", word ? strlen(word) + 1 : 1); }
+static void add_word(retc_text *key, const char *word) {
+  retc_text_append(key, word ? word : "", word ? strlen(word) + 1 : 1);
+}
 
 static void add_type(retc_text *key, const retc_type *type) {
   add_number(key, type->dtype);
@@ -170,7 +173,9 @@ static void add_node(const retc_lowering *l, uint32_t index, uint32_t first, ret
     const bool inside = retc_lower_is_inside(l, in);
     const bool is_scalar = !inside && retc_lower_is_scalar(retc_lower_node(l, in), &scalar);
     add_number(key, inside ? KEY_INSIDE : is_scalar ? KEY_SCALAR : KEY_OPERAND);
-    add_number(key, inside ? (int64_t)(in.index - first) : is_scalar ? (int64_t)scalar : (int64_t)operand_number(l, in));
+    add_number(key, inside      ? (int64_t)(in.index - first)
+                    : is_scalar ? (int64_t)scalar
+                                : (int64_t)operand_number(l, in));
   }
   const retc_attributes *a = &node->attributes;
   for (int i = 0; i < RETC_OP_INTS_MAX; i++) add_number(key, a->integer[i]);
@@ -303,8 +308,11 @@ static retc_status map_to_gpu(retc_lowering *l) {
   retc_gpu_map(l->kernel);
   const int64_t bytes = retc_kernel_launch(l->kernel).shared_bytes, most = l->cx->compilation->profile.shared_bytes;
   if (bytes <= most) return RETC_OK;
-  return retc_lower_refuse(l, l->anchor, retc_arena_printf(l->arena, "its tiles take %lld bytes of shared memory, a block "
-                                                           "has at most %lld", (long long)bytes, (long long)most));
+  return retc_lower_refuse(l, l->anchor,
+                           retc_arena_printf(l->arena,
+                                             "its tiles take %lld bytes of shared memory, a block "
+                                             "has at most %lld",
+                                             (long long)bytes, (long long)most));
 }
 
 static retc_status make_kernel(lower_state *s, retc_lowering *l, const retc_text *key, known_kernel *out_known) {
@@ -318,10 +326,13 @@ static retc_status make_kernel(lower_state *s, retc_lowering *l, const retc_text
   add_parameters(l);
   l->uses = count_uses(l);
   const retc_op op = retc_lower_node(l, l->anchor)->op;
-  if (retc_lower_is_gpu(l) && (op == RETC_OP_CONTRACT_BF16 || op == RETC_OP_CONTRACT_INT8 || op == RETC_OP_CONTRACT_SCALED)) {
-    return retc_lower_refuse(l, l->anchor, "a GPU multiplies floats in f32; expected another --weights and --math, or a contract");
+  if (retc_lower_is_gpu(l) &&
+      (op == RETC_OP_CONTRACT_BF16 || op == RETC_OP_CONTRACT_INT8 || op == RETC_OP_CONTRACT_SCALED)) {
+    return retc_lower_refuse(l, l->anchor,
+                             "a GPU multiplies floats in f32; expected another --weights and --math, or a contract");
   }
-  RETC_TRY(retc_lower_is_gpu(l) ? retc_anchor_find(region->anchor)->gpu_lower(l) : retc_anchor_find(region->anchor)->lower(l));
+  RETC_TRY(retc_lower_is_gpu(l) ? retc_anchor_find(region->anchor)->gpu_lower(l)
+                                : retc_anchor_find(region->anchor)->lower(l));
   RETC_TRY(l->status);
   RETC_TRY(check_tiles(l));
   if (retc_lower_is_gpu(l)) RETC_TRY(map_to_gpu(l));
@@ -348,7 +359,8 @@ static retc_status find_kernel(lower_state *s, retc_lowering *l, known_kernel *o
   }
   if (found < s->known.count) {
     *out_known = s->known.items[found];
-    for (size_t c = 0; c < out_known->constant_count; c++) RETC_VEC_PUSH(l->arena, l->operands, out_known->constants[c]);
+    for (size_t c = 0; c < out_known->constant_count; c++)
+      RETC_VEC_PUSH(l->arena, l->operands, out_known->constants[c]);
   } else {
     status = make_kernel(s, l, &key, out_known);
   }
@@ -358,14 +370,17 @@ static retc_status find_kernel(lower_state *s, retc_lowering *l, known_kernel *o
 
 /* ---- entries ---- */
 
-static retc_status lower_launch(lower_state *s, retc_region_id id, int launch, retc_plan_entry *entry, int *out_launches) {
+static retc_status lower_launch(lower_state *s, retc_region_id id, int launch, retc_plan_entry *entry,
+                                int *out_launches) {
   const retc_region *region = retc_graph_region(s->graph, id);
   retc_lowering l = {.cx = s->cx, .graph = s->graph, .region = id, .launch = launch, .arena = s->arena,
                      .layouts = s->layouts};
   l.anchor = retc_anchor_member(s->graph, &s->members, &s->uses, id);
   if (!l.anchor.index) {
-    return retc_fail(s->cx->diagnostics, RETC_INVALID, "graph %s: region %s has nothing in it that a region '%s' is built "
-                                                       "around", s->graph->name, region->name, region->anchor);
+    return retc_fail(s->cx->diagnostics, RETC_INVALID,
+                     "graph %s: region %s has nothing in it that a region '%s' is built "
+                     "around",
+                     s->graph->name, region->name, region->anchor);
   }
   RETC_TRY(collect(s, &l));
   *out_launches = retc_lower_is_gpu(&l) ? retc_gpu_launches(&l) : 1;
@@ -392,7 +407,8 @@ static retc_status check_graph(const retc_pass_context *cx, const retc_graph *gr
     unsigned traits = retc_op_get_info(node->op)->traits;
     const char *problem = NULL;
     if (traits & RETC_TRAIT_COMPOSITE) problem = "a composite operation, which the pass expand writes as others";
-    else if (!(traits & RETC_TRAIT_LEAF) && !node->region.index) problem = "belongs to no region, which the pass fuse makes";
+    else if (!(traits & RETC_TRAIT_LEAF) && !node->region.index)
+      problem = "belongs to no region, which the pass fuse makes";
     if (!problem) continue;
     return retc_fail(cx->diagnostics, RETC_INVALID, "graph %s: %%%s: %s: %s", graph->name, node->name,
                      retc_op_get_info(node->op)->name, problem);

@@ -96,7 +96,8 @@ void retc_lower_map_reshape(retc_lowering *l, const retc_shape *out, const retc_
 /* From the axes of a result to those of an operand that is broadcast to it. */
 void retc_lower_map_broadcast(retc_lowering *l, const retc_shape *out, const retc_shape *in, const retc_index *indices,
                               retc_index *mapped);
-/* e^(n log_decay[h]) in f32, computed in f64, for n >= 0 and a constant that is not too large from a table of n < count. */
+/* e^(n log_decay[h]) in f32, computed in f64, for n >= 0 and a constant that is not too large from a table of n <
+ * count. */
 retc_expr retc_lower_decay(retc_lowering *l, retc_value log_decay, retc_expr head, retc_expr n, int64_t count);
 
 /* The largest step <= 64 with which lanes along the last axis of `value` stay consecutive; 1: better one element at a
@@ -148,8 +149,8 @@ static inline retc_expr retc_select(retc_lowering *l, retc_expr a, retc_expr b, 
 static inline retc_expr retc_load(retc_lowering *l, retc_buffer_id buffer, const retc_expr *indices) {
   return retc_expr_load(l->kernel, buffer, indices);
 }
-/* Row reductions: RETC_PARTIALS strided partial results, element x in partial x mod RETC_PARTIALS, and a fixed tree over
- * them. `partials` allocates and fills the buffer, `tree` combines it into one value. */
+/* Row reductions: RETC_PARTIALS strided partial results, element x in partial x mod RETC_PARTIALS, and a fixed tree
+ * over them. `partials` allocates and fills the buffer, `tree` combines it into one value. */
 enum { RETC_PARTIALS = 16 };
 retc_buffer_id retc_lower_partials(retc_lowering *l, retc_dtype dtype, double start);
 retc_expr retc_lower_tree(retc_lowering *l, retc_buffer_id partial, retc_kernel_op combine);

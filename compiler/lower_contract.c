@@ -1,9 +1,9 @@
 /* Products of rows with a weight matrix: o[m,n] = epilogue(sum_k prologue(a)[m,k] w[n,k]).
  *
  * A task is a block of rows times a group of 64-column panels. It computes its rows' prologue once into a private tile,
- * then each panel, `depth` of k at a time, as `rows` x 64 tiles and smaller ones for the last rows. Where there are many
- * rows, a part of a panel of narrow weights is widened once for all of them. Every output is one chain of fma along k,
- * whatever the tile it fell into: between two parts of k the sums lie in memory.
+ * then each panel, `depth` of k at a time, as `rows` x 64 tiles and smaller ones for the last rows. Where there are
+ * many rows, a part of a panel of narrow weights is widened once for all of them. Every output is one chain of fma
+ * along k, whatever the tile it fell into: between two parts of k the sums lie in memory.
  *
  * contract_scaled widens whatever the number of rows, and multiplies the integers with their scales on the way.
  * contract_bf16 and contract_int8 are the same with another tile: rows are rounded as they are written to it, and the
@@ -104,8 +104,8 @@ void retc_anchor_contract_schedule(const retc_graph *graph, const retc_node *nod
   const bool by_tiles = uses_tiles(node, profile);
   const int64_t rows = by_tiles ? TILE_ROWS : 6;
   const int64_t size = (int64_t)retc_dtype_size(tile_dtype(node));
-  /* Two thirds of a core's first cache for the part of a panel that all rows are multiplied with. Tiles come from the second
-   * one as fast as they are multiplied, but it takes time to load and store their sums. */
+  /* Two thirds of a core's first cache for the part of a panel that all rows are multiplied with. Tiles come from the
+   * second one as fast as they are multiplied, but it takes time to load and store their sums. */
   const int64_t part_bytes = by_tiles ? profile->l2_bytes / 16 : profile->l1_bytes * 2 / 3;
   const int64_t part_most = by_tiles ? 2 * DEPTH_PART : DEPTH_PART;
   int64_t part = part_bytes / (RETC_PANEL * size) / DEPTH_STEP * DEPTH_STEP;
@@ -205,7 +205,8 @@ static void write_bias(contract *c, retc_expr r) {
   retc_expr zero = retc_int(l, 0), groups = retc_int(l, c->filled / c->scaled);
   retc_expr g = retc_write_for(w, "g", RETC_LOOP_SERIAL, zero, groups, 1);
   retc_expr partials = retc_int(l, RETC_PARTIALS), part = retc_int(l, c->part);
-  retc_buffer_id total = retc_write_alloc(w, "total", RETC_SCOPE_PRIVATE, RETC_DTYPE_I32, 1, (int64_t[]){RETC_PARTIALS});
+  retc_buffer_id total =
+      retc_write_alloc(w, "total", RETC_SCOPE_PRIVATE, RETC_DTYPE_I32, 1, (int64_t[]){RETC_PARTIALS});
   retc_expr lane = retc_write_for(w, "lane", RETC_LOOP_VECTOR, zero, partials, 1);
   retc_write_store(w, total, &lane, zero);
   retc_write_end(w);
@@ -322,7 +323,8 @@ static retc_expr open_rows(contract *c, int64_t rows, retc_expr *out_lane) {
   retc_lowering *l = c->l;
   retc_writer *w = &l->writer;
   retc_expr zero = retc_int(l, 0);
-  retc_expr i = retc_write_for(w, "i", rows < TILE_ROWS / 2 ? RETC_LOOP_UNROLL : RETC_LOOP_SERIAL, zero, retc_int(l, rows), 1);
+  retc_expr i =
+      retc_write_for(w, "i", rows < TILE_ROWS / 2 ? RETC_LOOP_UNROLL : RETC_LOOP_SERIAL, zero, retc_int(l, rows), 1);
   *out_lane = retc_write_for(w, "lane", RETC_LOOP_VECTOR, zero, retc_int(l, RETC_PANEL), 1);
   return i;
 }
@@ -332,8 +334,8 @@ static void close_rows(contract *c) {
   retc_write_end(&c->l->writer);
 }
 
-/* The integers of column k and, of halves, of k + 1 behind it, as f32. Halves are taken apart as f32, too, which is exact
- * and has wider vectors than integers have. */
+/* The integers of column k and, of halves, of k + 1 behind it, as f32. Halves are taken apart as f32, too, which is
+ * exact and has wider vectors than integers have. */
 static void load_integers(contract *c, retc_expr k, retc_expr lane, retc_expr *out_numbers) {
   retc_lowering *l = c->l;
   const bool is_half = retc_kernel_buffer(l->kernel, c->weight)->dtype == RETC_DTYPE_U4X2;
@@ -399,7 +401,8 @@ static retc_view rows_at(contract *c, const rows_of *t, retc_expr part, retc_exp
 static void write_integers(contract *c, const rows_of *t) {
   retc_lowering *l = c->l;
   retc_writer *w = &l->writer;
-  retc_expr zero = retc_int(l, 0), number = retc_div(l, c->first_k, retc_int(l, c->part)), size = retc_int(l, c->scaled);
+  retc_expr zero = retc_int(l, 0), number = retc_div(l, c->first_k, retc_int(l, c->part)),
+            size = retc_int(l, c->scaled);
   retc_expr x = retc_write_for(w, "x", RETC_LOOP_SERIAL, zero, c->k_count, c->scaled), i, lane;
   retc_expr k = retc_add(l, c->first_k, x), g = retc_write_let(w, "g", retc_div(l, k, size));
   retc_buffer_id dots = retc_write_alloc(w, "dots", RETC_SCOPE_PRIVATE, RETC_DTYPE_I32, 3,
@@ -467,7 +470,8 @@ static retc_expr stored_rows(contract *c) {
   retc_lowering *l = c->l;
   if (!stores_early(c)) return retc_int(l, 0);
   retc_expr rows = retc_int(l, c->rows), whole = retc_mul(l, retc_div(l, c->row_count, rows), rows);
-  return retc_write_let(&l->writer, "stored", is_widened(c) ? retc_select(l, is_many(c), whole, retc_int(l, 0)) : whole);
+  return retc_write_let(&l->writer, "stored",
+                        is_widened(c) ? retc_select(l, is_many(c), whole, retc_int(l, 0)) : whole);
 }
 
 static void write_early_epilogue(contract *c, retc_expr row) {
@@ -587,7 +591,8 @@ static contract describe(retc_lowering *l) {
   c.part = retc_schedule_get(region, "depth", DEPTH_PART);
   c.part = c.part / DEPTH_STEP * DEPTH_STEP;
   if (c.part < DEPTH_STEP) c.part = DEPTH_STEP;
-  c.filled = tile_dtype(node) == RETC_DTYPE_F32 ? c.depth : retc_ceil_div(c.depth, RETC_PACKED_COLUMNS) * RETC_PACKED_COLUMNS;
+  c.filled =
+      tile_dtype(node) == RETC_DTYPE_F32 ? c.depth : retc_ceil_div(c.depth, RETC_PACKED_COLUMNS) * RETC_PACKED_COLUMNS;
   if (node->op == RETC_OP_CONTRACT_INT8 || node->op == RETC_OP_CONTRACT_SCALED) {
     c.scaled = node->attributes.integer[0];
     c.scale = retc_lower_buffer(l, node->inputs[2]);
@@ -631,8 +636,9 @@ retc_status retc_anchor_contract_lower(retc_lowering *l) {
   c.row_count = retc_write_let(w, "row_count", c.row_count);
   c.tile = retc_write_alloc(w, "tile", RETC_SCOPE_PRIVATE, tile_dtype(c.node), 3,
                             (int64_t[]){retc_ceil_div(c.filled, c.part), c.block, c.part});
-  c.sum = retc_write_alloc(w, "sum", RETC_SCOPE_PRIVATE, RETC_DTYPE_F32, 3,
-                             (int64_t[]){has_pairs(&c) && c.together < AT_ONCE ? AT_ONCE : c.together, c.block, RETC_PANEL});
+  c.sum =
+      retc_write_alloc(w, "sum", RETC_SCOPE_PRIVATE, RETC_DTYPE_F32, 3,
+                       (int64_t[]){has_pairs(&c) && c.together < AT_ONCE ? AT_ONCE : c.together, c.block, RETC_PANEL});
   if (c.is_integers) {
     const int64_t scales = c.filled / c.scaled;
     c.row_scale = retc_write_alloc(w, "row_scale", RETC_SCOPE_PRIVATE, RETC_DTYPE_F32, 1, &c.block);

@@ -8,7 +8,8 @@ retc_expr retc_lower_element(retc_lowering *l, retc_index index) {
 static retc_index whole(retc_lowering *l, retc_index index) { return retc_at(retc_lower_element(l, index)); }
 
 /* Constant axes out[o..oe) and in[i..ie) hold the same elements: flatten the one, split into the other. Lanes along the
- * last of out stay lanes along the last of in where every piece that these axes are cut into holds whole lots of them. */
+ * last of out stay lanes along the last of in where every piece that these axes are cut into holds whole lots of them.
+ */
 static void map_group(retc_lowering *l, const retc_shape *out, int o, int oe, const retc_shape *in, int i, int ie,
                       const retc_index *indices, retc_index *mapped) {
   retc_index last = indices[oe - 1];
@@ -115,7 +116,8 @@ retc_lanes retc_lower_lanes(retc_lowering *l, const char *name, retc_dim extent,
   retc_expr zero = retc_int(l, 0), end = retc_dim_expr(l, extent);
   const bool named = retc_dim_is_named(extent);
   if (retc_lower_is_gpu(l)) { /* a block has lanes for all, each with an index of its own */
-    return (retc_lanes){{zero, retc_write_for(&l->writer, name, RETC_LOOP_VECTOR, zero, end, 1), named ? 0 : extent}, 1};
+    return (retc_lanes){{zero, retc_write_for(&l->writer, name, RETC_LOOP_VECTOR, zero, end, 1), named ? 0 : extent},
+                        1};
   }
   if (step == 1) {
     return (retc_lanes){retc_at(retc_write_for(&l->writer, name, RETC_LOOP_SERIAL, zero, end, 1)), 1};

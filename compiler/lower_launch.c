@@ -27,8 +27,9 @@ static void add_expr(number_writer *w, retc_expr expr) {
     else w->failed = true;
   } else {
     static const retc_plan_op ops[RETC_KERNEL_OP_COUNT] = {
-        [RETC_KERNEL_OP_ADD] = RETC_PLAN_ADD, [RETC_KERNEL_OP_SUB] = RETC_PLAN_SUB, [RETC_KERNEL_OP_MUL] = RETC_PLAN_MUL,
-        [RETC_KERNEL_OP_DIV] = RETC_PLAN_DIV, [RETC_KERNEL_OP_MOD] = RETC_PLAN_MOD, [RETC_KERNEL_OP_MIN] = RETC_PLAN_MIN,
+        [RETC_KERNEL_OP_ADD] = RETC_PLAN_ADD, [RETC_KERNEL_OP_SUB] = RETC_PLAN_SUB,
+        [RETC_KERNEL_OP_MUL] = RETC_PLAN_MUL, [RETC_KERNEL_OP_DIV] = RETC_PLAN_DIV,
+        [RETC_KERNEL_OP_MOD] = RETC_PLAN_MOD, [RETC_KERNEL_OP_MIN] = RETC_PLAN_MIN,
         [RETC_KERNEL_OP_MAX] = RETC_PLAN_MAX};
     retc_plan_op op = ops[node->op];
     w->failed |= !op;

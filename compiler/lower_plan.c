@@ -75,9 +75,10 @@ static retc_status differ(const retc_plan_writer *writer, const retc_node *node,
   retc_text_init(&before);
   retc_type_print(&node->type, &own);
   retc_type_print(&(retc_type){other->dtype, other->shape}, &before);
-  retc_status status = retc_fail(writer->diagnostics, RETC_INVALID, "graph %s: %%%s: is %s %s here and %s %s in another "
-                                                                    "graph of the program", writer->graph->name,
-                                 node->name, node->attributes.word, own.data,
+  retc_status status = retc_fail(writer->diagnostics, RETC_INVALID,
+                                 "graph %s: %%%s: is %s %s here and %s %s in another "
+                                 "graph of the program",
+                                 writer->graph->name, node->name, node->attributes.word, own.data,
                                  retc_plan_buffer_kind_name(other->kind), before.data);
   retc_text_deinit(&own);
   retc_text_deinit(&before);
@@ -100,7 +101,8 @@ static retc_status input_buffer(retc_plan_writer *writer, retc_value value, int 
     return RETC_OK;
   }
   retc_plan_buffer *other = &writer->plan->buffers.items[known];
-  bool same = other->kind == buffer.kind && other->dtype == buffer.dtype && retc_shape_equal(&other->shape, &buffer.shape);
+  bool same =
+      other->kind == buffer.kind && other->dtype == buffer.dtype && retc_shape_equal(&other->shape, &buffer.shape);
   if (!same) return differ(writer, node, other);
   if (buffer.limit && (!other->limit || buffer.limit < other->limit)) other->limit = buffer.limit;
   *out_buffer = known;
@@ -148,9 +150,10 @@ retc_status retc_plan_writer_outputs(retc_plan_writer *writer, retc_plan_entry *
     const int buffer = writer->buffer_of[output->value.index];
     const bool leaf = retc_op_get_info(retc_graph_node(graph, output->value)->op)->traits & RETC_TRAIT_LEAF;
     if (buffer < 0 || (leaf && !retc_graph_is_state(graph, output->value))) {
-      return retc_fail(writer->diagnostics, RETC_INVALID, "graph %s: output %s: %%%s is not computed; the pass simplify "
-                                                          "makes a copy of it", graph->name, output->name,
-                       retc_graph_node(graph, output->value)->name);
+      return retc_fail(writer->diagnostics, RETC_INVALID,
+                       "graph %s: output %s: %%%s is not computed; the pass simplify "
+                       "makes a copy of it",
+                       graph->name, output->name, retc_graph_node(graph, output->value)->name);
     }
     retc_plan_output named = {retc_arena_strdup(&writer->plan->arena, output->name), buffer};
     RETC_VEC_PUSH(&writer->plan->arena, entry->outputs, named);

@@ -21,7 +21,8 @@ void retc_plan_writer_begin(retc_plan_writer *writer, const retc_graph *graph, c
 retc_status retc_plan_writer_inputs(retc_plan_writer *writer);
 /* The buffer of an operand of a region. */
 int retc_plan_writer_operand(retc_plan_writer *writer, const retc_operand *operand);
-/* What a caller reads after the entry: the outputs, states by their own names. RETC_INVALID when one is not computed. */
+/* What a caller reads after the entry: the outputs, states by their own names. RETC_INVALID when one is not computed.
+ */
 retc_status retc_plan_writer_outputs(retc_plan_writer *writer, retc_plan_entry *entry);
 
 #endif

@@ -1,9 +1,10 @@
 /* Products of any spec. Every output is one chain of fma over the summed letters in the order of the spec, whatever the
  * loops look like:
  *
- *   tiled   f32, when letters of the output stand in one operand only and its last letter in the other alone: a task is a
- *           block of rows times up to 64 columns. Blocks of both operands are packed into private tiles, DEPTH (on a GPU GPU_DEPTH) of the last
- *           summed letter at a time, and multiplied as `rows` x 64 tiles; the last rows go one by one.
+ *   tiled   f32, when letters of the output stand in one operand only and its last letter in the other alone: a task is
+ *           a block of rows times up to 64 columns. Blocks of both operands are packed into private tiles, DEPTH (on a
+ *           GPU GPU_DEPTH) of the last summed letter at a time, and multiplied as `rows` x 64 tiles; the last rows go
+ *           one by one.
  *   plain   everything else: lanes along the output's last axis, the summed letters as loops inside.
  *
  * Operands are read as values, so that views of them cost nothing. */
@@ -257,7 +258,8 @@ static void write_products(tiles *t) {
   retc_expr end = retc_dim_expr(l, extent), depth = retc_int(l, t->depth);
   t->first_depth = retc_write_for(w, "first_depth", RETC_LOOP_SERIAL, zero, end, t->depth);
   const bool whole = !retc_dim_is_named(extent) && extent % t->depth == 0;
-  t->depth_count = whole ? depth : retc_write_let(w, "depth_count", retc_min(l, depth, retc_sub(l, end, t->first_depth)));
+  t->depth_count =
+      whole ? depth : retc_write_let(w, "depth_count", retc_min(l, depth, retc_sub(l, end, t->first_depth)));
   pack_rows(t);
   pack_columns(t);
   retc_expr split = retc_write_let(w, "whole", retc_mul(l, retc_div(l, t->row_count, rows), rows));
@@ -301,7 +303,8 @@ static retc_status lower_tiled(product *p, int64_t rows, int64_t block) {
   if (!retc_dim_is_named(depth) && depth < t.depth) t.depth = depth;
   if (!retc_dim_is_named(width) && width < COLUMNS) t.columns = width;
   retc_expr zero = retc_int(l, 0), all_rows = retc_write_let(w, "rows", count_letters(p, p->rows, p->row_count));
-  retc_expr columns = retc_dim_expr(l, width), row_blocks = retc_write_let(w, "row_blocks", count_blocks(l, all_rows, block));
+  retc_expr columns = retc_dim_expr(l, width),
+            row_blocks = retc_write_let(w, "row_blocks", count_blocks(l, all_rows, block));
   retc_expr column_blocks = retc_write_let(w, "column_blocks", count_blocks(l, columns, t.columns));
   retc_expr blocks = retc_write_let(w, "blocks", retc_mul(l, row_blocks, column_blocks));
   retc_expr tasks = retc_mul(l, count_letters(p, p->outer, p->outer_count), blocks);
@@ -311,7 +314,8 @@ static retc_status lower_tiled(product *p, int64_t rows, int64_t block) {
   retc_expr first_row = retc_mul(l, retc_div(l, part, column_blocks), retc_int(l, block));
   t.first_row = retc_write_let(w, "first_row", first_row);
   t.row_count = retc_write_let(w, "row_count", retc_min(l, retc_int(l, block), retc_sub(l, all_rows, t.first_row)));
-  t.first_column = retc_write_let(w, "first_column", retc_mul(l, retc_mod(l, part, column_blocks), retc_int(l, t.columns)));
+  t.first_column =
+      retc_write_let(w, "first_column", retc_mul(l, retc_mod(l, part, column_blocks), retc_int(l, t.columns)));
   retc_expr column_count = retc_min(l, retc_int(l, t.columns), retc_sub(l, columns, t.first_column));
   const bool whole = !retc_dim_is_named(width) && width % t.columns == 0;
   t.column_count = whole ? retc_int(l, t.columns) : retc_write_let(w, "column_count", column_count);

@@ -50,7 +50,8 @@ retc_expr retc_lower_tree(retc_lowering *l, retc_buffer_id partial, retc_kernel_
   for (int64_t half = partial_count / 2; half; half /= 2) {
     retc_expr lane = retc_write_for(w, "lane", RETC_LOOP_VECTOR, zero, retc_int(l, half), 1);
     retc_expr other = retc_add(l, lane, retc_int(l, half));
-    retc_expr both = retc_expr_binary(l->kernel, combine_op, retc_load(l, partial, &lane), retc_load(l, partial, &other));
+    retc_expr both =
+        retc_expr_binary(l->kernel, combine_op, retc_load(l, partial, &lane), retc_load(l, partial, &other));
     retc_write_store(w, partial, &lane, both);
     retc_write_end(w);
   }

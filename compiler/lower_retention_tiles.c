@@ -72,8 +72,8 @@ static void copy_values(retention *r, bool pending, retc_expr from, retc_expr to
 void retc_retention_write_values(retention *r) {
   retc_lowering *l = r->l;
   if (r->is_gpu || r->chunk * r->v.width > VALUE_ELEMENTS) return;
-  r->value_tile =
-      retc_retention_tile(r, "value", r->chunk, retc_ceil_div(r->v.width, RETC_TILE_GAP) * RETC_TILE_GAP + RETC_TILE_GAP);
+  r->value_tile = retc_retention_tile(r, "value", r->chunk,
+                                      retc_ceil_div(r->v.width, RETC_TILE_GAP) * RETC_TILE_GAP + RETC_TILE_GAP);
   retc_expr block = retc_int(l, r->block), complete = retc_equal(l, r->end, retc_int(l, r->chunk));
   retc_expr rows = retc_select(l, complete, block, retc_sub(l, r->end, r->first));
   retc_write_if(&l->writer, retc_less_equal(l, block, rows));

@@ -22,10 +22,11 @@ bool retc_rows_describe(const retc_lowering *l, retc_value value, retc_rows *out
 void retc_rows_write(retc_lowering *l, const retc_rows *rows, retc_expr b, retc_expr t, retc_expr head,
                      retc_buffer_id to, const retc_expr *to_at, int to_rank, int channel_axis);
 
-/* The table decay[h, x] = e^((C - x) log_decay[h]), x = 0..C, as a constant: f32 of values computed in f64. `margin` more
- * elements behind them, which are 1, may be read with lanes whose results nobody uses. */
+/* The table decay[h, x] = e^((C - x) log_decay[h]), x = 0..C, as a constant: f32 of values computed in f64. `margin`
+ * more elements behind them, which are 1, may be read with lanes whose results nobody uses. */
 retc_buffer_id retc_rows_decay_table(retc_lowering *l, retc_value log_decay, int64_t chunk, int64_t margin);
-/* growth[h] = e^(C log_decay[h]) - 1: what a state loses in a chunk keeps its digits where e^(C log_decay) is nearly 1. */
+/* growth[h] = e^(C log_decay[h]) - 1: what a state loses in a chunk keeps its digits where e^(C log_decay) is nearly 1.
+ */
 retc_buffer_id retc_rows_growth_table(retc_lowering *l, retc_value log_decay, int64_t chunk);
 
 #endif

@@ -251,7 +251,8 @@ static retc_expr pending_rows(retc_lowering *l, const retc_node *node) {
 
 static retc_expr lower_chunk(retc_lowering *l, const retc_node *node, const retc_index *indices) {
   const retc_dim T = RETC_NAMED(T);
-  retc_expr zero = retc_int(l, 0), row = retc_lower_element(l, indices[2]), chunk = retc_int(l, node->attributes.integer[0]);
+  retc_expr zero = retc_int(l, 0), row = retc_lower_element(l, indices[2]),
+            chunk = retc_int(l, node->attributes.integer[0]);
   retc_expr start = retc_sub(l, retc_mul(l, retc_lower_element(l, indices[1]), chunk), pending_rows(l, node));
   retc_expr t = let(l, "t", retc_add(l, start, row)), last = retc_sub(l, retc_dim_expr(l, T), retc_int(l, 1));
   retc_index at[4] = {indices[0], retc_at(retc_max(l, zero, retc_min(l, t, last))), indices[3], indices[4]};

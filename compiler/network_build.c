@@ -27,8 +27,8 @@ retc_shape retc_shape_of(int rank, const retc_dim *dims) {
 }
 
 static void set_origin(retc_network_builder *nb, int64_t layer, const char *part) {
-  nb->builder.origin = layer < 0 ? part
-                                 : retc_arena_printf(&nb->builder.graph->arena, "layers.%lld.%s", (long long)layer, part);
+  nb->builder.origin =
+      layer < 0 ? part : retc_arena_printf(&nb->builder.graph->arena, "layers.%lld.%s", (long long)layer, part);
 }
 
 static retc_value weight(retc_network_builder *nb, const retc_network_tensor *tensor) {
@@ -150,7 +150,8 @@ static retc_value build_retention(retc_network_builder *nb, retc_value y, int64_
   retc_value u = retc_build_reshape(b, norm(nb, o, &layer->head_norm), &flat);
   if (layer->gate.weight.name) {
     set_origin(nb, index, "gate");
-    u = retc_build_binary(b, RETC_OP_MUL, u, retc_build_unary(b, network->gate_activation, linear(nb, y, &layer->gate)));
+    u = retc_build_binary(b, RETC_OP_MUL, u,
+                          retc_build_unary(b, network->gate_activation, linear(nb, y, &layer->gate)));
   }
   set_origin(nb, index, "output");
   return linear(nb, u, &layer->output);

@@ -91,7 +91,8 @@ retc_value retc_network_build_end(retc_network_builder *nb, retc_value x) {
   retc_value end = retc_build_input(&nb->builder, "input", "E", RETC_DTYPE_I64, &scalar);
   retc_value position = retc_build_unary(&nb->builder, RETC_OP_POSITIONS, nb->position);
   retc_value left = sub(nb, retc_build_cast(&nb->builder, end, RETC_DTYPE_F64), position);
-  retc_value inside = retc_build_binary(&nb->builder, RETC_OP_MIN, at_least(nb, left, RETC_DTYPE_F64, 0), number(nb, 1));
+  retc_value inside =
+      retc_build_binary(&nb->builder, RETC_OP_MIN, at_least(nb, left, RETC_DTYPE_F64, 0), number(nb, 1));
   return mul(nb, x, reshape(nb, rounded(nb, inside), RETC_SHAPE(T, 1)));
 }
 

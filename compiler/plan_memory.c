@@ -41,7 +41,8 @@ static bool alike(const retc_plan_buffer *a, const retc_plan_buffer *b) {
   return true;
 }
 
-/* What is alike and may be shared of one buffer of a slot is so of all. The last one is the likeliest to be alive still. */
+/* What is alike and may be shared of one buffer of a slot is so of all. The last one is the likeliest to be alive
+ * still. */
 static bool fits(const retc_plan *plan, const retc_plan_slot *slot, const lifetime *life, int buffer) {
   const retc_plan_buffer *first = &plan->buffers.items[slot->buffers.items[0]];
   if (first->kind != RETC_PLAN_SCRATCH) return false;

@@ -36,7 +36,8 @@ static bool take_product(finder *f, retc_value value, const char *spec, retc_val
   return take_member(f, value);
 }
 
-/* A member that is this operation on two operands, one of which is of the other operation: which comes first is open. */
+/* A member that is this operation on two operands, one of which is of the other operation: which comes first is open.
+ */
 static bool take_pair(finder *f, retc_value value, retc_op op, retc_op second, retc_value *out_a, retc_value *out_b) {
   const retc_node *node = node_at(f, value);
   if (node->op != op) return false;
@@ -167,7 +168,8 @@ static bool take_update(finder *f) {
 
 /* g^(i+1) S^T q_i + sum_{j <= i} g^(i-j) (q_i . k_j) v_j; *out_masked: the decayed scores. */
 static bool take_output(finder *f, retc_value *out_masked) {
-  retc_value cross = find_product(f, f->r->scan, "bnihk,bnhkv->bnihv"), states, powers, inner, values, scores, mask, rows;
+  retc_value cross = find_product(f, f->r->scan, "bnihk,bnhkv->bnihv"), states, powers, inner, values, scores, mask,
+             rows;
   if (!cross.index || !take_product(f, cross, "bnihk,bnhkv->bnihv", &f->r->q_rows, &states)) return false;
   if (states.index != f->r->scan.index || !take_rows(f, f->r->q_rows, false)) return false;
   retc_value scaled = find_user(f, cross, RETC_OP_CONTRACT);
@@ -177,7 +179,8 @@ static bool take_output(finder *f, retc_value *out_masked) {
   if (!sum.index || !take_member(f, sum)) return false;
   const retc_node *added = node_at(f, sum);
   inner = added->inputs[added->inputs[0].index == scaled.index ? 1 : 0];
-  if (!take_product(f, inner, "bnhij,bnjhv->bnihv", out_masked, &values) || values.index != f->r->v_rows.index) return false;
+  if (!take_product(f, inner, "bnhij,bnjhv->bnihv", out_masked, &values) || values.index != f->r->v_rows.index)
+    return false;
   if (!take_pair(f, *out_masked, RETC_OP_MUL, RETC_OP_DECAY_MASK, &scores, &mask)) return false;
   const retc_node *decays = node_at(f, mask);
   if (decays->inputs[0].index != f->r->log_decay.index || decays->attributes.integer[0] != f->chunk) return false;
@@ -195,7 +198,8 @@ static bool take_score_sum(finder *f, retc_value masked) {
   retc_value sum = find_user(f, size, RETC_OP_CONTRACT);
   if (!take_member(f, size) || !sum.index || !take_product(f, sum, "bnhij,j->bnih", &operand, &ones)) return false;
   retc_value column = find_user(f, sum, RETC_OP_RESHAPE);
-  if (operand.index != size.index || !is_filled_with_ones(f, ones) || !column.index || !take_member(f, column)) return false;
+  if (operand.index != size.index || !is_filled_with_ones(f, ones) || !column.index || !take_member(f, column))
+    return false;
   return take_unchunk(f, column, &f->r->score_sum);
 }
 
@@ -206,7 +210,8 @@ static bool take_state_peak(finder *f) {
   retc_value sum = find_user(f, size, RETC_OP_CONTRACT);
   if (!take_member(f, size) || !sum.index || !take_product(f, sum, "bnhkv,k->bnhv", &operand, &ones)) return false;
   retc_value peak = find_user(f, sum, RETC_OP_REDUCE_MAX);
-  if (operand.index != size.index || !is_filled_with_ones(f, ones) || !peak.index || !take_member(f, peak)) return false;
+  if (operand.index != size.index || !is_filled_with_ones(f, ones) || !peak.index || !take_member(f, peak))
+    return false;
   retc_value row = find_user(f, peak, RETC_OP_RESHAPE);
   if (!row.index || !take_member(f, row)) return false;
   const retc_node *shaped = node_at(f, row);
@@ -248,7 +253,8 @@ static bool is_covered(const finder *f) {
   return is_memory(f, v->inputs[2]) && is_memory(f, k->inputs[2]);
 }
 
-bool retc_retention_find(const retc_graph *graph, const retc_uses *uses, retc_value scan, retc_retention *out_retention) {
+bool retc_retention_find(const retc_graph *graph, const retc_uses *uses, retc_value scan,
+                         retc_retention *out_retention) {
   const retc_node *node = retc_graph_node(graph, scan);
   if (node->op != RETC_OP_SCAN) return false;
   *out_retention = (retc_retention){.scan = scan, .position = node->inputs[3], .start = node->inputs[2]};
@@ -261,5 +267,6 @@ bool retc_retention_find(const retc_graph *graph, const retc_uses *uses, retc_va
     return false;
   }
   if (!take_score_sum(&f, masked) || !take_state_peak(&f)) return false;
-  return is_closed(&f) && is_covered(&f) && count_users(&f, out_retention->output) + is_output(&f, out_retention->output) > 0;
+  return is_closed(&f) && is_covered(&f) &&
+         count_users(&f, out_retention->output) + is_output(&f, out_retention->output) > 0;
 }

@@ -1,5 +1,6 @@
 /* The retention that `expand` makes, found again around its scan: before fuse, which makes one region of it, and after,
- * where lowering writes that region's loops. What differs from it anywhere is no retention and is lowered piece by piece. */
+ * where lowering writes that region's loops. What differs from it anywhere is no retention and is lowered piece by
+ * piece. */
 #ifndef RETC_COMPILER_RETENTION_PATTERN_H
 #define RETC_COMPILER_RETENTION_PATTERN_H
 
@@ -23,6 +24,7 @@ typedef struct retc_retention {
 } retc_retention;
 
 /* False when `scan` is no retention, or one that its kernel does not cover. `uses` are the graph's. */
-bool retc_retention_find(const retc_graph *graph, const retc_uses *uses, retc_value scan, retc_retention *out_retention);
+bool retc_retention_find(const retc_graph *graph, const retc_uses *uses, retc_value scan,
+                         retc_retention *out_retention);
 
 #endif

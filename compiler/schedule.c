@@ -39,7 +39,8 @@ retc_status retc_schedule(const retc_pass_context *cx, const retc_graph *in, ret
     if (!node.index || !anchor) continue; /* lower says what is wrong with it */
     const retc_target_profile *profile = &cx->compilation->profile;
     retc_region *region = retc_graph_region_mutable(*out_graph, (retc_region_id){r});
-    (profile->wave ? anchor->gpu_schedule : anchor->schedule)(*out_graph, retc_graph_node(*out_graph, node), profile, region);
+    (profile->wave ? anchor->gpu_schedule : anchor->schedule)(*out_graph, retc_graph_node(*out_graph, node), profile,
+                                                              region);
   }
   retc_arena_deinit(&arena);
   return RETC_OK;

@@ -21,13 +21,14 @@ static int64_t tile_cost(int64_t chunk, int64_t depth, int64_t all, int64_t rows
   return cost * retc_ceil_div(chunk, rows);
 }
 
-/* Parts of the value columns that a head is cut into, so that all cores have about as much to do for one row of a batch.
- * Every part makes the scores itself, about an eighth of a head's work. */
+/* Parts of the value columns that a head is cut into, so that all cores have about as much to do for one row of a
+ * batch. Every part makes the scores itself, about an eighth of a head's work. */
 static int64_t choose_parts(const retc_target_profile *profile, int64_t heads, int64_t values, int64_t lanes) {
   enum { SCORES = 8, PARTS_MAX = 8 };
   int64_t best = 1, least = 0;
   for (int64_t parts = 1; parts <= PARTS_MAX && values % (parts * lanes) == 0; parts *= 2) {
-    int64_t cost = retc_ceil_div(heads * parts, retc_larger(profile->cores, 1)) * (PARTS_MAX * SCORES / parts + PARTS_MAX);
+    int64_t cost =
+        retc_ceil_div(heads * parts, retc_larger(profile->cores, 1)) * (PARTS_MAX * SCORES / parts + PARTS_MAX);
     if (least && cost * 20 >= least * 19) continue;
     least = cost;
     best = parts;
@@ -56,5 +57,6 @@ void retc_anchor_retention_schedule(const retc_graph *graph, const retc_node *no
   const int64_t parts = choose_parts(profile, state->dim[1], state->dim[3], lanes);
   if (parts > 1) retc_schedule_set(region, "parts", parts);
   retc_schedule_set(region, "wide", registers / 2 * lanes);
-  retc_schedule_set(region, "scores", chunk % SCORE_LANES > SCORE_LANES / 2 || !(chunk % SCORE_LANES) ? SCORE_LANES : 16);
+  retc_schedule_set(region, "scores",
+                    chunk % SCORE_LANES > SCORE_LANES / 2 || !(chunk % SCORE_LANES) ? SCORE_LANES : 16);
 }

@@ -1,6 +1,6 @@
 /* Keeps what an output needs. Rebuilding folds constants and identities and merges equal nodes, because the builder
- * does. An output that is an input, a constant, or what replaces a state already, is made a copy: then every output is a
- * value that some kernel computes. A state that stays as it is needs none. */
+ * does. An output that is an input, a constant, or what replaces a state already, is made a copy: then every output is
+ * a value that some kernel computes. A state that stays as it is needs none. */
 #include "compiler/pass.h"
 #include "compiler/rewrite.h"
 

@@ -1,5 +1,5 @@
-/* What a user names as MODEL, read and understood but not compiled: a directory with config.json and *.safetensors, a bare
- * config.json (no weights), or a file of program text (docs/ir.md). */
+/* What a user names as MODEL, read and understood but not compiled: a directory with config.json and *.safetensors, a
+ * bare config.json (no weights), or a file of program text (docs/ir.md). */
 #ifndef RETC_COMPILER_SOURCE_H
 #define RETC_COMPILER_SOURCE_H
 

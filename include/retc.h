@@ -62,7 +62,8 @@ typedef struct retc_session_options {
                          Results do not depend on it, memory does. */
 } retc_session_options;
 
-/* A session is B sequences with their recurrent state, at position 0. `options` may be NULL. The model must outlive it. */
+/* A session is B sequences with their recurrent state, at position 0. `options` may be NULL. The model must outlive it.
+ */
 retc_status retc_session_create(retc_model *model, const retc_session_options *options, retc_session **out_session);
 void retc_session_destroy(retc_session *session);
 /* Back to position 0 with an empty state. */
@@ -81,8 +82,8 @@ retc_status retc_session_evaluate(retc_session *session, const int64_t *tokens, 
 const float *retc_session_logits(const retc_session *session);
 
 /* Text. A model whose directory has a tokenizer.model has SentencePiece's tokens; one of 256 tokens and no tokenizer
- * file has bytes. RETC_INVALID for any other, and RETC_FAILED when the library was built without SentencePiece; token ids
- * work all the same. The tokenizer may know fewer tokens than the model (V may be padded), not more. */
+ * file has bytes. RETC_INVALID for any other, and RETC_FAILED when the library was built without SentencePiece; token
+ * ids work all the same. The tokenizer may know fewer tokens than the model (V may be padded), not more. */
 
 /* The tokens of text[size], without bos and eos: out_tokens[count]. Lent until the next encode of this model. */
 retc_status retc_model_encode(retc_model *model, const char *text, size_t size, const int64_t **out_tokens,

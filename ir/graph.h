@@ -81,9 +81,9 @@ typedef struct retc_node {
   retc_value inputs[RETC_OP_INPUTS_MAX];
   retc_attributes attributes;
   retc_region_id region;
-  const char *name;   /* of the value in text, without '%'; unique in the graph. A value that nobody named is called by a
-                         number. Passes keep names: a copy of %97 is %97~1, so what stands before '~' is one value in
-                         every stage */
+  const char *name; /* of the value in text, without '%'; unique in the graph. A value that nobody named is called by a
+                       number. Passes keep names: a copy of %97 is %97~1, so what stands before '~' is one value in
+                       every stage */
   const char *origin; /* the place in the model description it came from ("layers.3.attn"); may be NULL */
   retc_notes notes;
 } retc_node;
@@ -117,7 +117,8 @@ typedef struct retc_graph {
   RETC_VEC(retc_output) outputs;
   retc_notes notes;
   const char *end_comment;
-  uint32_t next_number; /* the name of the next value that gets none; a pass hands it on, so that no number is used twice */
+  uint32_t
+      next_number; /* the name of the next value that gets none; a pass hands it on, so that no number is used twice */
   struct retc_graph_index *index; /* the builder's: nodes by content, names */
 } retc_graph;
 
@@ -153,8 +154,8 @@ retc_value retc_graph_add(retc_builder *builder, retc_op op, const retc_value *i
                           const retc_type *type, const retc_attributes *attributes);
 /* Gives a numbered value a name (made unique by ~1, ~2, ... when taken). A value that has one keeps it. */
 void retc_graph_set_name(retc_graph *graph, retc_value value, const char *name);
-/* The value takes the place of the one that was called `name` in the graph before: a value made after `first_new` numbers
- * were given out, and named by nobody, takes the name over. */
+/* The value takes the place of the one that was called `name` in the graph before: a value made after `first_new`
+ * numbers were given out, and named by nobody, takes the name over. */
 void retc_graph_inherit_name(retc_graph *graph, retc_value value, const char *name, uint32_t first_new);
 void retc_graph_add_output(retc_graph *graph, const char *name, retc_value value);
 retc_region_id retc_graph_add_region(retc_graph *graph, const char *name, const char *anchor);
@@ -173,8 +174,8 @@ retc_value retc_build_contract(retc_builder *builder, const char *spec, retc_val
 retc_value retc_build_part(retc_builder *builder, retc_value a, int64_t index);
 retc_value retc_build_cast(retc_builder *builder, retc_value a, retc_dtype dtype);
 
-/* Copies `node` (of any graph) with new inputs into builder->graph: the step that every pass is made of. Its name, origin
- * and comments come along; its region is builder->region. */
+/* Copies `node` (of any graph) with new inputs into builder->graph: the step that every pass is made of. Its name,
+ * origin and comments come along; its region is builder->region. */
 retc_value retc_graph_clone_node(retc_builder *builder, const retc_node *node, const retc_value *inputs);
 
 /* The type a node would have: the shape rules of graph_ops.def (graph_infer.c). */
@@ -224,7 +225,8 @@ retc_status retc_graph_verify(const retc_graph *graph, retc_diagnostics *diagnos
  * the text was printed by retc, and the same program, names and comments in retc's spacing otherwise. */
 void retc_type_print(const retc_type *type, retc_text *out_text); /* f32[B,T,256] */
 void retc_value_print(const retc_graph *graph, retc_value value, retc_text *out_text); /* %97, %theta */
-void retc_node_print(const retc_graph *graph, retc_value value, retc_text *out_text); /* its line, without its comment */
+void retc_node_print(const retc_graph *graph, retc_value value,
+                     retc_text *out_text); /* its line, without its comment */
 void retc_graph_print(const retc_graph *graph, retc_text *out_text);
 /* One graph; the lexer stands on the word "graph". */
 struct retc_lexer;

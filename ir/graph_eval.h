@@ -19,7 +19,8 @@ retc_status retc_tensor_init(retc_tensor *tensor, const retc_shape *shape, const
                              retc_diagnostics *diagnostics);
 void retc_tensor_deinit(retc_tensor *tensor);
 
-/* Lends the tensor of the input called `name` (any kind), for the length of one evaluation; false when there is none. */
+/* Lends the tensor of the input called `name` (any kind), for the length of one evaluation; false when there is none.
+ */
 typedef bool (*retc_eval_input)(void *user, const char *name, const retc_type *type, const retc_dims *dims,
                                 const retc_tensor **out_tensor);
 

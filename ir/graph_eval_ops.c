@@ -184,7 +184,8 @@ static retc_status eval_rows(const retc_eval_call *call, retc_tensor *o, int64_t
   const retc_tensor *a = call->inputs[0], *w = call->inputs[1], *scale = group ? call->inputs[2] : NULL;
   const int64_t width = a->dim[a->rank - 1], columns = w->dim[0], rows = width ? retc_tensor_count(a) / width : 0;
   double *left = malloc((size_t)width * sizeof *left + 1);
-  if (!left) return retc_fail(call->diagnostics, RETC_FAILED, "a row of %lld numbers: memory refused", (long long)width);
+  if (!left)
+    return retc_fail(call->diagnostics, RETC_FAILED, "a row of %lld numbers: memory refused", (long long)width);
   for (int64_t row = 0; row < rows; row++) {
     round_row(a->data + row * width, width, left);
     for (int64_t n = 0; n < columns; n++) {

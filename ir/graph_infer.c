@@ -268,8 +268,10 @@ static retc_status infer_rows(const inference *in, retc_type *out_type) {
 
 static RETC_SHAPE_RULE(contract_bf16) {
   const char *order = in->attributes.word;
-  if (strcmp(order, "pairs") != 0 && strcmp(order, "tiles") != 0) return wrong(in, "order is %s, expected pairs or tiles", order);
-  if (in->types[1]->dtype != RETC_DTYPE_BF16) return wrong(in, "%s, expected a matrix of bf16", show(in->types[1]).text);
+  if (strcmp(order, "pairs") != 0 && strcmp(order, "tiles") != 0)
+    return wrong(in, "order is %s, expected pairs or tiles", order);
+  if (in->types[1]->dtype != RETC_DTYPE_BF16)
+    return wrong(in, "%s, expected a matrix of bf16", show(in->types[1]).text);
   return infer_rows(in, out_type);
 }
 
@@ -279,14 +281,15 @@ static RETC_SHAPE_RULE(contract_int8) {
   if (w->dtype != RETC_DTYPE_I8 && w->dtype != RETC_DTYPE_I4) {
     return wrong(in, "%s, expected a matrix of i8 or i4", show(w).text);
   }
-  if (group != 16 && group != 32 && group != 64) return wrong(in, "group is %lld, expected 16, 32 or 64", (long long)group);
+  if (group != 16 && group != 32 && group != 64)
+    return wrong(in, "group is %lld, expected 16, 32 or 64", (long long)group);
   RETC_TRY(infer_rows(in, out_type));
   const bool half = scale->dtype == RETC_DTYPE_F16 || scale->dtype == RETC_DTYPE_F32;
   const retc_dim depth = w->shape.dim[1];
   if (!half || scale->shape.rank != 2 || scale->shape.dim[0] != w->shape.dim[0] || retc_dim_is_named(depth) ||
       scale->shape.dim[1] != (depth + group - 1) / group) {
-    return wrong(in, "%s and scales %s, expected f16 or f32, one a row and group of %lld", show(w).text, show(scale).text,
-                 (long long)group);
+    return wrong(in, "%s and scales %s, expected f16 or f32, one a row and group of %lld", show(w).text,
+                 show(scale).text, (long long)group);
   }
   return RETC_OK;
 }

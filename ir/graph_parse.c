@@ -41,7 +41,8 @@ static retc_status read_label(parser *p, const char **out_name) {
     while (lexer->at < lexer->end && retc_char_is_digit(*lexer->at)) lexer->at++;
     if (lexer->at == copy) return fail(p, copy, "expected a number after '~'");
   }
-  if (lexer->at < lexer->end && retc_char_is_word(*lexer->at)) return fail(p, lexer->at, "expected the end of the number");
+  if (lexer->at < lexer->end && retc_char_is_word(*lexer->at))
+    return fail(p, lexer->at, "expected the end of the number");
   *out_name = retc_arena_strndup(&lexer->arena, start, (size_t)(lexer->at - start));
   return RETC_OK;
 }
@@ -115,7 +116,8 @@ static retc_status read_inputs(parser *p, retc_value inputs[RETC_OP_INPUTS_MAX],
   if (retc_lexer_peek(p->lexer) != '%') return RETC_OK;
   do {
     retc_lexer_peek(p->lexer);
-    if (*out_count == RETC_OP_INPUTS_MAX) return fail(p, p->lexer->at, "expected at most %d inputs", RETC_OP_INPUTS_MAX);
+    if (*out_count == RETC_OP_INPUTS_MAX)
+      return fail(p, p->lexer->at, "expected at most %d inputs", RETC_OP_INPUTS_MAX);
     RETC_TRY(read_value(p, &inputs[(*out_count)++]));
   } while (retc_lexer_accept(p->lexer, ','));
   return RETC_OK;

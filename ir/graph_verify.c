@@ -56,7 +56,8 @@ static retc_status verify_type(verification *v, uint32_t index) {
 static retc_status verify_name(verification *v, uint32_t index) {
   const retc_node *node = &v->graph->nodes.items[index];
   if (!node->name) return wrong(v, index, "has no name");
-  if (node->op == RETC_OP_INPUT && retc_name_is_number(node->name)) return wrong(v, index, "is an input without a name");
+  if (node->op == RETC_OP_INPUT && retc_name_is_number(node->name))
+    return wrong(v, index, "is an input without a name");
   size_t length = strlen(node->name);
   if (retc_table_find(&v->names, node->name, length)) return wrong(v, index, "has the name of another value");
   retc_table_put(&v->arena, &v->names, node->name, length, index);

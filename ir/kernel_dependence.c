@@ -148,7 +148,8 @@ static void take_apart(finder *f, retc_expr expr, int64_t factor, affine *form) 
 
 /* ---- accesses ---- */
 
-static void add_access(finder *f, const retc_statement *s, retc_buffer_id buffer, const retc_expr *indices, bool is_store) {
+static void add_access(finder *f, const retc_statement *s, retc_buffer_id buffer, const retc_expr *indices,
+                       bool is_store) {
   if (retc_kernel_buffer(f->kernel, buffer)->scope != RETC_SCOPE_GLOBAL) return;
   int rank = rank_of(f, buffer);
   access a = {s, buffer, is_store, RETC_NEW_ARRAY(f->arena, affine, rank + 1)};

@@ -1,5 +1,5 @@
-/* What exp, log, sin, cos, tanh and erf of f32 and f64 mean: arithmetic, free of branches, so that every target, every vector width
- * and the interpreter compute the same bits. The pass `math` writes it into kernels.
+/* What exp, log, sin, cos, tanh and erf of f32 and f64 mean: arithmetic, free of branches, so that every target, every
+ * vector width and the interpreter compute the same bits. The pass `math` writes it into kernels.
  *
  *   exp  f32 within 1.5 ulp, f64 within 2 ulp; gradual underflow, overflow to inf
  *   log  f64 within 1.5 ulp, subnormal numbers too; f32 by way of f64

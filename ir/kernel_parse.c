@@ -203,7 +203,8 @@ static retc_status read_named(parser *p, retc_expr *out_expr) {
     return RETC_OK;
   }
   if (known) {
-    *out_expr = add(p, (retc_expr_node){.op = RETC_KERNEL_OP_VARIABLE, .dtype = known->dtype, .variable = known->variable});
+    *out_expr =
+        add(p, (retc_expr_node){.op = RETC_KERNEL_OP_VARIABLE, .dtype = known->dtype, .variable = known->variable});
     return RETC_OK;
   }
   retc_dim_name dim;
@@ -238,7 +239,8 @@ static retc_status read_primary(parser *p, retc_expr *out_expr) {
   return read_named(p, out_expr);
 }
 
-/* The infix operation that comes next, when it binds at `level` (0 `and`, 1 comparisons, 2 sums, 3 products). "<=" before
+/* The infix operation that comes next, when it binds at `level` (0 `and`, 1 comparisons, 2 sums, 3 products). "<="
+ * before
  * "<". */
 static bool accept_infix(parser *p, int level, retc_kernel_op *out_op) {
   static const struct {
@@ -273,7 +275,8 @@ static retc_status read_expr(parser *p, int level, retc_expr *out_expr) {
     retc_expr inputs[3] = {*out_expr};
     RETC_TRY(read_expr(p, level + 1, &inputs[1]));
     *out_expr = add_op(p, op, inputs);
-    if (height_of(p, *out_expr) > DEPTH_MAX) return fail(p, p->lexer->at, "more than %d operations in a row", DEPTH_MAX);
+    if (height_of(p, *out_expr) > DEPTH_MAX)
+      return fail(p, p->lexer->at, "more than %d operations in a row", DEPTH_MAX);
   }
   return RETC_OK;
 }

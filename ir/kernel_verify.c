@@ -45,7 +45,8 @@ static retc_status fail(checker *c, const char *format, ...) {
                      problem);
   }
   if (source->file_name) {
-    return retc_text_fail(source->text, source->length, source->file_name, c->statement->offset, c->diagnostics, problem);
+    return retc_text_fail(source->text, source->length, source->file_name, c->statement->offset, c->diagnostics,
+                          problem);
   }
   retc_text line;
   retc_text_init(&line);
@@ -119,7 +120,8 @@ static retc_status check_part(checker *c, const retc_buffer *buffer, const retc_
     const retc_expr_node *node = retc_kernel_expr(c->kernel, indices[axis]);
     const bool known = node->op == RETC_KERNEL_OP_CONST ||
                        (node->op == RETC_KERNEL_OP_VARIABLE && c->unrolled[node->variable.index]);
-    if (!known) return fail(c, "index %d of fragment %s is neither a constant nor an unrolled loop's", axis, buffer->name);
+    if (!known)
+      return fail(c, "index %d of fragment %s is neither a constant nor an unrolled loop's", axis, buffer->name);
   }
   return RETC_OK;
 }
@@ -129,8 +131,8 @@ static retc_status check_fragment_element(checker *c, const retc_buffer *buffer,
   for (int i = 0; i < 2; i++) {
     const int axis = buffer->shape.rank - 2 + i;
     if (goes_over(c, c->element[i], buffer->shape.dim[axis]) && is_variable(c, indices[axis], c->element[i])) continue;
-    return fail(c, "index %d of fragment %s is not the variable of an element loop over 0..%" PRId64, axis, buffer->name,
-                buffer->shape.dim[axis]);
+    return fail(c, "index %d of fragment %s is not the variable of an element loop over 0..%" PRId64, axis,
+                buffer->name, buffer->shape.dim[axis]);
   }
   return RETC_OK;
 }
@@ -246,7 +248,8 @@ static retc_status check_dtype(checker *c, const char *which, const retc_view *v
 }
 
 static retc_status check_dtypes(checker *c, const retc_statement *s) {
-  const retc_buffer *left = retc_kernel_buffer(c->kernel, s->a.buffer), *right = retc_kernel_buffer(c->kernel, s->b.buffer);
+  const retc_buffer *left = retc_kernel_buffer(c->kernel, s->a.buffer),
+                    *right = retc_kernel_buffer(c->kernel, s->b.buffer);
   static const char wide[] = "a type widened to f32";
   switch (s->form) {
     case RETC_MMA_PAIRS:
@@ -265,7 +268,8 @@ static retc_status check_dtypes(checker *c, const retc_statement *s) {
 /* b's columns are its last axis, or the one before the numbers that are packed together; a's depth lies together, too,
  * where these are read at once. */
 static retc_status check_packing(checker *c, const retc_statement *s, int64_t depth, int64_t pack) {
-  const retc_buffer *left = retc_kernel_buffer(c->kernel, s->a.buffer), *right = retc_kernel_buffer(c->kernel, s->b.buffer);
+  const retc_buffer *left = retc_kernel_buffer(c->kernel, s->a.buffer),
+                    *right = retc_kernel_buffer(c->kernel, s->b.buffer);
   const int last = right->shape.rank - 1;
   if (pack == 1) {
     return s->b.column_axis == last ? RETC_OK : fail(c, "the columns of b must be its last axis");
@@ -399,7 +403,8 @@ static retc_status check_loop(checker *c, const retc_statement *s, int depth) {
   if (s->loop >= RETC_LOOP_LANE && !c->grids) {
     return fail(c, "a %s loop outside a grid loop", retc_loop_kind_name(s->loop));
   }
-  if (s->loop >= RETC_LOOP_LANE && c->wave) return fail(c, "a %s loop within a wave loop", retc_loop_kind_name(s->loop));
+  if (s->loop >= RETC_LOOP_LANE && c->wave)
+    return fail(c, "a %s loop within a wave loop", retc_loop_kind_name(s->loop));
   if (s->loop == RETC_LOOP_WAVE && c->lanes) return fail(c, "a wave loop within a lane loop");
   if (s->loop == RETC_LOOP_UNROLL && (retc_kernel_expr(c->kernel, s->low)->op != RETC_KERNEL_OP_CONST ||
                                       retc_kernel_expr(c->kernel, s->high)->op != RETC_KERNEL_OP_CONST))
@@ -461,7 +466,8 @@ static retc_status check_statement(checker *c, const retc_statement *s, int dept
       return check_branches(c, s, depth);
     case RETC_STATEMENT_LET:
       RETC_TRY(check_expr(c, s->value, (retc_expr){0}));
-      c->per_lane[s->variable.index < c->kernel->variables.count ? s->variable.index : 0] = differs_by_lane(c, s->value);
+      c->per_lane[s->variable.index < c->kernel->variables.count ? s->variable.index : 0] =
+          differs_by_lane(c, s->value);
       return define(c, s->variable, retc_kernel_expr(c->kernel, s->value)->dtype);
     case RETC_STATEMENT_STORE:
       RETC_TRY(check_access(c, s->buffer, RETC_ACCESS_WRITE, s->indices, (retc_expr){0}));

@@ -30,10 +30,11 @@ void retc_writer_open(retc_writer *w, retc_block *block) {
 }
 
 bool retc_kernel_word_is_reserved(const char *name) {
-  static const char *const words[] = {"kernel", "for",   "in",    "step",  "if",    "else",    "let",     "alloc",
-                                      "mma",    "row",   "rows",  "depth", "true",  "column",  "columns", "barrier",
-                                      "inf",    "false", "nan",   "read",  "write", "inf_f64", "nan_f64", "update",
-                                      "none",   "global", "shared", "private", "pairs", "tiles", "integers", "fragment"};
+  static const char *const words[] = {"kernel",  "for",     "in",       "step",    "if",     "else",   "let",
+                                      "alloc",   "mma",     "row",      "rows",    "depth",  "true",   "column",
+                                      "columns", "barrier", "inf",      "false",   "nan",    "read",   "write",
+                                      "inf_f64", "nan_f64", "update",   "none",    "global", "shared", "private",
+                                      "pairs",   "tiles",   "integers", "fragment"};
   for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
     if (!strcmp(name, words[i])) return true;
   for (int op = 0; op < RETC_KERNEL_OP_COUNT; op++)

@@ -1,8 +1,9 @@
 /* Reading program text: words, numbers, types, comments. What the parsers of graphs, kernels and programs share.
  *
- * A comment reaches from '#' to the end of its line. On lines of its own it belongs to what comes next (retc_lexer_take_comment);
- * behind something on the same line it is that thing's remark (retc_lexer_take_remark). Both are kept and printed again.
- * Functions that return retc_status fail with RETC_INVALID: "file:line:column: message", the line, a caret. */
+ * A comment reaches from '#' to the end of its line. On lines of its own it belongs to what comes next
+ * (retc_lexer_take_comment); behind something on the same line it is that thing's remark (retc_lexer_take_remark). Both
+ * are kept and printed again. Functions that return retc_status fail with RETC_INVALID: "file:line:column: message",
+ * the line, a caret. */
 #ifndef RETC_IR_LEXER_H
 #define RETC_IR_LEXER_H
 
@@ -66,13 +67,14 @@ retc_status retc_lexer_read_numbers(retc_lexer *lexer, const double **out_values
 /* f32[B,T,256] */
 retc_status retc_lexer_read_type(retc_lexer *lexer, retc_dtype *out_dtype, retc_shape *out_shape);
 
-/* The comment lines read since the last take, those directly before what comes next included; NULL: none. On the lexer's arena. */
+/* The comment lines read since the last take, those directly before what comes next included; NULL: none. On the
+ * lexer's arena. */
 const char *retc_lexer_take_comment(retc_lexer *lexer);
 /* Comments behind what has been read since the last take, up to the end of this line; NULL: none. */
 const char *retc_lexer_take_remark(retc_lexer *lexer);
 
-/* Printing, the other direction. A word is printed plain when it is made of letters, digits, '_', '.' and '~' and begins
- * with a letter or '_', else quoted. */
+/* Printing, the other direction. A word is printed plain when it is made of letters, digits, '_', '.' and '~' and
+ * begins with a letter or '_', else quoted. */
 bool retc_word_is_plain(const char *word);
 void retc_word_print(const char *word, retc_text *out_text);
 void retc_quoted_print(const char *word, retc_text *out_text);

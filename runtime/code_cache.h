@@ -1,7 +1,7 @@
-/* Compiled code kept in files of $XDG_CACHE_HOME/retc (or ~/.cache/retc), a folder a kind ("cpu", "hip"). A file holds the
- * whole key that it is kept under, so that another key with the same hash is a miss, and a checksum, so that a damaged file
- * is one too. Writers at the same time do no harm. Trouble with files is a miss, or nothing kept: never an error.
- * RETC_CACHE=off: every key is a miss, and nothing is kept. */
+/* Compiled code kept in files of $XDG_CACHE_HOME/retc (or ~/.cache/retc), a folder a kind ("cpu", "hip"). A file holds
+ * the whole key that it is kept under, so that another key with the same hash is a miss, and a checksum, so that a
+ * damaged file is one too. Writers at the same time do no harm. Trouble with files is a miss, or nothing kept: never an
+ * error. RETC_CACHE=off: every key is a miss, and nothing is kept. */
 #ifndef RETC_RUNTIME_CODE_CACHE_H
 #define RETC_RUNTIME_CODE_CACHE_H
 

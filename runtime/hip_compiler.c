@@ -101,7 +101,8 @@ retc_status retc_hip_compile(const char *arch, const char *name, const char *sou
     if (exit_status == 0) {
       status = read_object(f.object, diagnostics, out_code);
     } else if (exit_status == 127) {
-      status = retc_fail(diagnostics, RETC_FAILED, "hip: no compiler for %s: no program %s was found", arch, compiler());
+      status =
+          retc_fail(diagnostics, RETC_FAILED, "hip: no compiler for %s: no program %s was found", arch, compiler());
     } else {
       status = report_log(arch, name, &f, diagnostics);
     }

@@ -15,9 +15,9 @@ typedef struct retc_hip_code {
   size_t size;
 } retc_hip_code;
 
-/* The code object of `source` for `arch`, by the program that the environment names in RETC_HIPCC, else hipcc. `name` is
- * the program's in messages. RETC_FAILED: no such program, or it does not know the architecture or refuses the text, with
- * its words. */
+/* The code object of `source` for `arch`, by the program that the environment names in RETC_HIPCC, else hipcc. `name`
+ * is the program's in messages. RETC_FAILED: no such program, or it does not know the architecture or refuses the text,
+ * with its words. */
 retc_status retc_hip_compile(const char *arch, const char *name, const char *source, retc_diagnostics *diagnostics,
                              retc_hip_code *out_code);
 

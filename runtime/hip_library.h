@@ -18,8 +18,8 @@ typedef struct retc_hip_library {
   void *handle, *compiler_handle;
 } retc_hip_library;
 
-/* Loads the library that the environment variable RETC_HIP_LIBRARY names, else the one that the system finds. RETC_FAILED,
- * with what was tried, when there is none or it lacks a function. */
+/* Loads the library that the environment variable RETC_HIP_LIBRARY names, else the one that the system finds.
+ * RETC_FAILED, with what was tried, when there is none or it lacks a function. */
 retc_status retc_hip_library_load(retc_diagnostics *diagnostics, retc_hip_library *out_library);
 void retc_hip_library_unload(retc_hip_library *library);
 

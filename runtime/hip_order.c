@@ -114,7 +114,8 @@ const int *retc_hip_order_add(retc_hip_order *order, size_t step, size_t *out_co
   const retc_plan_step *own = &order->entry->steps.items[step];
   const size_t steps = order->entry->steps.count;
   bool *waits = &order->waits[step * steps];
-  for (int k = 0; k < order->plan->kernels.items[own->kernel].buffer_count; k++) visit_buffer(order, step, own->buffers[k]);
+  for (int k = 0; k < order->plan->kernels.items[own->kernel].buffer_count; k++)
+    visit_buffer(order, step, own->buffers[k]);
   memset(order->covered, 0, steps * sizeof *order->covered);
   *out_count = 0;
   for (size_t i = step; i-- > 0;) {

@@ -121,13 +121,15 @@ retc_status retc_hip_run_input(retc_run *run, size_t buffer, const void *data, r
 /* ---- launches ---- */
 
 static retc_status measure_axes(const retc_plan_kernel *kernel, const retc_plan_number *numbers, const int64_t *limits,
-                                const retc_dims *dims, const char *what, retc_diagnostics *diagnostics, dim3 *out_axes) {
+                                const retc_dims *dims, const char *what, retc_diagnostics *diagnostics,
+                                dim3 *out_axes) {
   int64_t values[3];
   for (int axis = 0; axis < 3; axis++) {
     values[axis] = numbers[axis].count ? retc_plan_number_value(&numbers[axis], dims) : 1;
     if (values[axis] >= 0 && values[axis] <= limits[axis]) continue;
-    return retc_fail(diagnostics, RETC_FAILED, "hip: kernel '%s': %" PRId64 " %s along axis %d, expected at most %" PRId64,
-                     kernel->name, values[axis], what, axis, limits[axis]);
+    return retc_fail(diagnostics, RETC_FAILED,
+                     "hip: kernel '%s': %" PRId64 " %s along axis %d, expected at most %" PRId64, kernel->name,
+                     values[axis], what, axis, limits[axis]);
   }
   *out_axes = (dim3){(uint32_t)values[0], (uint32_t)values[1], (uint32_t)values[2]};
   return RETC_OK;
@@ -169,8 +171,8 @@ static retc_status check_step(const retc_run *run, const retc_plan_step *step, h
 static retc_status mark_time(const retc_run *run, size_t step, retc_diagnostics *diagnostics) {
   const retc_hip_device *device = run->program->gpu;
   if (!run->spans) return RETC_OK;
-  return retc_hip_check(&device->library, device->library.hipEventRecord(run->gpu->events[step], device->stream), diagnostics,
-                        "timing kernels");
+  return retc_hip_check(&device->library, device->library.hipEventRecord(run->gpu->events[step], device->stream),
+                        diagnostics, "timing kernels");
 }
 
 static retc_status create_events(retc_run *run, retc_diagnostics *diagnostics) {
@@ -192,7 +194,8 @@ static retc_status read_spans(retc_run *run, const retc_plan_entry *entry, retc_
     float times[2] = {0, 0};
     for (size_t k = 0; k < 2; k++) {
       if (i + k == 0) continue;
-      RETC_TRY(retc_hip_check(library, library->hipEventElapsedTime(&times[k], run->gpu->events[0], run->gpu->events[i + k]),
+      RETC_TRY(retc_hip_check(library,
+                              library->hipEventElapsedTime(&times[k], run->gpu->events[0], run->gpu->events[i + k]),
                               diagnostics, "timing kernels"));
     }
     run->spans[i] = (retc_run_span){1e-3 * times[0], 1e-3 * times[1]};

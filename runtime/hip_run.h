@@ -1,5 +1,5 @@
-/* What a session on a GPU has beside others: device memory for inputs, copies of outputs, and the graph of a call that is
- * made again and again. For run*.c. */
+/* What a session on a GPU has beside others: device memory for inputs, copies of outputs, and the graph of a call that
+ * is made again and again. For run*.c. */
 #ifndef RETC_RUNTIME_HIP_RUN_H
 #define RETC_RUNTIME_HIP_RUN_H
 

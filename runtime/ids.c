@@ -32,7 +32,8 @@ static void print_place(const char *what, const retc_shape *shape, int64_t index
 retc_status retc_ids_check(const char *what, retc_dtype dtype, const void *ids, const retc_shape *shape,
                            int64_t row_stride, int64_t limit, retc_diagnostics *diagnostics) {
   const retc_dims none = {{0}};
-  int64_t count = retc_shape_count(shape, &none), rows = shape->rank ? shape->dim[0] : 1, width = rows ? count / rows : 0;
+  int64_t count = retc_shape_count(shape, &none), rows = shape->rank ? shape->dim[0] : 1,
+          width = rows ? count / rows : 0;
   if (!row_stride) row_stride = width;
   for (int64_t i = 0; i < count; i++) {
     int64_t id = read_id(dtype, ids, i / width * row_stride + i % width);

@@ -93,8 +93,10 @@ void retc_pack(retc_weight_layout layout, retc_dtype from, const void *source, i
     return;
   }
   const retc_shape shape = retc_weight_layout_shape(layout, &(retc_shape){2, {rows, columns}});
-  const int64_t together = shape.rank > 3 ? shape.dim[3] : 1, filled = (columns + RETC_PACKED_COLUMNS - 1) / RETC_PACKED_COLUMNS * RETC_PACKED_COLUMNS;
-  const size_t size = layout == RETC_LAYOUT_PAIRS ? 2 : 1, panel = (size_t)(shape.dim[1] * RETC_PANEL * together) * size;
+  const int64_t together = shape.rank > 3 ? shape.dim[3] : 1,
+                filled = (columns + RETC_PACKED_COLUMNS - 1) / RETC_PACKED_COLUMNS * RETC_PACKED_COLUMNS;
+  const size_t size = layout == RETC_LAYOUT_PAIRS ? 2 : 1,
+               panel = (size_t)(shape.dim[1] * RETC_PANEL * together) * size;
   const int nothing = layout == RETC_LAYOUT_PAIRS ? 0 : layout == RETC_LAYOUT_QUADS ? 128 : 0x88; /* a code of 0 */
   for (int64_t p = 0; p < shape.dim[0]; p++) {
     char *out = (char *)target + (size_t)p * panel;

@@ -52,7 +52,8 @@ typedef struct retc_plan_slot {
   RETC_VEC(int) buffers;
 } retc_plan_slot;
 
-/* A number that the dimensions of a call decide, as terms in postfix order; all values are >= 0. No terms: no number. */
+/* A number that the dimensions of a call decide, as terms in postfix order; all values are >= 0. No terms: no number.
+ */
 typedef enum retc_plan_op {
   RETC_PLAN_CONSTANT_TERM, /* value */
   RETC_PLAN_DIM_TERM,      /* value: the retc_dim_name */
@@ -67,8 +68,8 @@ typedef struct retc_plan_number {
   int count; /* at most RETC_PLAN_TERMS_MAX */
 } retc_plan_number;
 
-/* A kernel runs either on the threads of a CPU or as one launch on a GPU. There it has no parameters but the buffers and
- * the dimensions, its shared memory is static, and a launch with an empty grid is left out. */
+/* A kernel runs either on the threads of a CPU or as one launch on a GPU. There it has no parameters but the buffers
+ * and the dimensions, its shared memory is static, and a launch with an empty grid is left out. */
 typedef struct retc_plan_kernel {
   const char *name;
   int buffer_count;               /* pointer parameters */
@@ -105,7 +106,8 @@ typedef struct retc_plan {
   int64_t vocabulary_size;
   int64_t chunk_length;
   int64_t bos_token, eos_token; /* -1: none */
-  bool uses_tiles; /* code made of the kernels has tiles (AMX): a program asks its system for them first, runtime/tiles.h */
+  bool uses_tiles;              /* code made of the kernels has tiles (AMX): a program asks its system for them first,
+                                   runtime/tiles.h */
   RETC_VEC(retc_plan_buffer) buffers;
   RETC_VEC(retc_plan_slot) slots;
   RETC_VEC(retc_plan_kernel) kernels;

@@ -125,7 +125,8 @@ static json_t *entry_json(const retc_plan *plan, const retc_plan_entry *entry) {
   json_object_set_new(object, "name", words(entry->name));
   if (entry->chunk_length) {
     json_object_set_new(object, "chunk_length", json_integer(entry->chunk_length));
-    json_object_set_new(object, "grid_start", entry->grid_start < 0 ? json_string("P") : json_integer(entry->grid_start));
+    json_object_set_new(object, "grid_start",
+                        entry->grid_start < 0 ? json_string("P") : json_integer(entry->grid_start));
   }
   json_object_set_new(object, "steps", steps);
   json_t *outputs = json_object();
@@ -166,8 +167,9 @@ static json_t *plan_json(const retc_plan *plan) {
   json_object_set_new(root, "version", json_integer(RETC_PLAN_VERSION));
   json_object_set_new(root, "model", model_json(plan));
   if (plan->uses_tiles) {
-    json_object_set_new(root, "needs", json_string("tiles (AMX), which a program asks Linux for before it calls a kernel: "
-                                                   "arch_prctl(ARCH_REQ_XCOMP_PERM, 18)"));
+    json_object_set_new(root, "needs",
+                        json_string("tiles (AMX), which a program asks Linux for before it calls a kernel: "
+                                    "arch_prctl(ARCH_REQ_XCOMP_PERM, 18)"));
   }
   json_object_set_new(root, "dims", dims);
   json_object_set_new(root, "buffers", buffers);

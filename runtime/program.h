@@ -51,10 +51,10 @@ typedef struct retc_run_input {
   const void *data; /* row-major, aligned to its element; borrowed for the call */
 } retc_run_input;
 
-/* Runs an entry. Every input of kind input is to be given; a state that is given takes this value before. dims: all that
- * the entry uses, scalars included; its N is set here where the entry has a chunk grid. Everything is checked before
- * anything runs, RETC_INVALID: an unknown entry or input, a missing one, another dtype or shape than is declared, a
- * dimension that is too large, a number that is no row of the table it is looked up in. */
+/* Runs an entry. Every input of kind input is to be given; a state that is given takes this value before. dims: all
+ * that the entry uses, scalars included; its N is set here where the entry has a chunk grid. Everything is checked
+ * before anything runs, RETC_INVALID: an unknown entry or input, a missing one, another dtype or shape than is
+ * declared, a dimension that is too large, a number that is no row of the table it is looked up in. */
 retc_status retc_run_call(retc_run *run, const char *entry, const retc_dims *dims, const retc_run_input *inputs,
                           size_t count, retc_diagnostics *diagnostics);
 /* When a thread began a step of an entry and when it was done, in seconds of CLOCK_MONOTONIC. */

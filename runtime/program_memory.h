@@ -1,4 +1,5 @@
-/* Where the buffers of a program lie: in this process, or on the GPU that its kernels run on. For program.c and run*.c. */
+/* Where the buffers of a program lie: in this process, or on the GPU that its kernels run on. For program.c and run*.c.
+ */
 #ifndef RETC_RUNTIME_PROGRAM_MEMORY_H
 #define RETC_RUNTIME_PROGRAM_MEMORY_H
 

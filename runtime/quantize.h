@@ -1,4 +1,5 @@
-/* Matrices of 8 or 4 bit integers made of matrices of floats: rows are cut into groups of columns, each with a scale. */
+/* Matrices of 8 or 4 bit integers made of matrices of floats: rows are cut into groups of columns, each with a scale.
+ */
 #ifndef RETC_RUNTIME_QUANTIZE_H
 #define RETC_RUNTIME_QUANTIZE_H
 

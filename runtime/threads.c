@@ -9,7 +9,8 @@
 
 enum { CACHE_LINE = 64, SPINS = 4000, SPINS_CROWDED = 50 };
 
-/* Pauses after which somebody else's part is taken, and after which the CPU is offered to whoever holds the last one. */
+/* Pauses after which somebody else's part is taken, and after which the CPU is offered to whoever holds the last one.
+ */
 enum { PATIENCE = 64, YIELD = 2000 };
 
 /* The last bit of the phase of a team's start. */
@@ -30,8 +31,8 @@ struct retc_team {
   atomic_bool stop;
   void (*body)(void *user, retc_team *team, int thread);
   void *user;
-  /* Steps are counted over all calls. What a call sets is read only by who has claimed a part of one of its steps: then the
-   * call cannot end before this part is done. */
+  /* Steps are counted over all calls. What a call sets is read only by who has claimed a part of one of its steps: then
+   * the call cannot end before this part is done. */
   void (*step_body)(void *user, int64_t step, int part, int thread);
   void *step_user;
   int64_t first_step;                          /* of the call */
@@ -104,7 +105,8 @@ static bool claim(retc_team *team, int part, long long step) {
   atomic_llong *claimed = &team->members[part].claimed;
   long long expected = step;
   return atomic_load_explicit(claimed, memory_order_relaxed) == step &&
-         atomic_compare_exchange_strong_explicit(claimed, &expected, step + 1, memory_order_acq_rel, memory_order_relaxed);
+         atomic_compare_exchange_strong_explicit(claimed, &expected, step + 1, memory_order_acq_rel,
+                                                 memory_order_relaxed);
 }
 
 /* The own part, or, when nothing has happened for a while, any. -1: none is left. */

@@ -1,4 +1,5 @@
-/* The tile registers of x86 (AMX). A program has to ask its system for them: an instruction on tiles ends one that did not. */
+/* The tile registers of x86 (AMX). A program has to ask its system for them: an instruction on tiles ends one that did
+ * not. */
 #ifndef RETC_RUNTIME_TILES_H
 #define RETC_RUNTIME_TILES_H
 

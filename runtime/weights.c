@@ -149,8 +149,9 @@ static retc_status load_integers(const retc_plan *plan, const retc_checkpoint *c
   const retc_plan_buffer *scales = scale < 0 ? NULL : &plan->buffers.items[scale];
   const int64_t group = scales ? retc_quantized_group(buffer->shape.dim[1], scales->shape.dim[1]) : 0;
   if (!group || scales->layout != RETC_LAYOUT_PANEL || scales->dtype != RETC_DTYPE_F16) {
-    return retc_fail(diagnostics, RETC_INVALID, "%s: expected scales %s.scale, f16 in panels, of groups of 16, 32 or 64",
-                     buffer->name, buffer->name);
+    return retc_fail(diagnostics, RETC_INVALID,
+                     "%s: expected scales %s.scale, f16 in panels, of groups of 16, 32 or 64", buffer->name,
+                     buffer->name);
   }
   RETC_TRY(allocate(buffer, diagnostics, &weights->data[index], &weights->owned[index]));
   RETC_TRY(allocate(scales, diagnostics, &weights->data[scale], &weights->owned[scale]));

@@ -1,6 +1,6 @@
-/* Elements that lie one behind the other, copied into a lane's array by an unrolled loop: as one copy from a multiple of 16
- * bytes. An array of halves that is filled by such loops alone keeps them as they lie in memory, two a register. Compilers
- * would find both out, but not where branches read from several arrays. */
+/* Elements that lie one behind the other, copied into a lane's array by an unrolled loop: as one copy from a multiple
+ * of 16 bytes. An array of halves that is filled by such loops alone keeps them as they lie in memory, two a register.
+ * Compilers would find both out, but not where branches read from several arrays. */
 #include <inttypes.h>
 
 #include "backends/hip/hip_private.h"
@@ -48,9 +48,11 @@ static const retc_statement *find_run(const hip_emitter *e, const retc_statement
   const retc_expr_node *low = retc_kernel_expr(e->kernel, loop->low), *high = retc_kernel_expr(e->kernel, loop->high);
   const retc_expr_node *value = retc_kernel_expr(e->kernel, s->value);
   if (low->integer != 0 || high->integer != RUN || value->op != RETC_KERNEL_OP_LOAD) return NULL;
-  const retc_buffer *to = retc_kernel_buffer(e->kernel, s->buffer), *from = retc_kernel_buffer(e->kernel, value->buffer);
+  const retc_buffer *to = retc_kernel_buffer(e->kernel, s->buffer),
+                    *from = retc_kernel_buffer(e->kernel, value->buffer);
   const bool floats = to->dtype == RETC_DTYPE_BF16 || to->dtype == RETC_DTYPE_F16 || to->dtype == RETC_DTYPE_F32;
-  if (to->scope != RETC_SCOPE_PRIVATE || from->scope != RETC_SCOPE_GLOBAL || to->dtype != from->dtype || !floats) return NULL;
+  if (to->scope != RETC_SCOPE_PRIVATE || from->scope != RETC_SCOPE_GLOBAL || to->dtype != from->dtype || !floats)
+    return NULL;
   if (!has_fixed_row(e, to, s->indices, loop->variable, false)) return NULL;
   if (!has_fixed_row(e, from, value->indices, loop->variable, true)) return NULL;
   *out_start = find_start(e, value->indices[from->shape.rank - 1], loop->variable);

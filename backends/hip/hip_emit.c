@@ -147,7 +147,8 @@ static void emit_lanes(hip_emitter *e, const retc_statement *s, int depth) {
     hip_declare_index(e, s, "threadIdx.x", depth + 1);
   } else {
     char start[64], step[32];
-    snprintf(start, sizeof start, s->step == 1 ? " + int64_t(threadIdx.x)" : " + int64_t(threadIdx.x) * %" PRId64, s->step);
+    snprintf(start, sizeof start, s->step == 1 ? " + int64_t(threadIdx.x)" : " + int64_t(threadIdx.x) * %" PRId64,
+             s->step);
     snprintf(step, sizeof step, "%" PRId64, s->step * e->launch.block);
     print_for(e, s, start, step);
     end_line(e, s);
@@ -162,7 +163,8 @@ static void emit_waves(hip_emitter *e, const retc_statement *s, int depth) {
     return;
   }
   char start[96], more[96];
-  const char *format = s->step == 1 ? " + int64_t(threadIdx.x / RETC_WAVE)" : " + int64_t(threadIdx.x / RETC_WAVE) * %" PRId64;
+  const char *format =
+      s->step == 1 ? " + int64_t(threadIdx.x / RETC_WAVE)" : " + int64_t(threadIdx.x / RETC_WAVE) * %" PRId64;
   snprintf(start, sizeof start, format, s->step);
   snprintf(more, sizeof more, "%" PRId64 " / RETC_WAVE", s->step * e->launch.block);
   indent(e, depth);
@@ -305,7 +307,8 @@ static void declare_buffer(hip_emitter *e, const retc_buffer *buffer, const char
   indent(e, depth);
   retc_text_printf(e->text, packed ? "%sretc_run<%s> " : "%s%s ", storage, hip_memory_type(buffer->dtype));
   hip_print_name(e, buffer->name);
-  for (int axis = 0; axis < buffer->shape.rank - packed; axis++) retc_text_printf(e->text, "[%" PRId64 "]", buffer->shape.dim[axis]);
+  for (int axis = 0; axis < buffer->shape.rank - packed; axis++)
+    retc_text_printf(e->text, "[%" PRId64 "]", buffer->shape.dim[axis]);
   if (!buffer->shape.rank) retc_text_add(e->text, "[1]");
   retc_text_add(e->text, ";\n");
 }

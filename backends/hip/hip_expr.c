@@ -28,13 +28,14 @@ const char *hip_memory_type(retc_dtype dtype) {
 
 void hip_print_name(hip_emitter *e, const char *name) {
   static const char *const words[] = {
-      "alignas",  "alignof",  "and",      "asm",      "auto",     "bitand",  "bitor",    "bool",     "break",   "case",
-      "catch",    "char",     "class",    "compl",    "const",    "continue", "default", "delete",   "do",      "double",
-      "dim3",     "enum",     "explicit", "export",   "extern",   "float",   "friend",   "goto",     "half",    "inline",
-      "int",      "long",     "mutable",  "namespace", "new",     "not",     "operator", "or",       "private", "protected",
-      "public",   "register", "return",   "short",    "signed",   "sizeof",  "static",   "struct",   "switch",  "template",
-      "this",     "throw",    "try",      "typedef",  "typename", "union",   "unsigned", "using",    "virtual", "void",
-      "volatile", "while",    "xor",      "warpSize", "threadIdx", "blockIdx", "blockDim", "gridDim", "main",   "nullptr"};
+      "alignas",  "alignof",   "and",      "asm",       "auto",     "bitand",   "bitor",     "bool",    "break",
+      "case",     "catch",     "char",     "class",     "compl",    "const",    "continue",  "default", "delete",
+      "do",       "double",    "dim3",     "enum",      "explicit", "export",   "extern",    "float",   "friend",
+      "goto",     "half",      "inline",   "int",       "long",     "mutable",  "namespace", "new",     "not",
+      "operator", "or",        "private",  "protected", "public",   "register", "return",    "short",   "signed",
+      "sizeof",   "static",    "struct",   "switch",    "template", "this",     "throw",     "try",     "typedef",
+      "typename", "union",     "unsigned", "using",     "virtual",  "void",     "volatile",  "while",   "xor",
+      "warpSize", "threadIdx", "blockIdx", "blockDim",  "gridDim",  "main",     "nullptr"};
   retc_text_add(e->text, name);
   for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {
     if (!strcmp(name, words[i])) retc_text_add(e->text, "_");
@@ -140,7 +141,8 @@ static void print_at(hip_emitter *e, retc_buffer_id id, const offset *at) {
 
 void hip_print_element(hip_emitter *e, retc_buffer_id buffer, const retc_expr *indices) {
   offset at[RETC_RANK_MAX];
-  for (int axis = 0; axis < retc_kernel_buffer(e->kernel, buffer)->shape.rank; axis++) at[axis] = (offset){indices[axis], NULL};
+  for (int axis = 0; axis < retc_kernel_buffer(e->kernel, buffer)->shape.rank; axis++)
+    at[axis] = (offset){indices[axis], NULL};
   print_at(e, buffer, at);
 }
 

@@ -1,5 +1,6 @@
-/* Fragments: matrices in the registers of waves. One whose first axis has W iterations lies in an array over a wave's turns,
- * of which there are as many as the waves of a block want for W, then over the other axes, then over 16 x 16 parts. */
+/* Fragments: matrices in the registers of waves. One whose first axis has W iterations lies in an array over a wave's
+ * turns, of which there are as many as the waves of a block want for W, then over the other axes, then over 16 x 16
+ * parts. */
 #include <inttypes.h>
 #include <stdio.h>
 
@@ -9,7 +10,8 @@ bool hip_has_fragments(const hip_emitter *e, const retc_block *block) {
   for (size_t i = 0; i < block->statements.count; i++) {
     const retc_statement *s = block->statements.items[i];
     if (s->kind == RETC_STATEMENT_FOR && s->loop == RETC_LOOP_ELEMENT) return true;
-    if (s->kind == RETC_STATEMENT_MMA && retc_kernel_buffer(e->kernel, s->c.buffer)->scope == RETC_SCOPE_FRAGMENT) return true;
+    if (s->kind == RETC_STATEMENT_MMA && retc_kernel_buffer(e->kernel, s->c.buffer)->scope == RETC_SCOPE_FRAGMENT)
+      return true;
     if (hip_has_fragments(e, &s->body) || hip_has_fragments(e, &s->other)) return true;
   }
   return false;
@@ -38,7 +40,9 @@ void hip_print_fragment_part(hip_emitter *e, retc_buffer_id id, const retc_expr 
 void hip_emit_fragment_waves(hip_emitter *e, const retc_statement *s, int depth) {
   const retc_expr_node *high = retc_kernel_expr(e->kernel, s->high);
   if (e->launch.block % (RETC_FRAGMENT_WAVES * 32)) e->refused = "fragments in a block of this size";
-  retc_text_printf(e->text, "#pragma unroll\n%*sfor (int retc_turn = 0; retc_turn < %" PRId64 " * RETC_WAVE / %" PRId64 "; retc_turn++) {\n",
+  retc_text_printf(e->text,
+                   "#pragma unroll\n%*sfor (int retc_turn = 0; retc_turn < %" PRId64 " * RETC_WAVE / %" PRId64
+                   "; retc_turn++) {\n",
                    2 * depth, "", high->integer, e->launch.block);
   char index[96];
   snprintf(index, sizeof index, "retc_turn * (%" PRId64 " / RETC_WAVE) + retc_wave()", e->launch.block);
@@ -59,15 +63,17 @@ void hip_emit_elements(hip_emitter *e, const retc_statement *s, int depth) {
   }
   const retc_statement *loops[] = {e->element_rows, s};
   const bool placed = e->used_variables[loops[0]->variable.index] || e->used_variables[loops[1]->variable.index];
-  if (placed) retc_text_printf(e->text, "%*s{\n%*sconst int retc_own = retc_lane();\n", 2 * depth, "", 2 * depth + 2, "");
+  if (placed)
+    retc_text_printf(e->text, "%*s{\n%*sconst int retc_own = retc_lane();\n", 2 * depth, "", 2 * depth + 2, "");
   depth += placed;
   static const char *const names[] = {"retc_i", "retc_l"};
   for (int i = 0; i < 2; i++) {
     const int64_t parts = retc_kernel_expr(e->kernel, loops[i]->high)->integer / RETC_FRAGMENT_SIDE;
-    retc_text_printf(e->text, "#pragma unroll\n%*sfor (int %s = 0; %s < %" PRId64 "; %s++) {\n", 2 * (depth + i), "", names[i],
-                     names[i], parts, names[i]);
+    retc_text_printf(e->text, "#pragma unroll\n%*sfor (int %s = 0; %s < %" PRId64 "; %s++) {\n", 2 * (depth + i), "",
+                     names[i], names[i], parts, names[i]);
   }
-  retc_text_printf(e->text, "#pragma unroll\n%*sfor (int retc_s = 0; retc_s < RETC_SUMS; retc_s++) {\n", 2 * (depth + 2), "");
+  retc_text_printf(e->text, "#pragma unroll\n%*sfor (int retc_s = 0; retc_s < RETC_SUMS; retc_s++) {\n",
+                   2 * (depth + 2), "");
   hip_declare_index(e, loops[0], "16 * retc_i + retc_fragment_row(retc_s, retc_own)", depth + 3);
   hip_declare_index(e, loops[1], "16 * retc_l + retc_fragment_column(retc_s, retc_own)", depth + 3);
   hip_emit_block(e, &s->body, depth + 3);

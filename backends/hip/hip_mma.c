@@ -48,7 +48,8 @@ static bool has_rows(const hip_emitter *e, const retc_view *view, int rows, int 
 static bool operands_suit(const hip_emitter *e, const retc_statement *s) {
   const retc_buffer *a = retc_kernel_buffer(e->kernel, s->a.buffer), *b = retc_kernel_buffer(e->kernel, s->b.buffer);
   const bool halves = a->dtype == b->dtype && (a->dtype == RETC_DTYPE_BF16 || a->dtype == RETC_DTYPE_F16);
-  return halves && has_rows(e, &s->a, s->a.row_axis, s->a.column_axis) && has_rows(e, &s->b, s->b.column_axis, s->b.row_axis);
+  return halves && has_rows(e, &s->a, s->a.row_axis, s->a.column_axis) &&
+         has_rows(e, &s->b, s->b.column_axis, s->b.row_axis);
 }
 
 static bool suits(const hip_emitter *e, const retc_statement *s) {
@@ -64,10 +65,11 @@ static void print_matrix(hip_emitter *e, const retc_view *view, int rows) {
 
 static void print_plain(hip_emitter *e, const retc_statement *s, int depth) {
   const int indent = 2 * depth;
-  retc_text_printf(e->text, "%*sfor (int64_t mma_e = threadIdx.x %% RETC_WAVE; mma_e < %" PRId64 "; mma_e += RETC_WAVE) {\n",
+  retc_text_printf(e->text,
+                   "%*sfor (int64_t mma_e = threadIdx.x %% RETC_WAVE; mma_e < %" PRId64 "; mma_e += RETC_WAVE) {\n",
                    indent, "", s->rows * s->columns);
-  retc_text_printf(e->text, "%*sconst int64_t mma_i = mma_e / %" PRId64 ", mma_l = mma_e %% %" PRId64 ";\n", indent + 2, "",
-                   s->columns, s->columns);
+  retc_text_printf(e->text, "%*sconst int64_t mma_i = mma_e / %" PRId64 ", mma_l = mma_e %% %" PRId64 ";\n", indent + 2,
+                   "", s->columns, s->columns);
   retc_text_printf(e->text, "%*sfloat mma_sum = ", indent + 2, "");
   hip_print_view_element(e, &s->c, "mma_i", "mma_l");
   retc_text_printf(e->text, ";\n%*sfor (int64_t mma_x = 0; mma_x < ", indent + 2, "");

@@ -16,7 +16,8 @@ const retc_hip_profile *retc_hip_profile_at(size_t index) { return &profiles[ind
 
 static size_t find(const char *name, size_t length) {
   size_t i = 0;
-  while (i < RETC_HIP_PROFILE_COUNT && (strlen(profiles[i].arch) != length || strncmp(profiles[i].arch, name, length))) i++;
+  while (i < RETC_HIP_PROFILE_COUNT && (strlen(profiles[i].arch) != length || strncmp(profiles[i].arch, name, length)))
+    i++;
   return i;
 }
 

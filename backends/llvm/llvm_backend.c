@@ -40,8 +40,13 @@ static bool is_of(const cpu_row *row, const char *triple) {
 enum { NAMED_CORES = 4 };
 
 static void take_row(retc_target_profile *profile, const cpu_row *row) {
-  *profile = (retc_target_profile){.name = row->name, .vector_bytes = row->vector_bytes, .vector_registers = row->registers,
-                                   .l1_bytes = row->l1_kib * 1024, .l2_bytes = row->l2_kib * 1024, .cores = NAMED_CORES, .dots = row->dots};
+  *profile = (retc_target_profile){.name = row->name,
+                                   .vector_bytes = row->vector_bytes,
+                                   .vector_registers = row->registers,
+                                   .l1_bytes = row->l1_kib * 1024,
+                                   .l2_bytes = row->l2_kib * 1024,
+                                   .cores = NAMED_CORES,
+                                   .dots = row->dots};
 }
 
 static int64_t cache_bytes(int name, int64_t fallback) {
@@ -77,7 +82,9 @@ static const char *name_dots(const char *features, bool has_tiles) {
   return strstr(features, "+avx512vnni") || strstr(features, "+avxvnni") ? "int8" : "none";
 }
 
-static bool has(const retc_llvm_target *target, const char *feature) { return strstr(target->features, feature) != NULL; }
+static bool has(const retc_llvm_target *target, const char *feature) {
+  return strstr(target->features, feature) != NULL;
+}
 
 static void find_dots(retc_llvm_target *target) {
   retc_target_profile *profile = &target->profile;
@@ -122,7 +129,8 @@ static retc_status target_init_named(retc_llvm_target *target, const char *cpu, 
     target->cpu = LLVMCreateMessage(cpu);
     target->features = LLVMCreateMessage("");
     take_row(&target->profile, &cpus[i]);
-    const bool is_x86 = !strcmp(cpus[i].architecture, "x86_64"), is_old = !strcmp(cpu, "sandybridge") || !strcmp(cpu, "ivybridge");
+    const bool is_x86 = !strcmp(cpus[i].architecture, "x86_64"),
+               is_old = !strcmp(cpu, "sandybridge") || !strcmp(cpu, "ivybridge");
     target->profile.has_multiply_add = is_x86 && !is_old;
     target->profile.has_dot_int8 = is_x86 && strstr(cpus[i].dots, "int8");
     target->profile.has_dot_bf16 = is_x86 && strstr(cpus[i].dots, "bf16");
@@ -136,14 +144,17 @@ static retc_status target_init_named(retc_llvm_target *target, const char *cpu, 
                    nearest ? nearest : "", nearest ? "'?" : "");
 }
 
-retc_status retc_llvm_read_cpu(const retc_llvm_options *options, retc_diagnostics *diagnostics, retc_llvm_cpu *out_cpu) {
+retc_status retc_llvm_read_cpu(const retc_llvm_options *options, retc_diagnostics *diagnostics,
+                               retc_llvm_cpu *out_cpu) {
   const char *text = options && options->cpu ? options->cpu : "host", *comma = strchr(text, ',');
   const size_t length = comma ? (size_t)(comma - text) : strlen(text);
   *out_cpu = (retc_llvm_cpu){.no_tiles = comma != NULL};
   if (comma && strcmp(comma, ",no-tiles") != 0) {
-    return retc_fail(diagnostics, RETC_INVALID, "CPU '%s': found '%s', expected ',no-tiles' or nothing behind the name", text, comma);
+    return retc_fail(diagnostics, RETC_INVALID, "CPU '%s': found '%s', expected ',no-tiles' or nothing behind the name",
+                     text, comma);
   }
-  if (length >= sizeof out_cpu->name) return retc_fail(diagnostics, RETC_INVALID, "CPU '%.*s' is not known", (int)length, text);
+  if (length >= sizeof out_cpu->name)
+    return retc_fail(diagnostics, RETC_INVALID, "CPU '%.*s' is not known", (int)length, text);
   memcpy(out_cpu->name, text, length);
   out_cpu->is_host = !strcmp(out_cpu->name, "host");
   return RETC_OK;

@@ -11,10 +11,11 @@
 #include "runtime/executable.h"
 
 typedef struct retc_llvm_options {
-  const char *cpu; /* LLVM's name ("znver4", "x86-64-v3"); NULL or "host": the CPU this runs on, with its features, tiles
-                      where the system permits them. ",no-tiles" behind it: without tiles */
-  bool locations;  /* LLVM IR and assembly say for each instruction which statement of its kernel it is made for, counted
-                      from 1 as retc_kernel_print prints them (line numbers of debug information). The code is the same */
+  const char *cpu; /* LLVM's name ("znver4", "x86-64-v3"); NULL or "host": the CPU this runs on, with its features,
+                      tiles where the system permits them. ",no-tiles" behind it: without tiles */
+  bool
+      locations; /* LLVM IR and assembly say for each instruction which statement of its kernel it is made for, counted
+                    from 1 as retc_kernel_print prints them (line numbers of debug information). The code is the same */
 } retc_llvm_options;
 
 /* A set of kernels as one optimised module. */
@@ -38,8 +39,8 @@ retc_status retc_llvm_emit_object(retc_llvm_module *module, retc_diagnostics *di
 
 /* Kernels to code in memory at once: what compile and load do, on as many threads as there are CPUs, or from the cache
  * (runtime/code_cache.h) when these very kernels have been compiled for this CPU before. options->locations does not
- * matter. RETC_INVALID for a CPU whose code may not run here: another than this one that is no level it has, or one with
- * tiles that the system does not permit. */
+ * matter. RETC_INVALID for a CPU whose code may not run here: another than this one that is no level it has, or one
+ * with tiles that the system does not permit. */
 retc_status retc_llvm_build(const retc_kernel *const *kernels, size_t count, const retc_llvm_options *options,
                             retc_diagnostics *diagnostics, retc_executable **out_executable);
 

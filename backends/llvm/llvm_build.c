@@ -62,16 +62,20 @@ static retc_status check_cpu(const retc_llvm_options *options, retc_diagnostics 
   char *host = LLVMGetHostCPUName();
   retc_status status = RETC_OK;
   if (strcmp(host, cpu.name)) {
-    status = retc_fail(diagnostics, RETC_INVALID, "code for CPU '%s' may not run on this one, expected host, %s, or a level that "
-                                                  "it has, such as x86-64-v2", cpu.name, host);
+    status = retc_fail(diagnostics, RETC_INVALID,
+                       "code for CPU '%s' may not run on this one, expected host, %s, or a level that "
+                       "it has, such as x86-64-v2",
+                       cpu.name, host);
   }
   LLVMDisposeMessage(host);
   RETC_TRY(status);
   retc_target_profile profile;
   RETC_TRY(retc_llvm_profile(options, diagnostics, &profile));
   if (!profile.has_tiles || retc_tiles_permit()) return RETC_OK;
-  return retc_fail(diagnostics, RETC_INVALID, "code for CPU '%s' uses tiles (AMX), which this system refuses to this program, "
-                                              "expected host or %s,no-tiles", cpu.name, cpu.name);
+  return retc_fail(diagnostics, RETC_INVALID,
+                   "code for CPU '%s' uses tiles (AMX), which this system refuses to this program, "
+                   "expected host or %s,no-tiles",
+                   cpu.name, cpu.name);
 }
 
 /* ---- the key ---- */
@@ -95,7 +99,8 @@ static int find_build(struct dl_phdr_info *info, size_t size, void *user) {
   return ours;
 }
 
-static retc_status describe_target(const retc_llvm_options *options, retc_diagnostics *diagnostics, retc_text *out_key) {
+static retc_status describe_target(const retc_llvm_options *options, retc_diagnostics *diagnostics,
+                                   retc_text *out_key) {
   unsigned major, minor, patch;
   retc_llvm_cpu cpu;
   retc_target_profile profile;
@@ -105,8 +110,8 @@ static retc_status describe_target(const retc_llvm_options *options, retc_diagno
   retc_text_printf(out_key, "retc %d, LLVM %u.%u.%u, build ", RETC_API_VERSION, major, minor, patch);
   (void)dl_iterate_phdr(find_build, out_key);
   char *triple = LLVMGetDefaultTargetTriple(), *host = LLVMGetHostCPUName(), *features = LLVMGetHostCPUFeatures();
-  retc_text_printf(out_key, "\n%s, %s, %s, tiles %d\n", triple, cpu.is_host ? host : cpu.name, cpu.is_host ? features : "",
-                   profile.has_tiles);
+  retc_text_printf(out_key, "\n%s, %s, %s, tiles %d\n", triple, cpu.is_host ? host : cpu.name,
+                   cpu.is_host ? features : "", profile.has_tiles);
   LLVMDisposeMessage(triple);
   LLVMDisposeMessage(host);
   LLVMDisposeMessage(features);
@@ -153,7 +158,8 @@ static size_t part_count(size_t kernels) {
 }
 
 /* The heaviest kernel left goes to the lightest part. The weight is the size of the text. */
-static void share_out(const retc_kernel *const *kernels, size_t *weights, size_t count, part *parts, size_t part_number) {
+static void share_out(const retc_kernel *const *kernels, size_t *weights, size_t count, part *parts,
+                      size_t part_number) {
   for (size_t done = 0; done < count; done++) {
     size_t heaviest = 0, lightest = 0;
     for (size_t i = 0; i < count; i++) heaviest = weights[i] > weights[heaviest] ? i : heaviest;

@@ -308,8 +308,10 @@ retc_status retc_llvm_emit_kernel(retc_llvm_emitter *e, const retc_kernel *kerne
   emit_body(e, &signature);
   retc_arena_deinit(&arena);
   if (e->lacks_tiles) {
-    return retc_fail(diagnostics, RETC_INVALID, "kernel %s: multiplies bf16 by tiles (AMX), which %s does not have or the system "
-                                                "does not permit", kernel->name, target->profile.name);
+    return retc_fail(diagnostics, RETC_INVALID,
+                     "kernel %s: multiplies bf16 by tiles (AMX), which %s does not have or the system "
+                     "does not permit",
+                     kernel->name, target->profile.name);
   }
   if (!e->refused) return RETC_OK;
   return retc_fail(diagnostics, RETC_INTERNAL, "kernel %s: '%s' cannot be expressed on a CPU", kernel->name,

@@ -225,12 +225,14 @@ static LLVMValueRef gather(retc_llvm_emitter *e, retc_buffer_id buffer, LLVMValu
 static bool scatter_vector(retc_llvm_emitter *e, retc_buffer_id buffer, LLVMValueRef element, LLVMValueRef step,
                            LLVMValueRef all, unsigned lanes) {
   const retc_dtype dtype = retc_kernel_buffer(e->kernel, buffer)->dtype;
-  if (!step || !LLVMIsAConstantInt(step) || dtype != RETC_DTYPE_F32 || e->profile.vector_bytes < 64 || lanes < 8) return false;
+  if (!step || !LLVMIsAConstantInt(step) || dtype != RETC_DTYPE_F32 || e->profile.vector_bytes < 64 || lanes < 8)
+    return false;
   const int64_t distance = LLVMConstIntGetSExtValue(step);
   if (distance <= 0 || distance > INT32_MAX / 64) return false;
   LLVMTypeRef i32 = LLVMInt32TypeInContext(e->context), element_type = memory_type(e, dtype, 1);
   LLVMValueRef offsets[64];
-  for (unsigned lane = 0; lane < lanes; lane++) offsets[lane] = LLVMConstInt(i32, (unsigned long long)distance * lane, false);
+  for (unsigned lane = 0; lane < lanes; lane++)
+    offsets[lane] = LLVMConstInt(i32, (unsigned long long)distance * lane, false);
   LLVMValueRef places = LLVMConstVector(offsets, lanes);
   LLVMValueRef addresses =
     LLVMBuildInBoundsGEP2(e->builder, element_type, retc_llvm_address(e, buffer, element), &places, 1, "");
@@ -299,14 +301,16 @@ void retc_llvm_emit_store(retc_llvm_emitter *e, const retc_statement *s) {
   }
 }
 
-/* Towards zero and saturating, NaN to 0, as llvm.fptosi.sat, which LLVM does lane by lane: what the plain conversion is not
- * defined for is kept from it. */
+/* Towards zero and saturating, NaN to 0, as llvm.fptosi.sat, which LLVM does lane by lane: what the plain conversion is
+ * not defined for is kept from it. */
 static LLVMValueRef truncate_lanes(retc_llvm_emitter *e, retc_dtype from, LLVMValueRef v, unsigned lanes) {
   LLVMBuilderRef b = e->builder;
   LLVMTypeRef real = retc_llvm_type(e, from, 1), type = retc_llvm_type(e, RETC_DTYPE_I64, lanes);
   LLVMValueRef least = retc_llvm_splat(e, LLVMConstReal(real, -0x1p63), lanes);
-  LLVMValueRef most = retc_llvm_splat(e, LLVMConstReal(real, from == RETC_DTYPE_F64 ? 0x1.fffffffffffffp62 : 0x1.fffffep62), lanes);
-  LLVMValueRef too_large = LLVMBuildFCmp(b, LLVMRealOGT, v, most, ""), is_number = LLVMBuildFCmp(b, LLVMRealORD, v, v, "");
+  LLVMValueRef most =
+      retc_llvm_splat(e, LLVMConstReal(real, from == RETC_DTYPE_F64 ? 0x1.fffffffffffffp62 : 0x1.fffffep62), lanes);
+  LLVMValueRef too_large = LLVMBuildFCmp(b, LLVMRealOGT, v, most, ""),
+               is_number = LLVMBuildFCmp(b, LLVMRealORD, v, v, "");
   LLVMValueRef safe = LLVMBuildSelect(b, LLVMBuildFCmp(b, LLVMRealOLT, v, least, ""), least, v, "");
   safe = LLVMBuildSelect(b, too_large, most, safe, "");
   safe = LLVMBuildSelect(b, is_number, safe, LLVMConstNull(LLVMTypeOf(v)), "");

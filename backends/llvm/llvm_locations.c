@@ -13,8 +13,8 @@ void retc_llvm_locations_init(retc_llvm_emitter *e) {
   LLVMValueRef version = LLVMConstInt(LLVMInt32TypeInContext(e->context), LLVMDebugMetadataVersion(), false);
   LLVMAddModuleFlag(e->module, LLVMModuleFlagBehaviorWarning, flag, sizeof flag - 1, LLVMValueAsMetadata(version));
   e->debug = LLVMCreateDIBuilder(e->module);
-  e->unit = LLVMDIBuilderCreateCompileUnit(e->debug, LLVMDWARFSourceLanguageC11, make_file(e), "retc", 4, true, "", 0, 0,
-                                           "", 0, LLVMDWARFEmissionLineTablesOnly, 0, false, false, "", 0, "", 0);
+  e->unit = LLVMDIBuilderCreateCompileUnit(e->debug, LLVMDWARFSourceLanguageC11, make_file(e), "retc", 4, true, "", 0,
+                                           0, "", 0, LLVMDWARFEmissionLineTablesOnly, 0, false, false, "", 0, "", 0);
 }
 
 void retc_llvm_locations_begin(retc_llvm_emitter *e) {

@@ -28,14 +28,16 @@ retc_llvm_matrix retc_llvm_open_view(retc_llvm_emitter *e, const retc_view *view
   };
 }
 
-LLVMValueRef retc_llvm_matrix_element(retc_llvm_emitter *e, const retc_llvm_matrix *m, LLVMValueRef row, LLVMValueRef column) {
+LLVMValueRef retc_llvm_matrix_element(retc_llvm_emitter *e, const retc_llvm_matrix *m, LLVMValueRef row,
+                                      LLVMValueRef column) {
   LLVMValueRef down = LLVMBuildMul(e->builder, row, m->row, "");
   LLVMValueRef right = LLVMBuildMul(e->builder, column, m->column, "");
   return LLVMBuildAdd(e->builder, LLVMBuildAdd(e->builder, m->first, down, ""), right, "");
 }
 
 /* Counted within the tile. */
-static LLVMValueRef tile_element(retc_llvm_emitter *e, const retc_llvm_matrix *c, const tile *t, int64_t row, int64_t column) {
+static LLVMValueRef tile_element(retc_llvm_emitter *e, const retc_llvm_matrix *c, const tile *t, int64_t row,
+                                 int64_t column) {
   return retc_llvm_matrix_element(e, c, retc_llvm_integer(e, t->row + row), retc_llvm_integer(e, t->column + column));
 }
 
@@ -70,8 +72,8 @@ static bool is_strided(const retc_llvm_matrix *b, int64_t columns) {
   return !retc_llvm_is_constant(b->row, &row) || !retc_llvm_is_constant(b->column, &column) || row > columns * column;
 }
 
-/* `line` counts rows of b. A single stream comes into the second cache, from where the CPU's own prefetching takes it on:
- * asked for in the first one so far ahead, it is read at two thirds of the speed. */
+/* `line` counts rows of b. A single stream comes into the second cache, from where the CPU's own prefetching takes it
+ * on: asked for in the first one so far ahead, it is read at two thirds of the speed. */
 static void prefetch(retc_llvm_emitter *e, const retc_llvm_matrix *b, const tile *t, LLVMValueRef line) {
   const retc_buffer *buffer = retc_kernel_buffer(e->kernel, b->buffer);
   const int64_t size = (int64_t)retc_dtype_size(buffer->dtype);
@@ -169,7 +171,8 @@ static LLVMValueRef widen_byte(retc_llvm_emitter *e, LLVMValueRef words, unsigne
   return is_signed ? LLVMBuildAShr(e->builder, top, down, "") : LLVMBuildLShr(e->builder, top, down, "");
 }
 
-/* left: four i8 a word; right: four u8. Products of bytes and sums of two of them fit 16 and 32 bits without saturation. */
+/* left: four i8 a word; right: four u8. Products of bytes and sums of two of them fit 16 and 32 bits without
+ * saturation. */
 static LLVMValueRef step_integers(retc_llvm_emitter *e, LLVMValueRef left, LLVMValueRef right, LLVMValueRef sum,
                                   unsigned lanes) {
   if (e->profile.has_dot_int8 && (lanes == 16 || lanes == 8 || lanes == 4)) {
@@ -209,8 +212,8 @@ LLVMValueRef retc_llvm_halves(retc_llvm_emitter *e, LLVMValueRef words, bool upp
 }
 
 /* All rows with `right`, one vector a part; `x` is the first number of the depth. */
-static void multiply_rows(retc_llvm_emitter *e, retc_mma_form form, const retc_llvm_matrix *a, const tile *t, LLVMValueRef x,
-                          LLVMValueRef *right, LLVMValueRef *values) {
+static void multiply_rows(retc_llvm_emitter *e, retc_mma_form form, const retc_llvm_matrix *a, const tile *t,
+                          LLVMValueRef x, LLVMValueRef *right, LLVMValueRef *values) {
   for (int64_t row = 0; row < t->rows; row++) {
     LLVMValueRef element = retc_llvm_matrix_element(e, a, retc_llvm_integer(e, t->row + row), x);
     LLVMValueRef left = form == RETC_MMA_FMA ? retc_llvm_load_elements(e, a->buffer, element, NULL, 1)
@@ -223,8 +226,8 @@ static void multiply_rows(retc_llvm_emitter *e, retc_mma_form form, const retc_l
 }
 
 /* `line` counts rows of b, each of `pack` numbers of the depth. */
-static void outer_product(retc_llvm_emitter *e, const retc_statement *s, const retc_llvm_matrix *a, const retc_llvm_matrix *b,
-                          const tile *t, LLVMValueRef line, LLVMValueRef *values) {
+static void outer_product(retc_llvm_emitter *e, const retc_statement *s, const retc_llvm_matrix *a,
+                          const retc_llvm_matrix *b, const tile *t, LLVMValueRef line, LLVMValueRef *values) {
   const retc_dtype dtype = retc_kernel_buffer(e->kernel, b->buffer)->dtype;
   const int64_t pack = retc_mma_pack(s->form, dtype);
   LLVMValueRef words[TILE_MAX], right[TILE_MAX];
@@ -304,7 +307,8 @@ void retc_llvm_emit_mma(retc_llvm_emitter *e, const retc_statement *s) {
     return;
   }
   LLVMValueRef lines = count_lines(e, s);
-  job own = {retc_llvm_open_view(e, &s->c), retc_llvm_open_view(e, &s->a), retc_llvm_open_view(e, &s->b), {.strided = false}};
+  job own = {
+      retc_llvm_open_view(e, &s->c), retc_llvm_open_view(e, &s->a), retc_llvm_open_view(e, &s->b), {.strided = false}};
   int64_t lanes = e->profile.vector_bytes / 4, budget = register_budget(e);
   int64_t rows = quotient_up(s->rows, quotient_up(s->rows, budget));
   int64_t vectors = quotient_up(s->columns, lanes);
@@ -323,8 +327,8 @@ void retc_llvm_emit_mma(retc_llvm_emitter *e, const retc_statement *s) {
   }
 }
 
-/* Whether each iteration goes along the same depth, has its own part of c, since its variable is an index of an axis that
- * the product does not move along, and reads nothing that another one writes. */
+/* Whether each iteration goes along the same depth, has its own part of c, since its variable is an index of an axis
+ * that the product does not move along, and reads nothing that another one writes. */
 static bool is_independent(const retc_kernel *kernel, const retc_statement *loop, const retc_statement *mma) {
   const retc_view *c = &mma->c;
   const retc_expr_node *depth = retc_kernel_expr(kernel, mma->depth);
@@ -351,7 +355,8 @@ bool retc_llvm_emit_mma_together(retc_llvm_emitter *e, const retc_statement *loo
   for (int64_t i = 0; i < count; i++) {
     e->number++;
     e->variables[loop->variable.index] = (retc_llvm_value){.scalar = retc_llvm_integer(e, from + i * loop->step)};
-    jobs[i] = (job){retc_llvm_open_view(e, &s->c), retc_llvm_open_view(e, &s->a), retc_llvm_open_view(e, &s->b), {.rows = s->rows}};
+    jobs[i] = (job){
+        retc_llvm_open_view(e, &s->c), retc_llvm_open_view(e, &s->a), retc_llvm_open_view(e, &s->b), {.rows = s->rows}};
     add_vectors(&jobs[i].tile, s->columns, lanes);
     jobs[i].tile.strided = is_strided(&jobs[i].b, s->columns);
     jobs[i].tile.streams = (int)count;

@@ -113,8 +113,8 @@ void retc_llvm_store_sums(retc_llvm_emitter *e, retc_buffer_id buffer, LLVMValue
                           LLVMValueRef value, unsigned lanes);
 void retc_llvm_emit_store(retc_llvm_emitter *e, const retc_statement *store);
 
-/* llvm_locations.c: where instructions come from. Each says the number of the kernel statement that it is made for, as a
- * line of debug information. Code generation does not depend on it. */
+/* llvm_locations.c: where instructions come from. Each says the number of the kernel statement that it is made for, as
+ * a line of debug information. Code generation does not depend on it. */
 void retc_llvm_locations_init(retc_llvm_emitter *e);
 /* In a new function. */
 void retc_llvm_locations_begin(retc_llvm_emitter *e);
@@ -142,7 +142,8 @@ typedef struct retc_llvm_matrix {
   LLVMValueRef first, row, column;
 } retc_llvm_matrix;
 retc_llvm_matrix retc_llvm_open_view(retc_llvm_emitter *e, const retc_view *view);
-LLVMValueRef retc_llvm_matrix_element(retc_llvm_emitter *e, const retc_llvm_matrix *m, LLVMValueRef row, LLVMValueRef column);
+LLVMValueRef retc_llvm_matrix_element(retc_llvm_emitter *e, const retc_llvm_matrix *m, LLVMValueRef row,
+                                      LLVMValueRef column);
 /* `lanes` words of 32 bits from `element` on: what is packed along the depth, a column a lane. */
 LLVMValueRef retc_llvm_load_words(retc_llvm_emitter *e, retc_buffer_id buffer, LLVMValueRef element, unsigned lanes);
 /* Of words of u4x2: the four numbers in the lower or upper halves of bytes, a byte each. */

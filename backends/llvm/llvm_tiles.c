@@ -1,9 +1,9 @@
 /* Products by the tiles of x86 (AMX): eight registers of up to 16 rows of 64 bytes, whose sizes are configured.
  *
- * Tiles 0 to 3 hold sums, 4 and 5 rows of a, 6 and 7 columns of b: 2 x 2 tiles of sums where there are rows enough, else
- * up to four side by side. All sums of a configuration have one size, so it is a function of rows, columns and depth; as
- * configuring takes as long as ten products, a variable of the function remembers what is configured. Halves of bytes are
- * unpacked before they are loaded. */
+ * Tiles 0 to 3 hold sums, 4 and 5 rows of a, 6 and 7 columns of b: 2 x 2 tiles of sums where there are rows enough,
+ * else up to four side by side. All sums of a configuration have one size, so it is a function of rows, columns and
+ * depth; as configuring takes as long as ten products, a variable of the function remembers what is configured. Halves
+ * of bytes are unpacked before they are loaded. */
 #include <stdio.h>
 
 #include "backends/llvm/llvm_private.h"
@@ -116,8 +116,8 @@ static LLVMValueRef tile_number(retc_llvm_emitter *e, int tile) {
 }
 
 /* Between tile `tile` and the matrix from (row, column) on. */
-static void move_tile(retc_llvm_emitter *e, const char *intrinsic, int tile, const retc_llvm_matrix *m, LLVMValueRef row,
-                      LLVMValueRef column) {
+static void move_tile(retc_llvm_emitter *e, const char *intrinsic, int tile, const retc_llvm_matrix *m,
+                      LLVMValueRef row, LLVMValueRef column) {
   const int64_t size = (int64_t)retc_dtype_size(retc_kernel_buffer(e->kernel, m->buffer)->dtype);
   LLVMValueRef element = retc_llvm_matrix_element(e, m, row, column);
   LLVMValueRef bytes = LLVMBuildMul(e->builder, m->row, retc_llvm_integer(e, size), "");
@@ -143,8 +143,8 @@ static int64_t lines_of(const retc_llvm_emitter *e, const retc_llvm_matrix *b, c
   return retc_kernel_buffer(e->kernel, b->buffer)->dtype == RETC_DTYPE_U4X2 ? part->shape.words / 2 : part->shape.words;
 }
 
-/* What is streamed is asked for twice: from memory into the second cache, and from there, one tile ahead, into the first,
- * as loads of tiles wait for each other. `line` counts rows of b. */
+/* What is streamed is asked for twice: from memory into the second cache, and from there, one tile ahead, into the
+ * first, as loads of tiles wait for each other. `line` counts rows of b. */
 static void prefetch(retc_llvm_emitter *e, const retc_llvm_matrix *m, const block *b, LLVMValueRef line) {
   const retc_buffer *buffer = retc_kernel_buffer(e->kernel, m->buffer);
   const int64_t size = (int64_t)retc_dtype_size(buffer->dtype);
@@ -192,12 +192,13 @@ static void load_right(retc_llvm_emitter *e, const retc_llvm_matrix *b, const bl
     return;
   }
   LLVMValueRef stride = retc_llvm_integer(e, SUM_TILES * TILE_BYTES);
-  retc_llvm_call_plain(e, "llvm.x86.tileloadd64", (LLVMValueRef[]){tile_number(e, tile), unpacked_at(e, 0, j), stride}, 3);
+  retc_llvm_call_plain(e, "llvm.x86.tileloadd64", (LLVMValueRef[]){tile_number(e, tile), unpacked_at(e, 0, j), stride},
+                       3);
 }
 
 /* One tile's depth: all sums of the block. */
-static void multiply(retc_llvm_emitter *e, const retc_statement *s, const retc_llvm_matrix *a, const retc_llvm_matrix *b,
-                     const block *part, LLVMValueRef line) {
+static void multiply(retc_llvm_emitter *e, const retc_statement *s, const retc_llvm_matrix *a,
+                     const retc_llvm_matrix *b, const block *part, LLVMValueRef line) {
   const int64_t pack = retc_mma_pack(s->form, retc_kernel_buffer(e->kernel, s->b.buffer)->dtype);
   const char *product = s->form == RETC_MMA_TILES ? "llvm.x86.tdpbf16ps" : "llvm.x86.tdpbsud";
   LLVMValueRef x = LLVMBuildMul(e->builder, line, retc_llvm_integer(e, pack), "");
@@ -208,14 +209,15 @@ static void multiply(retc_llvm_emitter *e, const retc_statement *s, const retc_l
     load_right(e, b, part, j, line);
     for (int i = 0; i < part->row_tiles; i++) {
       if (i && !j) load_left(e, a, part, i, x);
-      LLVMValueRef arguments[3] = {tile_number(e, i * part->column_tiles + j), tile_number(e, LEFT + i), tile_number(e, RIGHT + j % 2)};
+      LLVMValueRef arguments[3] = {tile_number(e, i * part->column_tiles + j), tile_number(e, LEFT + i),
+                                   tile_number(e, RIGHT + j % 2)};
       retc_llvm_call_plain(e, product, arguments, 3);
     }
   }
 }
 
-static void emit_block(retc_llvm_emitter *e, const retc_statement *s, const retc_llvm_matrix *c, const retc_llvm_matrix *a,
-                       const retc_llvm_matrix *b, const block *part, LLVMValueRef lines) {
+static void emit_block(retc_llvm_emitter *e, const retc_statement *s, const retc_llvm_matrix *c,
+                       const retc_llvm_matrix *a, const retc_llvm_matrix *b, const block *part, LLVMValueRef lines) {
   configure(e, &part->shape);
   move_sums(e, "llvm.x86.tileloadd64", c, part);
   retc_llvm_loop loop = retc_llvm_loop_begin(e, retc_llvm_integer(e, 0), lines, "x");
@@ -235,9 +237,11 @@ void retc_llvm_emit_tiles(retc_llvm_emitter *e, const retc_statement *s) {
   const int64_t pack = retc_mma_pack(s->form, retc_kernel_buffer(e->kernel, s->b.buffer)->dtype);
   int64_t depth = 0;
   LLVMValueRef lines = LLVMBuildUDiv(e->builder, retc_llvm_emit_scalar(e, s->depth), retc_llvm_integer(e, pack), "");
-  retc_llvm_matrix c = retc_llvm_open_view(e, &s->c), a = retc_llvm_open_view(e, &s->a), b = retc_llvm_open_view(e, &s->b);
+  retc_llvm_matrix c = retc_llvm_open_view(e, &s->c), a = retc_llvm_open_view(e, &s->a),
+                   b = retc_llvm_open_view(e, &s->b);
   block part = {.shape = {.words = TILE_BYTES / WORD}};
-  if (constant_depth(e, s, &depth)) part.shape.words = retc_smaller(part.shape.words, s->form == RETC_MMA_TILES ? depth / 2 : depth / WORD);
+  if (constant_depth(e, s, &depth))
+    part.shape.words = retc_smaller(part.shape.words, s->form == RETC_MMA_TILES ? depth / 2 : depth / WORD);
   if (!part.shape.words) return;
   for (part.row = 0; part.row < s->rows; part.row += part.row_tiles * TILE_ROWS) {
     part.row_tiles = count_tiles(part.row, s->rows, 2, &part.shape.rows);

@@ -40,7 +40,8 @@ retc_status retc_build_open(retc_build *build, const char *model, int64_t chunk_
   RETC_TRY(retc_build_choose_target(&target, cpu, diagnostics, &build->hip, &build->options.profile));
   build->is_hip = build->hip.count > 0;
   if (build->is_hip && build->source->network.arithmetic.math != RETC_PRODUCT_F32) {
-    return retc_fail(diagnostics, RETC_INVALID, "--target hip keeps weights as they are stored, expected no --weights of integers");
+    return retc_fail(diagnostics, RETC_INVALID,
+                     "--target hip keeps weights as they are stored, expected no --weights of integers");
   }
   return RETC_OK;
 }

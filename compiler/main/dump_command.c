@@ -138,8 +138,9 @@ retc_status retc_dump_command(int count, char **words, retc_diagnostics *diagnos
       {"target", 0, "cpu|hip", "what the program is made for (cpu)", RETC_OPTION_TEXT, &chosen.target.target, 0, 0},
       {"arch", 0, "LIST", "of --target hip: gfx90a, gfx942, gfx1100, gfx1201, by commas (all)", RETC_OPTION_TEXT,
        &chosen.target.arch, 0, 0},
-      {"math", 0, "TYPE", "of products with weights: f32, bf16, int8 (what goes with the weights); on GPUs f32, bf16, f16", RETC_OPTION_TEXT,
-       &chosen.target.math, 0, 0},
+      {"math", 0, "TYPE",
+       "of products with weights: f32, bf16, int8 (what goes with the weights); on GPUs f32, bf16, f16",
+       RETC_OPTION_TEXT, &chosen.target.math, 0, 0},
       {"cpu", 0, "NAME", "LLVM's name, znver4, x86-64-v3, ... (this machine's)", RETC_OPTION_TEXT, &chosen.cpu, 0, 0},
   };
   const retc_syntax syntax = {

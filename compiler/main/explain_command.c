@@ -164,16 +164,19 @@ retc_status retc_explain_command(int count, char **words, retc_diagnostics *diag
        &chosen.target.target, 0, 0},
       {"arch", 0, "LIST", "of --target hip: gfx90a, gfx942, gfx1100, gfx1201, by commas (all)", RETC_OPTION_TEXT,
        &chosen.target.arch, 0, 0},
-      {"math", 0, "TYPE", "of products with weights: f32, bf16, int8 (what goes with the weights); on GPUs f32, bf16, f16", RETC_OPTION_TEXT,
-       &chosen.target.math, 0, 0},
+      {"math", 0, "TYPE",
+       "of products with weights: f32, bf16, int8 (what goes with the weights); on GPUs f32, bf16, f16",
+       RETC_OPTION_TEXT, &chosen.target.math, 0, 0},
       {"batch", 0, "N", "of --target hip: rows of the call (1)", RETC_OPTION_INTEGER, &chosen.batch, 1, 1 << 20},
-      {"tokens", 0, "N", "of --target hip: tokens a row of the call (1)", RETC_OPTION_INTEGER, &chosen.tokens, 1, 1 << 20},
+      {"tokens", 0, "N", "of --target hip: tokens a row of the call (1)", RETC_OPTION_INTEGER, &chosen.tokens, 1,
+       1 << 20},
       RETC_WEIGHTS_OPTION(chosen.arithmetic),
       {"cpu", 0, "NAME", "LLVM's name, znver4, x86-64-v3, ... (this machine's)", RETC_OPTION_TEXT, &chosen.cpu, 0, 0},
-      {"schedule", 0, NULL, "what was chosen for each kernel, and why; which chunk length is recommended", RETC_OPTION_FLAG,
-       &chosen.schedule, 0, 0},
+      {"schedule", 0, NULL, "what was chosen for each kernel, and why; which chunk length is recommended",
+       RETC_OPTION_FLAG, &chosen.schedule, 0, 0},
   };
-  const retc_syntax syntax = {"explain", "How the model description was read, and what it takes. A config.json alone will do.",
+  const retc_syntax syntax = {"explain",
+                              "How the model description was read, and what it takes. A config.json alone will do.",
                               "MODEL", table_of_options, sizeof table_of_options / sizeof table_of_options[0]};
   const char *model;
   bool help;

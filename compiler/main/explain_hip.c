@@ -60,7 +60,8 @@ static void add_step(report *r, const retc_hip_profile *gpu, size_t entry, size_
   if (!retc_cost_of_step(r->compilation, entry, step, &r->dims, &cost)) return;
   row *to = find_row(r, r->entry->steps.items[step].kernel);
   if (!to->blocks) return;
-  const double bytes = retc_cost_bytes(&cost), by_code = cost.flop / peak_of(to, gpu), by_memory = bytes / gpu->bandwidth;
+  const double bytes = retc_cost_bytes(&cost), by_code = cost.flop / peak_of(to, gpu),
+               by_memory = bytes / gpu->bandwidth;
   to->launches++;
   to->flop += cost.flop;
   to->bytes += bytes;
@@ -76,22 +77,30 @@ static int64_t blocks_of_unit(const row *of, const retc_hip_profile *gpu, int64_
 }
 
 static void print_row(report *r, const row *of, const retc_hip_profile *gpu) {
-  const int64_t threads = retc_plan_number_value(&of->kernel->block[0], &r->dims), blocks = blocks_of_unit(of, gpu, threads);
-  const double occupancy = 100.0 * (double)(blocks * ((threads + gpu->wave - 1) / gpu->wave)) / (double)(gpu->simds * gpu->waves);
-  const char *code = !of->matrix ? "vector" : of->type == RETC_DTYPE_BF16 ? "bf16" : of->type == RETC_DTYPE_F16 ? "f16" : "f32";
+  const int64_t threads = retc_plan_number_value(&of->kernel->block[0], &r->dims),
+                blocks = blocks_of_unit(of, gpu, threads);
+  const double occupancy =
+      100.0 * (double)(blocks * ((threads + gpu->wave - 1) / gpu->wave)) / (double)(gpu->simds * gpu->waves);
+  const char *code = !of->matrix                   ? "vector"
+                     : of->type == RETC_DTYPE_BF16 ? "bf16"
+                     : of->type == RETC_DTYPE_F16  ? "f16"
+                                                   : "f32";
   retc_text_printf(&r->text, "%-16s %8lld %10lld %7lld %7lld %9.0f%% %6s %10.4g %10.4g %9.2f  %s\n", of->kernel->name,
-                   (long long)of->launches, (long long)of->blocks, (long long)threads, (long long)of->kernel->shared_bytes,
-                   occupancy, code, of->flop / 1e9, of->bytes / 1e6, of->seconds * 1e6, of->by_bandwidth ? "memory" : "code");
+                   (long long)of->launches, (long long)of->blocks, (long long)threads,
+                   (long long)of->kernel->shared_bytes, occupancy, code, of->flop / 1e9, of->bytes / 1e6,
+                   of->seconds * 1e6, of->by_bandwidth ? "memory" : "code");
 }
 
 static void print_gpu(report *r, const retc_hip_profile *gpu, size_t entry) {
   double seconds = 0;
   for (size_t i = 0; i < r->entry->steps.count; i++) add_step(r, gpu, entry, i);
-  retc_text_printf(&r->text, "%s (%s): %lld units, waves of %lld, %.0f GB/s, %.4g TFLOP/s vector, %.4g matrix f32, %.4g "
-                             "matrix f16 and bf16\n", gpu->arch, gpu->card, (long long)gpu->units, (long long)gpu->wave,
-                   gpu->bandwidth / 1e9, gpu->vector / 1e12, gpu->matrix_f32 / 1e12, gpu->matrix_half / 1e12);
-  retc_text_printf(&r->text, "%-16s %8s %10s %7s %7s %10s %6s %10s %10s %9s  %s\n", "kernel", "launches", "blocks", "threads",
-                   "shared", "occupancy", "code", "GFLOP", "MB", "least us", "bound by");
+  retc_text_printf(&r->text,
+                   "%s (%s): %lld units, waves of %lld, %.0f GB/s, %.4g TFLOP/s vector, %.4g matrix f32, %.4g "
+                   "matrix f16 and bf16\n",
+                   gpu->arch, gpu->card, (long long)gpu->units, (long long)gpu->wave, gpu->bandwidth / 1e9,
+                   gpu->vector / 1e12, gpu->matrix_f32 / 1e12, gpu->matrix_half / 1e12);
+  retc_text_printf(&r->text, "%-16s %8s %10s %7s %7s %10s %6s %10s %10s %9s  %s\n", "kernel", "launches", "blocks",
+                   "threads", "shared", "occupancy", "code", "GFLOP", "MB", "least us", "bound by");
   for (size_t i = 0; i < r->rows.count; i++) {
     if (r->rows.items[i].blocks) print_row(r, &r->rows.items[i], gpu);
     seconds += r->rows.items[i].seconds;
@@ -110,8 +119,10 @@ retc_status retc_explain_hip(const retc_build *build, int64_t batch, int64_t tok
   /* A token in the middle of a chunk is the usual one. */
   const int64_t position = tokens == 1 ? compilation->plan->chunk_length / 2 : 0;
   r.dims = retc_cost_dims(r.entry, batch, tokens, position, 1);
-  retc_text_printf(&r.text, "entry step, %lld rows of %lld tokens from position %lld; shared memory in bytes a block, occupancy "
-                            "as far as it and the threads allow\n", (long long)batch, (long long)tokens, (long long)position);
+  retc_text_printf(&r.text,
+                   "entry step, %lld rows of %lld tokens from position %lld; shared memory in bytes a block, occupancy "
+                   "as far as it and the threads allow\n",
+                   (long long)batch, (long long)tokens, (long long)position);
   for (size_t i = 0; i < build->hip.count; i++) print_gpu(&r, build->hip.items[i], (size_t)entry);
   retc_status status = retc_output_write(r.text.data, r.text.length, diagnostics);
   retc_text_deinit(&r.text);

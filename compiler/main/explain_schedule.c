@@ -58,10 +58,11 @@ static void explain_registers(const explainer *e, int64_t rows, int64_t columns)
 static bool explain_tiles(const explainer *e, const retc_node *node, int64_t rows) {
   const bool is_bf16 = node->op == RETC_OP_CONTRACT_BF16;
   if (is_bf16) retc_text_printf(e->text, "    sums of bf16 products are in the order of %s\n", node->attributes.word);
-  const bool by_tiles = is_bf16 ? !strcmp(node->attributes.word, "tiles") : node->op == RETC_OP_CONTRACT_INT8 && e->profile->has_tiles;
+  const bool by_tiles =
+      is_bf16 ? !strcmp(node->attributes.word, "tiles") : node->op == RETC_OP_CONTRACT_INT8 && e->profile->has_tiles;
   if (by_tiles) {
-    retc_text_printf(e->text, "    %" PRId64 " x %d sums are %" PRId64 " tiles of 16 x 16, four at a time\n", rows, RETC_PANEL,
-                     retc_ceil_div(rows, 16) * RETC_PANEL / 16);
+    retc_text_printf(e->text, "    %" PRId64 " x %d sums are %" PRId64 " tiles of 16 x 16, four at a time\n", rows,
+                     RETC_PANEL, retc_ceil_div(rows, 16) * RETC_PANEL / 16);
   }
   return by_tiles;
 }
@@ -77,25 +78,30 @@ static void explain_contract(const explainer *e, const kernel_row *row) {
   const int64_t panels = retc_schedule_get(row->region, "panels", 0), all = retc_ceil_div(weight->dim[0], RETC_PANEL);
   if (!explain_tiles(e, row->node, rows) && rows) explain_registers(e, rows, RETC_PANEL);
   if (block) {
-    const int64_t together = retc_schedule_get(row->region, "together", 1), part = retc_schedule_get(row->region, "depth", 1);
+    const int64_t together = retc_schedule_get(row->region, "together", 1),
+                  part = retc_schedule_get(row->region, "depth", 1);
     const int64_t bytes = block * (part * size_of_number(row->node) + together * RETC_PANEL * 4);
-    retc_text_printf(e->text, "    blocks of %" PRId64 " rows, %" PRId64 " of k at a time, read once for %" PRId64 " of a task's "
+    retc_text_printf(e->text,
+                     "    blocks of %" PRId64 " rows, %" PRId64 " of k at a time, read once for %" PRId64
+                     " of a task's "
                      "panels: rows and sums are %" PRId64 " KiB,\n    which half of the second-level cache of %" PRId64
-                     " KiB is for; such that a product reads the fewest bytes\n", block, part, together, bytes / 1024,
-                     e->profile->l2_bytes / 1024);
+                     " KiB is for; such that a product reads the fewest bytes\n",
+                     block, part, together, bytes / 1024, e->profile->l2_bytes / 1024);
   }
   if (panels) {
-    retc_text_printf(e->text, "    %" PRId64 " of %" PRId64 " panels of %d outputs a task: %" PRId64 " tasks a block\n", panels, all,
-                     RETC_PANEL, retc_ceil_div(all, panels));
+    retc_text_printf(e->text, "    %" PRId64 " of %" PRId64 " panels of %d outputs a task: %" PRId64 " tasks a block\n",
+                     panels, all, RETC_PANEL, retc_ceil_div(all, panels));
   }
 }
 
 static void explain_retention(const explainer *e, const kernel_row *row) {
   const retc_shape *state = shape_of(e, row->node, 2);
   explain_registers(e, retc_schedule_get(row->region, "rows", 0), retc_schedule_get(row->region, "columns", 0));
-  retc_text_printf(e->text, "    the least modelled time of all rows and columns for chunks of %" PRId64 ", keys of %" PRId64
-                   " and values of %" PRId64 "\n    single rows read %" PRId64 " columns of the state at a time; %" PRId64
-                   " scores at a time\n", row->node->attributes.integer[0], state->dim[2], state->dim[3],
+  retc_text_printf(e->text,
+                   "    the least modelled time of all rows and columns for chunks of %" PRId64 ", keys of %" PRId64
+                   " and values of %" PRId64 "\n    single rows read %" PRId64
+                   " columns of the state at a time; %" PRId64 " scores at a time\n",
+                   row->node->attributes.integer[0], state->dim[2], state->dim[3],
                    retc_schedule_get(row->region, "wide", 0), retc_schedule_get(row->region, "scores", 0));
 }
 
@@ -104,12 +110,14 @@ static void explain_row(const explainer *e, const kernel_row *row) {
   if (row->count > 1) retc_text_printf(e->text, " and %" PRId64 " like it", row->count - 1);
   retc_text_printf(e->text, ": %s", row->region->anchor);
   for (int i = 0; i < row->region->schedule_count; i++) {
-    retc_text_printf(e->text, "%s%s=%" PRId64, i ? ", " : " ", row->region->schedule[i].name, row->region->schedule[i].value);
+    retc_text_printf(e->text, "%s%s=%" PRId64, i ? ", " : " ", row->region->schedule[i].name,
+                     row->region->schedule[i].value);
   }
   retc_text_add(e->text, "\n");
   if (!strcmp(row->region->anchor, "contract")) explain_contract(e, row);
   else if (!strcmp(row->region->anchor, "retention")) explain_retention(e, row);
-  else if (!row->region->schedule_count) retc_text_add(e->text, "    one loop over its rows: there is nothing to choose\n");
+  else if (!row->region->schedule_count)
+    retc_text_add(e->text, "    one loop over its rows: there is nothing to choose\n");
 }
 
 /* ---- the chunk length ---- */
@@ -130,14 +138,19 @@ static double prompt_work(const retc_network *network, double chunk) {
 
 static void explain_chunk(const retc_network *network, int64_t chosen, retc_text *text) {
   int64_t best = CHUNK_LEAST;
-  retc_text_add(text, "chunk length: KiB a token reads of its state and rows, and 1000 multiply-adds a token of a prompt, a head\n");
+  retc_text_add(
+      text,
+      "chunk length: KiB a token reads of its state and rows, and 1000 multiply-adds a token of a prompt, a head\n");
   for (int64_t chunk = CHUNK_LEAST; chunk <= CHUNK_MOST; chunk *= 2) {
     if (decode_bytes(network, (double)chunk) < decode_bytes(network, (double)best)) best = chunk;
     retc_text_printf(text, "  %4" PRId64 "  %8.1f KiB  %8.1f%s\n", chunk, decode_bytes(network, (double)chunk) / 1024,
                      prompt_work(network, (double)chunk) / 1000, chunk == chosen ? "  (this program's)" : "");
   }
-  retc_text_printf(text, "recommended: %" PRId64 ", with which a token reads least; this program has %" PRId64 ". It is part of the "
-                   "arithmetic: --chunk chooses it\n", best, chosen);
+  retc_text_printf(text,
+                   "recommended: %" PRId64 ", with which a token reads least; this program has %" PRId64
+                   ". It is part of the "
+                   "arithmetic: --chunk chooses it\n",
+                   best, chosen);
 }
 
 void retc_explain_schedule(const retc_compilation *compilation, const retc_network *network, retc_text *out_text) {
@@ -157,10 +170,11 @@ void retc_explain_schedule(const retc_compilation *compilation, const retc_netwo
     if (i < rows.count) rows.items[i].count++;
     else RETC_VEC_PUSH(&arena, rows, ((kernel_row){region, retc_graph_node(e.graph, node), 1}));
   }
-  retc_text_printf(out_text, "CPU profile %s: vectors of %" PRId64 " bytes, %" PRId64 " registers, first-level cache %" PRId64
-                   " KiB, second-level cache %" PRId64 " KiB, dot instructions: %s\n", profile->name,
-                   profile->vector_bytes, profile->vector_registers, profile->l1_bytes / 1024, profile->l2_bytes / 1024,
-                   profile->dots ? profile->dots : "unknown");
+  retc_text_printf(out_text,
+                   "CPU profile %s: vectors of %" PRId64 " bytes, %" PRId64 " registers, first-level cache %" PRId64
+                   " KiB, second-level cache %" PRId64 " KiB, dot instructions: %s\n",
+                   profile->name, profile->vector_bytes, profile->vector_registers, profile->l1_bytes / 1024,
+                   profile->l2_bytes / 1024, profile->dots ? profile->dots : "unknown");
   for (size_t i = 0; i < rows.count; i++) explain_row(&e, &rows.items[i]);
   explain_chunk(network, compilation->facts.chunk_length, out_text);
   retc_arena_deinit(&arena);

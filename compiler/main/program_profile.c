@@ -33,9 +33,9 @@ static void print(const retc_plan_entry *entry, const retc_plan *plan, double *s
   fprintf(stderr, "%-20s %12.2f\n", "all", 1e6 * all);
 }
 
-retc_status retc_program_profile(retc_run *run, const retc_plan_entry *entry, const retc_plan *plan, const retc_dims *dims,
-                                 const retc_run_input *inputs, size_t count, int threads, int64_t rounds,
-                                 retc_diagnostics *diagnostics) {
+retc_status retc_program_profile(retc_run *run, const retc_plan_entry *entry, const retc_plan *plan,
+                                 const retc_dims *dims, const retc_run_input *inputs, size_t count, int threads,
+                                 int64_t rounds, retc_diagnostics *diagnostics) {
   const size_t steps = entry->steps.count;
   retc_run_span *spans = calloc(steps * (size_t)threads + 1, sizeof *spans);
   double *samples = calloc(steps * (size_t)rounds + 1, sizeof *samples);

@@ -12,7 +12,9 @@ static void print_program(const retc_failure *failure, retc_text *out_text) {
   retc_compilation asking = *failure->compilation;
   size_t pass = retc_pass_find(failure->stage);
   retc_replay_code code = strcmp(failure->stage, "hip") ? RETC_REPLAY_LLVM : RETC_REPLAY_HIP;
-  asking.replay = (retc_replay){.code = pass == retc_pass_count() ? code : RETC_REPLAY_NO_CODE, .cpu = failure->options->cpu, .has_machine = true,
+  asking.replay = (retc_replay){.code = pass == retc_pass_count() ? code : RETC_REPLAY_NO_CODE,
+                                .cpu = failure->options->cpu,
+                                .has_machine = true,
                                 .machine = failure->compilation->profile};
   /* What import made is wrong as it is read. */
   if (pass > 0 && pass < retc_pass_count()) asking.replay.passes[asking.replay.pass_count++] = pass;

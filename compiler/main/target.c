@@ -20,7 +20,8 @@ retc_status retc_target_check(const retc_build_target *target, const char *cpu, 
   static const char *const names[] = {"cpu", "hip"};
   size_t chosen = 0, math = 0;
   if (target->target) RETC_TRY(retc_arguments_choose("--target", target->target, names, 2, diagnostics, &chosen));
-  if (target->math && is_hip(target)) RETC_TRY(retc_arguments_choose("--math", target->math, maths, MATH_COUNT, diagnostics, &math));
+  if (target->math && is_hip(target))
+    RETC_TRY(retc_arguments_choose("--math", target->math, maths, MATH_COUNT, diagnostics, &math));
   *out_gpu = chosen == 1;
   if (*out_gpu && cpu) {
     return retc_fail(diagnostics, RETC_INVALID, "--cpu names a CPU, it does not go with --target hip");

@@ -216,7 +216,8 @@ static retc_status judge_parallel(const forms *f, size_t input, bool *out_wrong)
   }
   *out_wrong = nearest > limit_of(f, FORM_LIMIT);
   if (!*out_wrong) return RETC_OK;
-  return add(f, input, &variants[0], RETC_ENGINE_GRAPH, "logits, from the nearest other form", nearest, limit_of(f, FORM_LIMIT));
+  return add(f, input, &variants[0], RETC_ENGINE_GRAPH, "logits, from the nearest other form", nearest,
+             limit_of(f, FORM_LIMIT));
 }
 
 static retc_status compare_variant(const forms *f, size_t input, size_t index, double limit) {

@@ -9,7 +9,16 @@
 #include <sys/mman.h>
 #include <time.h>
 
-enum { ROWS = 6, VECTORS = 4, COLUMNS = 16 * VECTORS, PART = 128, PARTS = 16, BLOCK = 85 * ROWS, PANELS = 4, ROUNDS = 61 };
+enum {
+  ROWS = 6,
+  VECTORS = 4,
+  COLUMNS = 16 * VECTORS,
+  PART = 128,
+  PARTS = 16,
+  BLOCK = 85 * ROWS,
+  PANELS = 4,
+  ROUNDS = 61
+};
 enum { STREAM = 128 << 20, DEPTH = PART * PARTS };
 
 typedef struct operands {

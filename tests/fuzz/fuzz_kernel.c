@@ -1,5 +1,5 @@
-/* The reader of kernels alone. Whatever is read can be given to the verifier, and is printed, read again, and printed the
- * same, whether it makes sense or not. */
+/* The reader of kernels alone. Whatever is read can be given to the verifier, and is printed, read again, and printed
+ * the same, whether it makes sense or not. */
 #include <string.h>
 
 #include "ir/kernel.h"

@@ -17,7 +17,8 @@ static retc_compilation *parse(const char *text, size_t length) {
   retc_status status = retc_compilation_parse(text, length, "text", &diagnostics, &compilation);
   bool said = *retc_diagnostics_text(&diagnostics) != 0;
   if (status == RETC_OK && (said || !compilation)) fuzz_fail("words without a refusal, or no program");
-  if (status != RETC_OK && (status != RETC_INVALID || !said || compilation)) fuzz_fail("another refusal than of a text");
+  if (status != RETC_OK && (status != RETC_INVALID || !said || compilation))
+    fuzz_fail("another refusal than of a text");
   retc_diagnostics_deinit(&diagnostics);
   return compilation;
 }

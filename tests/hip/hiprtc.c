@@ -1,5 +1,5 @@
-/* hiprtc ARCH FILE: builds HIP text by the hiprtc of the library at hand as if there were a device of ARCH. Without one,
- * the built code is only kept in the cache, and loading it fails. */
+/* hiprtc ARCH FILE: builds HIP text by the hiprtc of the library at hand as if there were a device of ARCH. Without
+ * one, the built code is only kept in the cache, and loading it fails. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

@@ -99,8 +99,8 @@ static void launch(test *t, char **words, int count) {
   want(retc_hip_code_find(&t->device, t->module, words[1], &diagnostics, &function));
   const retc_hip_library *library = &t->device.library;
   want(retc_hip_check(library,
-                      library->hipModuleLaunchKernel(function, grid[0], grid[1], grid[2], block[0], block[1], block[2], 0,
-                                                     t->device.stream, arguments, NULL),
+                      library->hipModuleLaunchKernel(function, grid[0], grid[1], grid[2], block[0], block[1], block[2],
+                                                     0, t->device.stream, arguments, NULL),
                       &diagnostics, words[1]));
   want(retc_hip_wait(&t->device, &diagnostics));
 }

@@ -47,7 +47,8 @@ static void read_numbers(const char *text, const retc_tensor_to_write *tensor, i
   if (*text != '=') tool_fail("%s: the numbers begin with = or ~", tensor->name);
   for (int64_t i = 0; i < count; i++) {
     retc_dtype_store(tensor->dtype, data, (size_t)i, strtod(text + 1, &end));
-    if (end == text + 1 || *end != (i + 1 < count ? ',' : '\0')) tool_fail("%s: not %lld numbers", tensor->name, (long long)count);
+    if (end == text + 1 || *end != (i + 1 < count ? ',' : '\0'))
+      tool_fail("%s: not %lld numbers", tensor->name, (long long)count);
     text = end;
   }
 }
@@ -123,7 +124,8 @@ static int print(const char *path, const char *name) {
   retc_checkpoint *file = tool_open(path);
   const retc_stored_tensor *tensor = retc_checkpoint_find(file, name);
   if (!tensor) tool_fail("%s: has no tensor %s", path, name);
-  for (int64_t i = 0; i < tensor->count; i++) printf("%.17g\n", retc_dtype_load(tensor->dtype, tensor->data, (size_t)i));
+  for (int64_t i = 0; i < tensor->count; i++)
+    printf("%.17g\n", retc_dtype_load(tensor->dtype, tensor->data, (size_t)i));
   retc_checkpoint_destroy(file);
   return 0;
 }

@@ -1,6 +1,6 @@
-/* The program with a planted mistake in one pass, or in the backend: linked with --wrap of each of them. The environment
- * variable RETC_PLANTED says which and what: PASS:wrong, the program that the pass makes computes something else;
- * PASS:invalid, it is no program; llvm:invalid and hip:invalid, the backend refuses. */
+/* The program with a planted mistake in one pass, or in the backend: linked with --wrap of each of them. The
+ * environment variable RETC_PLANTED says which and what: PASS:wrong, the program that the pass makes computes something
+ * else; PASS:invalid, it is no program; llvm:invalid and hip:invalid, the backend refuses. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -91,7 +91,8 @@ retc_status __wrap_retc_llvm_compile(const retc_kernel *const *kernels, size_t c
                                      retc_diagnostics *diagnostics, retc_llvm_module **out_module);
 retc_status __wrap_retc_llvm_compile(const retc_kernel *const *kernels, size_t count, const retc_llvm_options *options,
                                      retc_diagnostics *diagnostics, retc_llvm_module **out_module) {
-  if (planted_in("llvm")) return retc_fail(diagnostics, RETC_INTERNAL, "the backend refuses kernel %s", kernels[0]->name);
+  if (planted_in("llvm"))
+    return retc_fail(diagnostics, RETC_INTERNAL, "the backend refuses kernel %s", kernels[0]->name);
   return __real_retc_llvm_compile(kernels, count, options, diagnostics, out_module);
 }
 
@@ -101,6 +102,7 @@ retc_status __wrap_retc_hip_emit(const retc_kernel *const *kernels, size_t count
                                  retc_diagnostics *diagnostics, retc_text *out_text);
 retc_status __wrap_retc_hip_emit(const retc_kernel *const *kernels, size_t count, const retc_plan *plan,
                                  retc_diagnostics *diagnostics, retc_text *out_text) {
-  if (planted_in("hip")) return retc_fail(diagnostics, RETC_INTERNAL, "the backend refuses kernel %s", kernels[0]->name);
+  if (planted_in("hip"))
+    return retc_fail(diagnostics, RETC_INTERNAL, "the backend refuses kernel %s", kernels[0]->name);
   return __real_retc_hip_emit(kernels, count, plan, diagnostics, out_text);
 }

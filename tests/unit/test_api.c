@@ -164,7 +164,8 @@ static void test_engines_agree(void **state) {
   const retc_run_options run = {B, 21, 21};
   assert_int_equal(retc_source_open(MODEL, &diagnostics, &source), RETC_OK);
   for (int e = 0; e < 2; e++) {
-    const retc_engine_options options = {.kind = e == 1 ? RETC_ENGINE_GRAPH : RETC_ENGINE_JIT, .chunk_length = 8, .threads = 1};
+    const retc_engine_options options = {
+        .kind = e == 1 ? RETC_ENGINE_GRAPH : RETC_ENGINE_JIT, .chunk_length = 8, .threads = 1};
     assert_int_equal(retc_engine_create(source, &options, &diagnostics, &engines[e]), RETC_OK);
     assert_int_equal(retc_runner_create(engines[e], &run, &diagnostics, &runners[e]), RETC_OK);
   }

@@ -34,7 +34,8 @@ static void open_rig(rig *r) {
   retc_diagnostics_init(&diagnostics);
   retc_compile_options options = {
       .chunk_length = CHUNK,
-      .profile = {.name = "test", .vector_bytes = 32, .vector_registers = 16, .l1_bytes = 1 << 15, .l2_bytes = 1 << 20}};
+      .profile = {
+          .name = "test", .vector_bytes = 32, .vector_registers = 16, .l1_bytes = 1 << 15, .l2_bytes = 1 << 20}};
   retc_status status = retc_source_open(path, &diagnostics, &r->source);
   unlink(path);
   if (status == RETC_OK) status = retc_source_compile(r->source, &options, &diagnostics, &r->compilation);

@@ -347,7 +347,8 @@ static void test_all_operations(void **state) {
     generator_deinit(&g);
   }
   for (int op = 0; op < RETC_OP_COUNT; op++) {
-    /* Their weights are integers, or they round to few bits, so that engines are only near each other: tests/arithmetic.sh. */
+    /* Their weights are integers, or they round to few bits, so that engines are only near each other:
+     * tests/arithmetic.sh. */
     if (op == RETC_OP_CONTRACT_BF16 || op == RETC_OP_CONTRACT_INT8 || op == RETC_OP_CONTRACT_SCALED) continue;
     if (!seen[op]) fail_msg("no graph has an operation %s", retc_op_get_info((retc_op)op)->name);
   }

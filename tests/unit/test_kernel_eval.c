@@ -498,8 +498,8 @@ static void test_writers(void **state) {
 
 /* ---- independence ---- */
 
-/* for i in 0..4 KIND: y[store] = y[load] + 1 with store = i + a, or fixed when a < 0; the same for load. The indices are
- * read from memory, where the verifier cannot see what they are. */
+/* for i in 0..4 KIND: y[store] = y[load] + 1 with store = i + a, or fixed when a < 0; the same for load. The indices
+ * are read from memory, where the verifier cannot see what they are. */
 static void check_iterations(retc_loop_kind kind, bool private, int store, int load, int fixed, const char *words) {
   float y[8] = {0};
   int64_t places[2][4];

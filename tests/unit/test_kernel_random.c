@@ -417,7 +417,8 @@ static void show_product(generator *g, const known_buffer *sum) {
 static void make_products(generator *g, const matrix *a, const matrix *b, int64_t columns, int64_t depth) {
   const int64_t count = 2 + pick(g, 3);
   retc_expr zero = integer(g, 0);
-  retc_buffer_id sums = retc_write_alloc(&g->w, "sums", RETC_SCOPE_PRIVATE, RETC_DTYPE_F32, 3, (int64_t[]){count, 1, columns});
+  retc_buffer_id sums =
+      retc_write_alloc(&g->w, "sums", RETC_SCOPE_PRIVATE, RETC_DTYPE_F32, 3, (int64_t[]){count, 1, columns});
   for (int64_t m = 0; m < count; m++) {
     retc_expr n = retc_write_for(&g->w, "n", RETC_LOOP_VECTOR, zero, integer(g, columns), 1);
     retc_expr first = retc_expr_number(g->kernel, RETC_DTYPE_F32, 0.5 * (double)m);

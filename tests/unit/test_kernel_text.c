@@ -147,7 +147,8 @@ static void test_depth(void **state) {
 /* Cut anywhere, and with any byte replaced: a status, never a crash. */
 static void test_any_bytes(void **state) {
   (void)state;
-  static const unsigned char replacements[] = {0, 1, ' ', '\n', '"', '\\', '0', '9', '-', '.', 'a', '~', '#', '(', '[', '}', 0xff};
+  static const unsigned char replacements[] = {0,   1,   ' ', '\n', '"', '\\', '0', '9', '-',
+                                               '.', 'a', '~', '#',  '(', '[',  '}', 0xff};
   retc_text printed;
   retc_text_init(&printed);
   char bytes[sizeof sample];

@@ -57,7 +57,8 @@ typedef struct pair {
 static pair start(fixture *f, int model, retc_form form, int64_t chunk) {
   pair p = {f, models[model], {NULL, NULL}};
   for (int e = 0; e < 2; e++) {
-    const retc_engine_options options = {.kind = e == 1 ? RETC_ENGINE_GRAPH : RETC_ENGINE_JIT, .form = form, .chunk_length = chunk, .threads = 1};
+    const retc_engine_options options = {
+        .kind = e == 1 ? RETC_ENGINE_GRAPH : RETC_ENGINE_JIT, .form = form, .chunk_length = chunk, .threads = 1};
     check(f, retc_engine_create(f->sources[model], &options, &f->diagnostics, &p.engines[e]));
   }
   return p;

@@ -525,7 +525,8 @@ static void test_locations(void **state) {
   const retc_shape plane = shape(2, RETC_NAMED(B), 40);
   retc_buffer_id x = retc_write_parameter(&r.w, "x", RETC_DTYPE_F32, &plane, RETC_ACCESS_READ);
   retc_buffer_id y = retc_write_parameter(&r.w, "y", RETC_DTYPE_F32, &plane, RETC_ACCESS_WRITE);
-  retc_expr row = retc_write_for(&r.w, "row", RETC_LOOP_PARALLEL, integer(&r, 0), retc_expr_dim(r.kernel, RETC_NAMED(B)), 1);
+  retc_expr row =
+      retc_write_for(&r.w, "row", RETC_LOOP_PARALLEL, integer(&r, 0), retc_expr_dim(r.kernel, RETC_NAMED(B)), 1);
   retc_expr part = retc_write_for(&r.w, "part", RETC_LOOP_UNROLL, integer(&r, 0), integer(&r, 2), 1);
   retc_write_if(&r.w, op2(&r, RETC_KERNEL_OP_LESS, row, integer(&r, 3)));
   for (int side = 0; side < 2; side++) {

@@ -1,5 +1,6 @@
-/* Packed products: compiled code gives the bits of the interpreter, in every form, by dot instructions, by tiles (AMX) and
- * without either. Tiles are the definition's test, too: ir/kernel_eval_mma.c adds up as the manual says that they do. */
+/* Packed products: compiled code gives the bits of the interpreter, in every form, by dot instructions, by tiles (AMX)
+ * and without either. Tiles are the definition's test, too: ir/kernel_eval_mma.c adds up as the manual says that they
+ * do. */
 #include <math.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -33,7 +34,8 @@ static uint16_t number(range r) {
   const uint32_t bits = next(), sign_and_mantissa = bits & 0x807f, step = bits >> 16;
   switch (r) {
     case NEAR_ONE: return (uint16_t)(sign_and_mantissa | (120 + step % 12) << 7);
-    case SUBNORMAL_PRODUCTS: return (uint16_t)(step % 16 ? sign_and_mantissa | (58 + step % 10) << 7 : sign_and_mantissa);
+    case SUBNORMAL_PRODUCTS:
+      return (uint16_t)(step % 16 ? sign_and_mantissa | (58 + step % 10) << 7 : sign_and_mantissa);
     case LARGE_PRODUCTS: return (uint16_t)(sign_and_mantissa | (180 + step % 20) << 7);
     default: return (uint16_t)bits;
   }
@@ -98,8 +100,10 @@ static void fill(product *p, range r) {
 static void interpret(product *p, const retc_kernel *kernel, uint32_t *z) {
   retc_diagnostics diagnostics;
   retc_diagnostics_init(&diagnostics);
-  const retc_kernel_memory memories[4] = {{.data = p->left, .bytes = sizeof p->left}, {.data = p->right, .bytes = sizeof p->right},
-                                          {.data = p->start, .bytes = sizeof p->start}, {.data = z, .bytes = sizeof p->found[0]}};
+  const retc_kernel_memory memories[4] = {{.data = p->left, .bytes = sizeof p->left},
+                                          {.data = p->right, .bytes = sizeof p->right},
+                                          {.data = p->start, .bytes = sizeof p->start},
+                                          {.data = z, .bytes = sizeof p->found[0]}};
   const retc_dims none = {{0}};
   retc_status status = retc_kernel_eval(kernel, &none, memories, 4, &diagnostics);
   assert_string_equal(retc_diagnostics_text(&diagnostics), "");
@@ -151,8 +155,9 @@ static void choose_sizes(product *p) {
 static void check_results(const product *p, const char *cpu, range r) {
   for (int64_t i = 0; i < p->rows * p->columns; i++) {
     if (is_same(p->form, p->found[0][i], p->found[1][i])) continue;
-    fail_msg("%s, %s, range %d, rows %d, columns %d, depth %d: element %d is %08x, interpreted %08x", retc_mma_form_name(p->form),
-             cpu ? cpu : "host", (int)r, (int)p->rows, (int)p->columns, (int)p->depth, (int)i, p->found[1][i], p->found[0][i]);
+    fail_msg("%s, %s, range %d, rows %d, columns %d, depth %d: element %d is %08x, interpreted %08x",
+             retc_mma_form_name(p->form), cpu ? cpu : "host", (int)r, (int)p->rows, (int)p->columns, (int)p->depth,
+             (int)i, p->found[1][i], p->found[0][i]);
   }
 }
 
@@ -238,7 +243,8 @@ static void test_without_tiles(void **state) {
   assert_false(profile_of("sapphirerapids,no-tiles").has_tiles);
   retc_text text;
   retc_text_init(&text);
-  assert_int_equal(retc_llvm_compile(kernels, 1, &(retc_llvm_options){.cpu = "sapphirerapids"}, &diagnostics, &module), RETC_OK);
+  assert_int_equal(retc_llvm_compile(kernels, 1, &(retc_llvm_options){.cpu = "sapphirerapids"}, &diagnostics, &module),
+                   RETC_OK);
   assert_int_equal(retc_llvm_emit_assembly(module, &diagnostics, &text), RETC_OK);
   assert_non_null(strstr(text.data, "tdpbf16ps"));
   assert_non_null(strstr(text.data, "tilerelease"));
@@ -261,7 +267,8 @@ static int try_refused(void) {
   retc_diagnostics diagnostics;
   retc_executable *executable = NULL;
   retc_diagnostics_init(&diagnostics);
-  retc_status status = retc_llvm_build(kernels, 1, &(retc_llvm_options){.cpu = "sapphirerapids"}, &diagnostics, &executable);
+  retc_status status =
+      retc_llvm_build(kernels, 1, &(retc_llvm_options){.cpu = "sapphirerapids"}, &diagnostics, &executable);
   const char *expected = "code for CPU 'sapphirerapids' ";
   bool is_clear = status == RETC_INVALID && strstr(retc_diagnostics_text(&diagnostics), expected) != NULL;
   retc_diagnostics_deinit(&diagnostics);

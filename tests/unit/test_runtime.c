@@ -144,7 +144,8 @@ static void steps_are_done_in_order(void **state) {
       ladder l = {.size = threads, .sums = sums, .delayed = run % (threads + 1) - 1};
       retc_team_run_steps(team, run, climb, &l);
       assert_int_equal(atomic_load(&l.wrong), 0);
-      for (int i = 0; run && i < threads; i++) assert_int_equal(sums[2 * i + (run + 1) % 2], (int64_t)run * (run - 1) / 2);
+      for (int i = 0; run && i < threads; i++)
+        assert_int_equal(sums[2 * i + (run + 1) % 2], (int64_t)run * (run - 1) / 2);
       relay r = {.rounds = run % 3, .slots = slots}; /* the two ways to use a team take turns */
       if (run % 7 == 0) retc_team_run(team, relay_body, &r);
       assert_int_equal(atomic_load(&r.wrong), 0);
@@ -257,7 +258,10 @@ static retc_plan *make_plan(void) {
   };
   const retc_plan_kernel kernels[] = {
       {.name = "sum", .buffer_count = 3, .dim_count = 2, .dims = {RETC_DIM_B, RETC_DIM_T}, .scratch_bytes = 800},
-      {.name = "logits", .buffer_count = 4, .dim_count = 5, .dims = {RETC_DIM_B, RETC_DIM_T, RETC_DIM_N, RETC_DIM_L, RETC_DIM_P}},
+      {.name = "logits",
+       .buffer_count = 4,
+       .dim_count = 5,
+       .dims = {RETC_DIM_B, RETC_DIM_T, RETC_DIM_N, RETC_DIM_L, RETC_DIM_P}},
       {.name = "state", .buffer_count = 2, .dim_count = 2, .dims = {RETC_DIM_B, RETC_DIM_P}},
       {.name = "fill", .buffer_count = 1, .dim_count = 2, .dims = {RETC_DIM_B, RETC_DIM_N}},
   };

@@ -132,7 +132,8 @@ static const struct {
     {"{\"a\":{\"shape\":[],\"data_offsets\":[0,4]}}", 4, "\"dtype\" is missing"},
     {"{\"a\":{\"dtype\":7,\"shape\":[],\"data_offsets\":[0,4]}}", 4, "\"dtype\" is missing or not a string"},
     {"{\"a\":{\"dtype\":\"F8_E4M3\",\"shape\":[],\"data_offsets\":[0,4]}}", 4,
-     "tensor 'a': dtype 'F8_E4M3' is not supported, expected one of F64, F32, F16, BF16, I64, I32, I8, U8, I4, U4X2, BOOL"},
+     "tensor 'a': dtype 'F8_E4M3' is not supported, expected one of F64, F32, F16, BF16, I64, I32, I8, U8, I4, U4X2, "
+     "BOOL"},
     {"{\"a\":{\"dtype\":\"F32\",\"data_offsets\":[0,4]}}", 4, "\"shape\" is missing"},
     {"{\"a\":{\"dtype\":\"F32\",\"shape\":4,\"data_offsets\":[0,4]}}", 4, "\"shape\" is missing or not an array"},
     {"{\"a\":{\"dtype\":\"F32\",\"shape\":[\"1\"],\"data_offsets\":[0,4]}}", 4, "dimension 0 is not an integer"},

@@ -167,7 +167,8 @@ static void print_phases(const retc_bench *bench, retc_text *text) {
   }
   for (int64_t i = 0; i < bench->options->position_count; i++) {
     const retc_bench_place *place = &bench->places[i];
-    retc_text_printf(text, "position %lld: %.3f ms a token, slowest %.3f ms; by the median of rounds %.3f ms, slowest %.3f\n",
+    retc_text_printf(text,
+                     "position %lld: %.3f ms a token, slowest %.3f ms; by the median of rounds %.3f ms, slowest %.3f\n",
                      (long long)place->position, 1e3 * place->seconds, 1e3 * place->slowest, 1e3 * place->middle,
                      1e3 * place->slowest_middle);
   }

@@ -68,8 +68,8 @@ static size_t size_of(const char *type) {
   return 0;
 }
 
-/* CUDA has at most 48 KiB of static shared memory, AMD's cards 64: "__shared__ T name[a][b];" becomes a place in dynamic
- * shared memory. `used` grows. false: the line declares none. */
+/* CUDA has at most 48 KiB of static shared memory, AMD's cards 64: "__shared__ T name[a][b];" becomes a place in
+ * dynamic shared memory. `used` grows. false: the line declares none. */
 static bool write_shared(FILE *file, const char *line, size_t *used) {
   char type[32], name[128], axes[128];
   const char *at = strstr(line, "__shared__ ");

@@ -1,17 +1,17 @@
-/* Products of a wave by NVIDIA's mma.sync, in the place of the prelude's: 16 x 8 sums, 16 deep. Of a lane, group = lane / 4
- * is a row of the left operand and a column of the right one, and quarter = lane % 4 its part of the depth; of the sums it
- * has rows group and group + 8, columns 2 * quarter and the next.
+/* Products of a wave by NVIDIA's mma.sync, in the place of the prelude's: 16 x 8 sums, 16 deep. Of a lane, group = lane
+ * / 4 is a row of the left operand and a column of the right one, and quarter = lane % 4 its part of the depth; of the
+ * sums it has rows group and group + 8, columns 2 * quarter and the next.
  *
- * Which elements of the depth a quarter has may be chosen, as long as both operands choose alike: 8 that lie together, so
- * that a load is 16 bytes, and two steps take them up. */
+ * Which elements of the depth a quarter has may be chosen, as long as both operands choose alike: 8 that lie together,
+ * so that a load is 16 bytes, and two steps take them up. */
 #ifndef RETC_CUDA_FRAGMENTS_H
 #define RETC_CUDA_FRAGMENTS_H
 
 #define RETC_WAVE 32
 #define RETC_SUMS 8
 
-/* The row that stands for the `group`th of eight: rows that are read together are 0 and 4, 1 and 5, ..., which lie in other
- * banks of shared memory when rows are 4 or 20 banks apart, as those of tiles are. */
+/* The row that stands for the `group`th of eight: rows that are read together are 0 and 4, 1 and 5, ..., which lie in
+ * other banks of shared memory when rows are 4 or 20 banks apart, as those of tiles are. */
 RETC_DEVICE int retc_row(int group) { return group / 2 + 4 * (group % 2); }
 
 /* 16 x 16 sums as two products of 16 x 8. */
@@ -20,9 +20,10 @@ RETC_DEVICE int retc_fragment_row(int sum, int lane) { return retc_row(lane / 4)
 RETC_DEVICE int retc_fragment_column(int sum, int lane) { return 8 * (sum / 4) + retc_row(2 * (lane % 4) + sum % 2); }
 
 RETC_DEVICE void retc_step(float *sums, const uint32_t *left, const uint32_t *right, const retc_bf16 *) {
-  asm volatile("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"
-               : "+f"(sums[0]), "+f"(sums[1]), "+f"(sums[2]), "+f"(sums[3])
-               : "r"(left[0]), "r"(left[1]), "r"(left[2]), "r"(left[3]), "r"(right[0]), "r"(right[1]));
+  asm volatile(
+      "mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"
+      : "+f"(sums[0]), "+f"(sums[1]), "+f"(sums[2]), "+f"(sums[3])
+      : "r"(left[0]), "r"(left[1]), "r"(left[2]), "r"(left[3]), "r"(right[0]), "r"(right[1]));
 }
 RETC_DEVICE void retc_step(float *sums, const uint32_t *left, const uint32_t *right, const retc_f16 *) {
   asm volatile("mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"
@@ -63,7 +64,8 @@ RETC_DEVICE void retc_multiply(retc_fragment (&sums)[R][C], const T *a, int64_t 
     for (int step = 0; step < 2; step++)
 #pragma unroll
       for (int i = 0; i < R; i++) {
-        const uint32_t left[4] = {upper[i][2 * step], lower[i][2 * step], upper[i][2 * step + 1], lower[i][2 * step + 1]};
+        const uint32_t left[4] = {upper[i][2 * step], lower[i][2 * step], upper[i][2 * step + 1],
+                                  lower[i][2 * step + 1]};
 #pragma unroll
         for (int l = 0; l < 2 * C; l++) retc_step(&sums[i][l / 2][4 * (l % 2)], left, &right[l][2 * step], a);
       }

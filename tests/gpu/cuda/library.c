@@ -1,5 +1,5 @@
-/* libamdhip64 over CUDA's driver, as far as retc's runtime calls it; hiprtc by nvcc. The numbers of errors are CUDA's, which
- * HIP shares. */
+/* libamdhip64 over CUDA's driver, as far as retc's runtime calls it; hiprtc by nvcc. The numbers of errors are CUDA's,
+ * which HIP shares. */
 #include <cuda.h>
 #include <stdio.h>
 #include <stdlib.h>

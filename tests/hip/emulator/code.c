@@ -45,7 +45,8 @@ static void find_arrays(emulator_module *module) {
   for (size_t i = 0; (global = module->code->global_at(i)); i++) {
     if (global->begin < module->shared_begin || global->begin >= module->shared_end) continue;
     const size_t first = (size_t)(global->begin - module->shared_begin);
-    for (size_t at = first; at < first + global->size; at++) module->shared_inside[at / 8] |= (unsigned char)(1u << at % 8);
+    for (size_t at = first; at < first + global->size; at++)
+      module->shared_inside[at / 8] |= (unsigned char)(1u << at % 8);
   }
 }
 

@@ -51,8 +51,8 @@ const emulator_kernel *emulator_module_find(const emulator_module *module, const
 /* The line of the source that an address of the code belongs to; "" when unknown. */
 void emulator_module_line(const emulator_module *module, const void *address, char *text, size_t size);
 
-/* Compiles HIP source for the architecture; a malloc'ed code object, NULL with the compiler's words in *out_log, malloc'ed
- * too. `defines`: options that begin with -D. */
+/* Compiles HIP source for the architecture; a malloc'ed code object, NULL with the compiler's words in *out_log,
+ * malloc'ed too. `defines`: options that begin with -D. */
 void *emulator_compile(const char *source, const char *name, const char *arch, const char *const *defines,
                        size_t define_count, size_t *out_size, char **out_log);
 

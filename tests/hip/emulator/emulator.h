@@ -1,14 +1,15 @@
 /* An AMD GPU for tests: runs the blocks of a launch on the CPU, one fiber a thread, and checks every access.
  *
- * Three parts share this header. Kernels are compiled for the host with hip/hip_runtime.h of this folder and linked with
- * kernel_support.c into a shared library, which is the stand-in's code object. libamdhip64.so (library_*.c, code.c,
- * scheduler.c, memory.c) loads and runs it. The library fills in what a code object calls, `emulator_services`.
+ * Three parts share this header. Kernels are compiled for the host with hip/hip_runtime.h of this folder and linked
+ * with kernel_support.c into a shared library, which is the stand-in's code object. libamdhip64.so (library_*.c,
+ * code.c, scheduler.c, memory.c) loads and runs it. The library fills in what a code object calls, `emulator_services`.
  *
  * What is checked, when kernels are compiled with checks: every access lies in one array of shared memory or one device
  * allocation; no two threads touch the same bytes of shared or device memory, one of them writing, without a barrier
  * between (of device memory also: no two blocks of a launch); all threads reach the same barriers; all lanes of a wave
  * take part in its matrix products and shuffles. Without checks, device allocations still end at a guard page, and
- * barriers and waves are checked all the same. Shared memory starts as NaNs in every block, device memory when allocated. */
+ * barriers and waves are checked all the same. Shared memory starts as NaNs in every block, device memory when
+ * allocated. */
 #ifndef RETC_EMULATOR_H
 #define RETC_EMULATOR_H
 

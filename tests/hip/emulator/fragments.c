@@ -84,7 +84,8 @@ __attribute__((target_clones("arch=x86-64-v3", "default")))
 static void multiply(float a[SIDE][SIDE], float b[SIDE][SIDE], int depth, float d[SIDE][SIDE]) {
   for (int row = 0; row < SIDE; row++) {
     for (int inner = 0; inner < depth; inner++) {
-      for (int column = 0; column < SIDE; column++) d[row][column] = fmaf(a[row][inner], b[inner][column], d[row][column]);
+      for (int column = 0; column < SIDE; column++)
+        d[row][column] = fmaf(a[row][inner], b[inner][column], d[row][column]);
     }
   }
 }

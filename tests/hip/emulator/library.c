@@ -1,5 +1,5 @@
-/* libamdhip64 as far as the runtime calls it, with hiprtc in it as in ROCm 5. Everything runs when it is asked for; what
- * goes wrong in a kernel is told by the next call that waits, and by all after it, as on a GPU. */
+/* libamdhip64 as far as the runtime calls it, with hiprtc in it as in ROCm 5. Everything runs when it is asked for;
+ * what goes wrong in a kernel is told by the next call that waits, and by all after it, as on a GPU. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

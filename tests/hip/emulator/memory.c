@@ -221,7 +221,8 @@ static void check_shared(const emulator_module *module, const char *address, siz
                          const void *caller) {
   size_t offset = (size_t)(address - module->shared_begin);
   for (size_t i = offset; i < offset + size && module->shared_inside; i++) {
-    if (i < (size_t)(module->shared_end - module->shared_begin) && (module->shared_inside[i / 8] >> i % 8 & 1)) continue;
+    if (i < (size_t)(module->shared_end - module->shared_begin) && (module->shared_inside[i / 8] >> i % 8 & 1))
+      continue;
     emulator_fail(caller, "%s %zu bytes of which some lie behind an array of shared memory", verb(access), size);
   }
   if (access != EMULATOR_ATOMIC) {
@@ -237,7 +238,8 @@ static void check_device(const char *address, size_t size, emulator_access acces
     emulator_fail(caller, "%s %zu bytes %s", verb(access), size, text);
   }
   if (access != EMULATOR_ATOMIC) {
-    check_races(device_cells, (size_t)(address - arena), size, DEVICE_GRANULE, false, access, "in device memory", caller);
+    check_races(device_cells, (size_t)(address - arena), size, DEVICE_GRANULE, false, access, "in device memory",
+                caller);
   }
 }
 

@@ -80,8 +80,8 @@ void emulator_fail(const void *caller, const char *format, ...) {
   const emulator_launch *launch = emulator_now.launch;
   const unsigned *block = emulator_now.block_index;
   if (caller) emulator_module_line(launch->function->module, caller, line, sizeof line);
-  fprintf(stderr, "emulator: kernel %s, block (%u,%u,%u), thread %d: %s%s%s\n", launch->function->kernel->name, block[0],
-          block[1], block[2], emulator_now.thread, words, *line ? "; " : "", line);
+  fprintf(stderr, "emulator: kernel %s, block (%u,%u,%u), thread %d: %s%s%s\n", launch->function->kernel->name,
+          block[0], block[1], block[2], emulator_now.thread, words, *line ? "; " : "", line);
   failed = true;
   if (emulator_now.inside) leave(); /* and does not come back */
   abort();

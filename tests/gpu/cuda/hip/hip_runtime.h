@@ -1,6 +1,6 @@
-/* HIP's device language over CUDA's, for nvcc: the text that retc writes for AMD GPUs runs on an NVIDIA card, as on one of
- * RDNA, whose waves have 32 lanes too. None of the macros of AMD's architectures is defined, so that matrix products take
- * the plain path of the text, or those of ../fragments.h. */
+/* HIP's device language over CUDA's, for nvcc: the text that retc writes for AMD GPUs runs on an NVIDIA card, as on one
+ * of RDNA, whose waves have 32 lanes too. None of the macros of AMD's architectures is defined, so that matrix products
+ * take the plain path of the text, or those of ../fragments.h. */
 #ifndef RETC_CUDA_HIP_RUNTIME_H
 #define RETC_CUDA_HIP_RUNTIME_H
 

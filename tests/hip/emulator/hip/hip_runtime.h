@@ -44,7 +44,8 @@ template <unsigned (*emulator_services::*get)(int)> struct place {
 
 /* Kernels: the arguments come as pointers to them, as a launch has them. */
 template <typename... Arguments, size_t... at>
-__attribute__((no_sanitize("address"))) void call(void (*kernel)(Arguments...), void **arguments, std::index_sequence<at...>) {
+__attribute__((no_sanitize("address"))) void call(void (*kernel)(Arguments...), void **arguments,
+                                                  std::index_sequence<at...>) {
   kernel(*static_cast<Arguments *>(arguments[at])...);
 }
 template <typename... Arguments> void call(void (*kernel)(Arguments...), void **arguments) {
