@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "compiler/anchors.h"
+#include "compiler/gpu_contract.h"
 #include "compiler/pass.h"
 
 #define RETC_PROLOGUE(name, meaning)
@@ -60,7 +61,6 @@ static uint32_t open_region(retc_fuse_state *s, const char *anchor, uint32_t nod
 }
 
 /* Products of the same rows with weights of one type: one launch of a GPU has blocks of all of them. */
-enum { PRODUCTS_MAX = 4 };
 
 static bool join_products(retc_fuse_state *s, uint32_t node) {
   const retc_node *n = node_at(s, node);
@@ -68,7 +68,7 @@ static bool join_products(retc_fuse_state *s, uint32_t node) {
   for (uint32_t r = 1; r < s->regions.count; r++) {
     retc_fuse_region *region = &s->regions.items[r];
     const retc_node *first = node_at(s, region->node);
-    if (strcmp(region->anchor, "contract") != 0 || first->op != n->op || region->products == PRODUCTS_MAX) continue;
+    if (strcmp(region->anchor, "contract") != 0 || first->op != n->op || region->products == RETC_GPU_PRODUCTS_MAX) continue;
     if (first->inputs[0].index != n->inputs[0].index || !is_leaf(s, first->inputs[1].index)) continue;
     if (node_at(s, first->inputs[1].index)->type.dtype != node_at(s, n->inputs[1].index)->type.dtype) continue;
     region->products++;

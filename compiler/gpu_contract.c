@@ -14,7 +14,7 @@
 
 enum { PARTS = 32, CHUNK = 8, STEP = PARTS * CHUNK, COLUMNS = 16, OWN = 4, LANES = PARTS * COLUMNS / OWN };
 enum { ROWS = 8, ROWS_AT_ONCE = 4 /* of results */, READ_AT_ONCE = 16 /* of rows */ };
-enum { ROW_STEPS = 4 /* read at once for one row alone */, PRODUCTS_MAX = 4 };
+enum { ROW_STEPS = 4 /* read at once for one row alone */ };
 
 void retc_gpu_contract_schedule(const retc_graph *graph, const retc_node *node, const retc_target_profile *profile,
                                 retc_region *region) {
@@ -36,7 +36,7 @@ typedef struct product {
 typedef struct contract {
   retc_lowering *l;
   const retc_node *node; /* the first product's */
-  product products[PRODUCTS_MAX];
+  product products[RETC_GPU_PRODUCTS_MAX];
   int count;
   bool paired;          /* the products lie side by side */
   int64_t own_columns;  /* of a block, of each product */
@@ -202,7 +202,7 @@ static bool is_made_of(const contract *c, retc_value value, int p) {
 /* Stores what is made of product p, or of any; `totals` are those of the row and column, one a product. */
 static void store_results(contract *c, retc_expr row, retc_expr column, const retc_expr *totals, int p) {
   retc_lowering *l = c->l;
-  retc_value nodes[PRODUCTS_MAX];
+  retc_value nodes[RETC_GPU_PRODUCTS_MAX];
   for (int i = 0; i < c->count; i++) nodes[i] = c->products[i].node;
   l->also = nodes;
   l->also_as = totals;
@@ -242,7 +242,7 @@ static void write_results(contract *c, int64_t from, int64_t rows) {
   retc_write_store(w, c->tile, &to, retc_load(l, c->sum, (retc_expr[]){plus(c, r, integer(c, from)), own}));
   end(c, 2);
   retc_write_barrier(w);
-  retc_expr width = integer(c, c->own_columns), totals[PRODUCTS_MAX];
+  retc_expr width = integer(c, c->own_columns), totals[RETC_GPU_PRODUCTS_MAX];
   r = let(c, "r", retc_div(l, c->lane, width));
   x = let(c, "x", retc_mod(l, c->lane, width));
   retc_expr row = let(c, "row", plus(c, plus(c, c->first_row, r), integer(c, from)));
@@ -292,12 +292,25 @@ static void write_form(contract *c, int64_t rows, int64_t slice, int64_t steps) 
   }
 }
 
+/* What fuse puts together, and a text may not. */
+static bool may_share(const contract *c, const retc_node *node) {
+  const retc_type *own = &retc_lower_node(c->l, node->inputs[1])->type;
+  const retc_type *first = &retc_lower_node(c->l, c->node->inputs[1])->type;
+  return c->count < RETC_GPU_PRODUCTS_MAX && node->op == c->node->op && own->dtype == first->dtype &&
+         own->shape.dim[1] == first->shape.dim[1] && node->inputs[0].index == c->node->inputs[0].index;
+}
+
 /* Products of the region, and how they lie. */
 static void find_products(contract *c) {
   retc_lowering *l = c->l;
-  for (uint32_t i = 1; i < l->graph->nodes.count && c->count < PRODUCTS_MAX; i++) {
+  for (uint32_t i = 1; i < l->graph->nodes.count; i++) {
     const retc_node *node = &l->graph->nodes.items[i];
     if (node->region.index != l->region.index || !retc_anchor_contract_matches(l->graph, NULL, node)) continue;
+    if (!may_share(c, node)) {
+      retc_lower_refuse(l, (retc_value){i}, "products share a region when they are at most four, of the same rows, with "
+                                            "weights of one type and depth");
+      return;
+    }
     const retc_shape *weight = &retc_lower_node(l, node->inputs[1])->type.shape;
     c->products[c->count++] =
         (product){.node = {i}, .weight = retc_lower_buffer(l, node->inputs[1]), .columns = weight->dim[0]};
@@ -306,6 +319,12 @@ static void find_products(contract *c) {
     int of = 0;
     for (int p = 0; p < c->count; p++) of += is_made_of(c, l->results.items[i], p);
     c->paired |= of > 1;
+  }
+  bool equal = c->count == 1 || c->count == 2 || c->count == 4;
+  for (int p = 1; p < c->count; p++) equal &= c->products[p].columns == c->products[0].columns;
+  if (c->paired && !equal) {
+    retc_lower_refuse(l, l->anchor, "something is made of several products, which are two or four of one shape then");
+    return;
   }
   c->own_columns = c->paired ? COLUMNS / c->count : COLUMNS;
   int64_t end = 0;

@@ -8,6 +8,9 @@
 /* Parts of the summed axis, which are summed up on their own and then added in order. */
 enum { RETC_GPU_PARTS = 8 };
 
+/* Products of the same rows that share a launch; of several every weight has the first one's type and depth. */
+enum { RETC_GPU_PRODUCTS_MAX = 4 };
+
 /* The type that matrix instructions are to work on for this product; f32: it is not for them. */
 retc_dtype retc_gpu_matrix_type(const retc_graph *graph, const retc_node *node, const retc_target_profile *profile);
 void retc_gpu_matrix_schedule(const retc_graph *graph, const retc_node *node, retc_dtype math, retc_region *region);

@@ -1,11 +1,11 @@
 /* The retention region on a GPU: rotation, decay mask, chunk boundary, in-chunk and cross products and the state update
  * in one kernel. A block has one (b, h) and COLUMNS value channels, so it has its columns of the state to itself; it
- * walks the chunks that the call touches, ROWS rows at a time; one row alone, as in decoding, has loops of its own.
- * With c a column and p a part, a lane is lane = COLUMNS p + c.
+ * walks the chunks that the call touches, ROWS rows at a time; the last row of an odd number has loops of its own, and
+ * one token a kernel of its own (gpu_retention_step.c). With c a column and p a part, a lane is lane = COLUMNS p + c.
  *
  *   score[i,j] = (q_i . k_j) g^(i-j)                          j <= i; channels in PARTS parts, a chain of fma each
- *   o_i        = fma(g^(i+1), S^T q_i, sum_j score[i,j] v_j)   S^T q_i in the same parts; rows j in parts by j / 16 mod
- * 4 S          = g^C S + sum_j (g^(C-1-j) k_j) v_j^T           j in order
+ *   o_i        = fma(g^(i+1), S^T q_i, sum_j score[i,j] v_j)   S^T q_i in the same parts; rows j by j / 16 mod 4
+ *   S          = g^C S + sum_j (g^(C-1-j) k_j) v_j^T           j in order
  *
  * Parts are added in order. The operations of a row are the same whichever rows it comes with, and in whichever call.
  */

@@ -151,7 +151,8 @@ typedef struct contract {
 /* Whether every part of a panel is widened with its scales. */
 static bool has_scaling(const contract *c) { return c->scaled && !c->is_integers; }
 
-static bool has_pairs(const contract *c) { return c->group >= AT_ONCE && !has_scaling(c); }
+/* Tiles of several rows, too: a single one is stored behind all of k here. */
+static bool has_pairs(const contract *c) { return c->group >= AT_ONCE && c->rows > 1 && !has_scaling(c); }
 
 static retc_expr is_single_row(const contract *c) {
   return retc_expr_binary(c->l->kernel, RETC_KERNEL_OP_EQUAL, c->row_count, retc_int(c->l, 1));

@@ -4,8 +4,8 @@
  * chunk is complete, replaces the state. The sizes of its blocks are chosen in schedule_retention.c.
  *
  *   score[i,j] = (q_i . k_j) g^(i-j)                          j <= i
- *   o_i        = g^(i+1) S^T q_i + sum_j score[i,j] v_j       one chain of fma that starts with the first term, j in
- * order S          = g^C S + sum_j (g^(C-1-j) k_j) v_j^T          j in order, behind (g^C - 1) S + S
+ *   o_i        = g^(i+1) S^T q_i + sum_j score[i,j] v_j       one chain of fma from the first term on, j in order
+ *   S          = g^C S + sum_j (g^(C-1-j) k_j) v_j^T          j in order, behind (g^C - 1) S + S
  *
  * Rows come in blocks where the call has enough of them, else one by one; the last block ends with the last row, and
  * computes some of the rows before it again. Rows that do not exist are not computed, and a row's operations are the

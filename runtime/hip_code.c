@@ -57,9 +57,13 @@ static void print_key(const retc_hip_device *device, const char *source, retc_te
   int version = 0, major = 0, minor = 0;
   const retc_hip_library *library = &device->library;
   library->hipRuntimeGetVersion(&version);
-  if (library->has_hiprtc) library->hiprtcVersion(&major, &minor);
-  retc_text_printf(key, "%s hip %d %s %d.%d", device->arch, version, library->has_hiprtc ? "hiprtc" : "hipcc", major,
-                   minor);
+  retc_text_printf(key, "%s hip %d ", device->arch, version);
+  if (library->has_hiprtc) {
+    library->hiprtcVersion(&major, &minor);
+    retc_text_printf(key, "hiprtc %d.%d", major, minor);
+  } else {
+    retc_hip_compiler_describe(key);
+  }
   for (int i = 0; i < RETC_HIP_COMPILER_OPTIONS; i++) retc_text_printf(key, " %s", retc_hip_compiler_options[i]);
   retc_text_printf(key, "\n%s", source);
 }

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -46,6 +47,28 @@ static void remove_files(const files *f) {
 static const char *compiler(void) {
   const char *named = getenv("RETC_HIPCC");
   return named && *named ? named : "hipcc";
+}
+
+static bool describe_file(const char *folder, size_t length, const char *name, retc_text *text) {
+  retc_text path;
+  struct stat found;
+  retc_text_init(&path);
+  retc_text_printf(&path, "%.*s%s%s", (int)length, folder, length ? "/" : "", name);
+  const bool is_there = path.data && stat(path.data, &found) == 0 && S_ISREG(found.st_mode);
+  if (is_there) {
+    retc_text_printf(text, "%s %lld %lld", path.data, (long long)found.st_size, (long long)found.st_mtime);
+  }
+  retc_text_deinit(&path);
+  return is_there;
+}
+
+void retc_hip_compiler_describe(retc_text *text) {
+  const char *name = compiler(), *folders = strchr(name, '/') ? NULL : getenv("PATH");
+  if (!folders && describe_file("", 0, name, text)) return;
+  for (const char *at = folders; at; at = at[strcspn(at, ":")] ? at + strcspn(at, ":") + 1 : NULL) {
+    if (describe_file(at, strcspn(at, ":"), name, text)) return;
+  }
+  retc_text_add(text, name);
 }
 
 /* The exit status; 127 when there is no such program. */
@@ -102,7 +125,7 @@ retc_status retc_hip_compile(const char *arch, const char *name, const char *sou
       status = read_object(f.object, diagnostics, out_code);
     } else if (exit_status == 127) {
       status =
-          retc_fail(diagnostics, RETC_FAILED, "hip: no compiler for %s: no program %s was found", arch, compiler());
+          retc_fail(diagnostics, RETC_FAILED, "hip: no compiler for %s: no hiprtc was asked, and no program %s was found", arch, compiler());
     } else {
       status = report_log(arch, name, &f, diagnostics);
     }

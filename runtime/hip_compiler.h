@@ -5,6 +5,7 @@
 #include <stddef.h>
 
 #include "base/status.h"
+#include "base/text.h"
 
 /* What the text is compiled with, beside the architecture: it relies on no contraction. */
 enum { RETC_HIP_COMPILER_OPTIONS = 3 };
@@ -20,5 +21,7 @@ typedef struct retc_hip_code {
  * with its words. */
 retc_status retc_hip_compile(const char *arch, const char *name, const char *source, retc_diagnostics *diagnostics,
                              retc_hip_code *out_code);
+/* Adds what tells this compiler from another one or another version of it: where its file is, its size and its time. */
+void retc_hip_compiler_describe(retc_text *text);
 
 #endif

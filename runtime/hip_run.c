@@ -182,7 +182,13 @@ static retc_status create_events(retc_run *run, retc_diagnostics *diagnostics) {
   run->gpu->events = calloc(count, sizeof *run->gpu->events);
   if (!run->gpu->events) return retc_fail(diagnostics, RETC_FAILED, "session: out of memory");
   for (size_t i = 0; i < count; i++) {
-    RETC_TRY(retc_hip_check(library, library->hipEventCreate(&run->gpu->events[i]), diagnostics, "timing kernels"));
+    retc_status status =
+        retc_hip_check(library, library->hipEventCreate(&run->gpu->events[i]), diagnostics, "timing kernels");
+    if (status == RETC_OK) continue;
+    while (i > 0) library->hipEventDestroy(run->gpu->events[--i]);
+    free(run->gpu->events);
+    run->gpu->events = NULL;
+    return status;
   }
   return RETC_OK;
 }

@@ -17,7 +17,6 @@ typedef struct tile {
   int streams;              /* more than 1: of as many that go along the depth together */
 } tile;
 
-static int64_t quotient_up(int64_t a, int64_t b) { return a / b + (a % b != 0); }
 
 retc_llvm_matrix retc_llvm_open_view(retc_llvm_emitter *e, const retc_view *view) {
   return (retc_llvm_matrix){
@@ -83,7 +82,7 @@ static void prefetch(retc_llvm_emitter *e, const retc_llvm_matrix *b, const tile
   if (!retc_llvm_is_constant(b->row, &row)) row = CACHE_LINE;
   if (!retc_llvm_is_constant(b->column, &width)) width = 1;
   const int64_t bytes = t->streams > 1 ? PREFETCH_BYTES_TOGETHER : RETC_PREFETCH_BYTES;
-  int64_t ahead = is_streamed ? quotient_up(bytes, row * size) : PREFETCH_ROWS_NEAR;
+  int64_t ahead = is_streamed ? retc_ceil_div(bytes, row * size) : PREFETCH_ROWS_NEAR;
   for (int part = 0; part < t->count; part++) columns += t->lanes[part];
   LLVMValueRef later = LLVMBuildAdd(e->builder, line, retc_llvm_integer(e, ahead), "");
   const int64_t step = size * width < CACHE_LINE ? CACHE_LINE / (size * width) : 1;
@@ -310,13 +309,13 @@ void retc_llvm_emit_mma(retc_llvm_emitter *e, const retc_statement *s) {
   job own = {
       retc_llvm_open_view(e, &s->c), retc_llvm_open_view(e, &s->a), retc_llvm_open_view(e, &s->b), {.strided = false}};
   int64_t lanes = e->profile.vector_bytes / 4, budget = register_budget(e);
-  int64_t rows = quotient_up(s->rows, quotient_up(s->rows, budget));
-  int64_t vectors = quotient_up(s->columns, lanes);
+  int64_t rows = retc_ceil_div(s->rows, retc_ceil_div(s->rows, budget));
+  int64_t vectors = retc_ceil_div(s->columns, lanes);
   if (s->rows > VECTORS_MAX / vectors) {
     e->refused = "an mma of this size";
     return;
   }
-  int64_t count = quotient_up(vectors, quotient_up(vectors, budget / rows));
+  int64_t count = retc_ceil_div(vectors, retc_ceil_div(vectors, budget / rows));
   for (int64_t column = 0; column < s->columns; column += count * lanes) {
     for (int64_t row = 0; row < s->rows; row += rows) {
       own.tile = (tile){.row = row, .rows = retc_smaller(rows, s->rows - row), .column = column,
@@ -345,10 +344,10 @@ static bool is_independent(const retc_kernel *kernel, const retc_statement *loop
 
 /* Two streams from memory are read faster than one: each is followed by the CPU's own prefetching for itself. */
 bool retc_llvm_emit_mma_together(retc_llvm_emitter *e, const retc_statement *loop, int64_t from, int64_t count) {
-  if (loop->body.statements.count != 1 || count > TOGETHER_MAX) return false;
+  if (loop->body.statements.count != 1 || count < 1 || count > TOGETHER_MAX) return false;
   const retc_statement *s = loop->body.statements.items[0];
   if (s->kind != RETC_STATEMENT_MMA || retc_llvm_has_tiles(e, s) || !is_independent(e->kernel, loop, s)) return false;
-  const int64_t lanes = e->profile.vector_bytes / 4, vectors = quotient_up(s->columns, lanes);
+  const int64_t lanes = e->profile.vector_bytes / 4, vectors = retc_ceil_div(s->columns, lanes);
   if (s->rows > register_budget(e) / vectors / count) return false;
   job jobs[TOGETHER_MAX];
   LLVMValueRef lines = NULL;

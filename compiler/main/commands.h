@@ -27,6 +27,10 @@ enum { RETC_THREADS_MAX = 1024 };
   {"weights", 0, "TYPE", "of matrices in memory: f32, f16, bf16, int8 or int4 (as stored)", RETC_OPTION_TEXT, \
    &(words).weights, 0, 0}
 
+#define RETC_CPU_OPTION(cpu) \
+  {"cpu", 0, "NAME", "whose code is made: x86-64-v3, znver4, host, ...; NAME,no-tiles: without AMX (this machine's)", \
+   RETC_OPTION_TEXT, &(cpu), 0, 0}
+
 /* As retc_arguments_parse, and prints the help when it is asked for. */
 retc_status retc_command_begin(const retc_syntax *syntax, int count, char **words, retc_diagnostics *diagnostics,
                                const char **out_positional, bool *out_help);

@@ -45,7 +45,10 @@ static retc_status choose(const char *emit, const char *const *words, size_t cou
     if (status == RETC_OK) out_wanted[found] = true;
   }
   free(list);
-  return status;
+  bool any = false;
+  for (size_t i = 0; i < count; i++) any |= out_wanted[i];
+  if (status != RETC_OK || any) return status;
+  return retc_fail(diagnostics, RETC_INVALID, "compile: --emit: found \"%s\", expected a list of what to write", emit);
 }
 
 static retc_text *add_file(files *all, const char *name) {
@@ -124,7 +127,7 @@ retc_status retc_compile_command(int count, char **words, retc_diagnostics *diag
       {"math", 0, "TYPE",
        "of products with weights: f32, bf16, int8 (what goes with the weights); on GPUs f32, bf16, f16",
        RETC_OPTION_TEXT, &chosen.target.math, 0, 0},
-      {"cpu", 0, "NAME", "LLVM's name, znver4, x86-64-v3, ... (this machine's)", RETC_OPTION_TEXT, &chosen.cpu, 0, 0},
+      RETC_CPU_OPTION(chosen.cpu),
   };
   const retc_syntax syntax = {"compile", "Writes model.ll, model.s, model.o and plan.json, or for GPUs model.hip and\n"
                               "plan.json, with --emit code also model.ARCH.co, which hipcc (or the program that\n"

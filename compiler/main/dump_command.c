@@ -141,7 +141,7 @@ retc_status retc_dump_command(int count, char **words, retc_diagnostics *diagnos
       {"math", 0, "TYPE",
        "of products with weights: f32, bf16, int8 (what goes with the weights); on GPUs f32, bf16, f16",
        RETC_OPTION_TEXT, &chosen.target.math, 0, 0},
-      {"cpu", 0, "NAME", "LLVM's name, znver4, x86-64-v3, ... (this machine's)", RETC_OPTION_TEXT, &chosen.cpu, 0, 0},
+      RETC_CPU_OPTION(chosen.cpu),
   };
   const retc_syntax syntax = {
       "dump",

@@ -171,7 +171,7 @@ retc_status retc_explain_command(int count, char **words, retc_diagnostics *diag
       {"tokens", 0, "N", "of --target hip: tokens a row of the call (1)", RETC_OPTION_INTEGER, &chosen.tokens, 1,
        1 << 20},
       RETC_WEIGHTS_OPTION(chosen.arithmetic),
-      {"cpu", 0, "NAME", "LLVM's name, znver4, x86-64-v3, ... (this machine's)", RETC_OPTION_TEXT, &chosen.cpu, 0, 0},
+      RETC_CPU_OPTION(chosen.cpu),
       {"schedule", 0, NULL, "what was chosen for each kernel, and why; which chunk length is recommended",
        RETC_OPTION_FLAG, &chosen.schedule, 0, 0},
   };

@@ -182,7 +182,7 @@ retc_status retc_opt_command(int count, char **words, retc_diagnostics *diagnost
        &chosen.target.arch, 0, 0},
       {"math", 0, "f32|bf16|f16", "of --target hip: what products with weights are computed in (f32)", RETC_OPTION_TEXT,
        &chosen.target.math, 0, 0},
-      {"cpu", 0, "NAME", "whose sizes schedule works with (this machine's)", RETC_OPTION_TEXT, &chosen.cpu, 0, 0},
+      RETC_CPU_OPTION(chosen.cpu),
   };
   const retc_syntax syntax = {
       "opt", "Runs passes on program text (of graphs or kernels) and prints it; \"-\" is standard input.", "FILE",

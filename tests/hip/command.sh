@@ -52,7 +52,7 @@ compile() { RETC_HIPCC="$work/hipcc" "$RETC" compile "$case" --target hip -o "$w
 compile --arch gfx942,gfx1100 --emit hip,code 2>/dev/null || fail "compile --emit code"
 [ "$(ls "$work/compiled")" = "$(printf '%s\n' model.gfx1100.co model.gfx942.co model.hip)" ] || fail "$(ls "$work/compiled")"
 [ "$(cat "$work/compiled/model.gfx942.co")" = "code for gfx942" ] || fail "model.gfx942.co"
-expect 1 "hip: no compiler for gfx90a: no program /nowhere/hipcc was found" env RETC_HIPCC=/nowhere/hipcc "$RETC" \
+expect 1 "hip: no compiler for gfx90a: no hiprtc was asked, and no program /nowhere/hipcc was found" env RETC_HIPCC=/nowhere/hipcc "$RETC" \
   compile "$case" --target hip --arch gfx90a --emit code -o "$work/none"
 [ ! -e "$work/none" ] || fail "files of a compilation that failed"
 expect 2 'compile: --emit: found "cod", did you mean "code"? expected one of: hip, plan, code' compile --emit cod
