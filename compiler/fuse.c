@@ -61,7 +61,6 @@ static uint32_t open_region(retc_fuse_state *s, const char *anchor, uint32_t nod
 }
 
 /* Products of the same rows with weights of one type: one launch of a GPU has blocks of all of them. */
-
 static bool join_products(retc_fuse_state *s, uint32_t node) {
   const retc_node *n = node_at(s, node);
   if (!s->joins || n->op != RETC_OP_CONTRACT || !is_leaf(s, n->inputs[1].index)) return false;
