@@ -56,33 +56,22 @@ typedef struct form {
   retc_buffer_id weights; /* of a lane: [OWN, steps, CHUNK] */
 } form;
 
-static retc_expr let(contract *c, const char *name, retc_expr value) {
-  return retc_write_let(&c->l->writer, name, value);
-}
-static retc_expr integer(contract *c, int64_t value) { return retc_int(c->l, value); }
-static retc_expr plus(contract *c, retc_expr a, retc_expr b) { return retc_add(c->l, a, b); }
-static retc_expr times(contract *c, retc_expr a, int64_t b) { return retc_mul(c->l, a, integer(c, b)); }
-static retc_expr begin(contract *c, const char *name, retc_loop_kind kind, int64_t count) {
-  return retc_write_for(&c->l->writer, name, kind, integer(c, 0), integer(c, count), 1);
-}
-static void end(contract *c, int count) {
-  while (count--) retc_write_end(&c->l->writer);
-}
+static retc_expr times(contract *c, retc_expr a, int64_t b) { return retc_mul(c->l, a, retc_int(c->l, b)); }
 
 /* `index`, or the last that is there: what lies behind is read as something, and never used. */
 static retc_expr within(contract *c, retc_expr index, retc_expr count) {
-  return retc_min(c->l, index, retc_sub(c->l, count, integer(c, 1)));
+  return retc_min(c->l, index, retc_sub(c->l, count, retc_int(c->l, 1)));
 }
 
 /* Where element k of a row lies in the tile: of each STEP the first halves of all chunks come before the second ones,
  * so that 16 bytes a lane are read without two lanes at one bank. */
 static retc_expr place_of(contract *c, retc_expr k) {
   retc_lowering *l = c->l;
-  retc_expr in_step = retc_mod(l, k, integer(c, STEP)), in_chunk = retc_mod(l, k, integer(c, CHUNK));
-  retc_expr half = times(c, retc_div(l, in_chunk, integer(c, CHUNK / 2)), STEP / 2);
-  retc_expr chunk = times(c, retc_div(l, in_step, integer(c, CHUNK)), CHUNK / 2);
-  retc_expr before = plus(c, retc_sub(l, k, in_step), half);
-  return plus(c, plus(c, before, chunk), retc_mod(l, k, integer(c, CHUNK / 2)));
+  retc_expr in_step = retc_mod(l, k, retc_int(l, STEP)), in_chunk = retc_mod(l, k, retc_int(l, CHUNK));
+  retc_expr half = times(c, retc_div(l, in_chunk, retc_int(l, CHUNK / 2)), STEP / 2);
+  retc_expr chunk = times(c, retc_div(l, in_step, retc_int(l, CHUNK)), CHUNK / 2);
+  retc_expr before = retc_add(l, retc_sub(l, k, in_step), half);
+  return retc_add(l, retc_add(l, before, chunk), retc_mod(l, k, retc_int(l, CHUNK / 2)));
 }
 
 /* tile[r,k] = element first + k of row first_row + r. Which row that is of which sequence is divided out once a row. */
@@ -92,27 +81,27 @@ static void write_rows(contract *c, const form *f, retc_expr first) {
   const int64_t turns = f->slice / LANES;
   int64_t at_once = turns < READ_AT_ONCE ? turns : READ_AT_ONCE;
   while (turns % at_once) at_once--;
-  retc_expr r = integer(c, 0), row = c->first_row;
+  retc_expr r = retc_int(l, 0), row = c->first_row;
   if (f->rows > 1) {
-    r = begin(c, "r", RETC_LOOP_UNROLL, f->rows);
-    row = let(c, "row", within(c, plus(c, c->first_row, r), c->row_count));
+    r = retc_count_to(l, "r", RETC_LOOP_UNROLL, f->rows);
+    row = retc_let(l, "row", within(c, retc_add(l, c->first_row, r), c->row_count));
   }
   retc_index at[RETC_RANK_MAX];
   retc_lower_row(l, &c->row_shape, c->row_rank, row, at);
-  retc_expr turn = integer(c, 0);
-  if (turns > at_once) turn = retc_write_for(w, "base", RETC_LOOP_SERIAL, turn, integer(c, turns), at_once);
-  turn = plus(c, turn, begin(c, "turn", RETC_LOOP_UNROLL, at_once));
-  retc_expr k = let(c, "k", plus(c, times(c, turn, LANES), c->lane)), from = plus(c, first, k);
-  if (c->depth % f->slice) from = within(c, from, integer(c, c->depth));
-  at[c->row_rank] = retc_at(let(c, "from", from));
-  retc_expr to = plus(c, times(c, r, f->slice), place_of(c, k));
+  retc_expr turn = retc_int(l, 0);
+  if (turns > at_once) turn = retc_write_for(w, "base", RETC_LOOP_SERIAL, turn, retc_int(l, turns), at_once);
+  turn = retc_add(l, turn, retc_count_to(l, "turn", RETC_LOOP_UNROLL, at_once));
+  retc_expr k = retc_let(l, "k", retc_add(l, times(c, turn, LANES), c->lane)), from = retc_add(l, first, k);
+  if (c->depth % f->slice) from = within(c, from, retc_int(l, c->depth));
+  at[c->row_rank] = retc_at(retc_let(l, "from", from));
+  retc_expr to = retc_add(l, times(c, r, f->slice), place_of(c, k));
   retc_write_store(w, c->tile, &to, retc_lower_value(l, c->node->inputs[0], at));
-  end(c, 1 + (turns > at_once) + (f->rows > 1));
+  retc_end(l, 1 + (turns > at_once) + (f->rows > 1));
 }
 
 /* The number along the summed axis of the lane's chunk in step `step` behind `first`. */
 static retc_expr chunk_at(contract *c, retc_expr first, retc_expr step) {
-  return let(c, "chunk", plus(c, plus(c, first, times(c, step, STEP)), times(c, c->part, CHUNK)));
+  return retc_let(c->l, "chunk", retc_add(c->l, retc_add(c->l, first, times(c, step, STEP)), times(c, c->part, CHUNK)));
 }
 
 /* Opens branches by which the statements for product p are reached: the block's product, or the lane's. */
@@ -122,35 +111,35 @@ static void begin_product(contract *c, int p) {
   if (p) retc_write_else(&l->writer);
   if (p + 1 == c->count) return;
   const int64_t groups = c->own_columns / OWN;
-  if (c->paired) retc_write_if(&l->writer, retc_less(l, c->group, integer(c, (p + 1) * groups)));
-  else retc_write_if(&l->writer, retc_less(l, c->first_column, integer(c, c->products[p].end)));
+  if (c->paired) retc_write_if(&l->writer, retc_less(l, c->group, retc_int(l, (p + 1) * groups)));
+  else retc_write_if(&l->writer, retc_less(l, c->first_column, retc_int(l, c->products[p].end)));
 }
-static void end_products(contract *c) { end(c, c->count - 1); }
+static void end_products(contract *c) { retc_end(c->l, c->count - 1); }
 
 /* The first column of product p that the block has. */
 static retc_expr first_of(contract *c, int p) {
-  return c->paired ? c->first_column : retc_sub(c->l, c->first_column, integer(c, c->products[p].start));
+  return c->paired ? c->first_column : retc_sub(c->l, c->first_column, retc_int(c->l, c->products[p].start));
 }
 
 /* The lane's weights of the steps behind `first`. */
 static void read_product(contract *c, const form *f, retc_expr first, int p) {
   retc_lowering *l = c->l;
   const product *of = &c->products[p];
-  retc_expr own = begin(c, "own", RETC_LOOP_UNROLL, OWN), group = c->group;
-  if (c->paired) group = retc_mod(l, group, integer(c, c->own_columns / OWN));
-  retc_expr column = plus(c, plus(c, first_of(c, p), times(c, group, OWN)), own);
-  if (of->columns % c->own_columns) column = within(c, column, integer(c, of->columns));
-  column = let(c, "column", column);
-  retc_expr step = begin(c, "step", RETC_LOOP_UNROLL, f->steps), chunk = chunk_at(c, first, step);
+  retc_expr own = retc_count_to(l, "own", RETC_LOOP_UNROLL, OWN), group = c->group;
+  if (c->paired) group = retc_mod(l, group, retc_int(l, c->own_columns / OWN));
+  retc_expr column = retc_add(l, retc_add(l, first_of(c, p), times(c, group, OWN)), own);
+  if (of->columns % c->own_columns) column = within(c, column, retc_int(l, of->columns));
+  column = retc_let(l, "column", column);
+  retc_expr step = retc_count_to(l, "step", RETC_LOOP_UNROLL, f->steps), chunk = chunk_at(c, first, step);
   const bool chunks = c->depth % CHUNK == 0;
   if (chunks && c->depth % (f->steps * STEP)) {
-    chunk = let(c, "there", retc_min(l, chunk, integer(c, c->depth - CHUNK)));
+    chunk = retc_let(l, "there", retc_min(l, chunk, retc_int(l, c->depth - CHUNK)));
   }
-  retc_expr i = begin(c, "i", RETC_LOOP_UNROLL, CHUNK), k = plus(c, chunk, i);
-  if (!chunks) k = within(c, k, integer(c, c->depth));
+  retc_expr i = retc_count_to(l, "i", RETC_LOOP_UNROLL, CHUNK), k = retc_add(l, chunk, i);
+  if (!chunks) k = within(c, k, retc_int(l, c->depth));
   retc_write_store(&l->writer, f->weights, (retc_expr[]){own, step, i},
                    retc_load(l, of->weight, (retc_expr[]){column, k}));
-  end(c, 3);
+  retc_end(l, 3);
 }
 
 static void read_weights(contract *c, const form *f, retc_expr first) {
@@ -166,26 +155,29 @@ static void write_products(contract *c, const form *f, retc_expr first, retc_exp
   retc_lowering *l = c->l;
   retc_writer *w = &l->writer;
   const bool chunks = c->depth % CHUNK == 0, whole = c->depth % (f->steps * STEP) == 0;
-  retc_expr step = begin(c, "step", RETC_LOOP_UNROLL, f->steps), depth = integer(c, c->depth);
-  retc_expr chunk = whole ? (retc_expr){0} : chunk_at(c, first, step), zero = integer(c, 0);
-  retc_expr place = let(c, "place", plus(c, plus(c, in_tile, times(c, step, STEP)), times(c, c->part, CHUNK / 2)));
+  retc_expr step = retc_count_to(l, "step", RETC_LOOP_UNROLL, f->steps), depth = retc_int(l, c->depth);
+  retc_expr chunk = whole ? (retc_expr){0} : chunk_at(c, first, step), zero = retc_int(l, 0);
+  retc_expr place = retc_let(
+      l, "place", retc_add(l, retc_add(l, in_tile, times(c, step, STEP)), times(c, c->part, CHUNK / 2)));
   if (!whole && chunks) retc_write_if(w, retc_less(l, chunk, depth));
-  retc_expr r = begin(c, "r", RETC_LOOP_UNROLL, f->rows), i = begin(c, "i", RETC_LOOP_UNROLL, CHUNK);
-  if (!chunks) retc_write_if(w, retc_less(l, plus(c, chunk, i), depth));
-  retc_expr in_chunk =
-      plus(c, times(c, retc_div(l, i, integer(c, CHUNK / 2)), STEP / 2), retc_mod(l, i, integer(c, CHUNK / 2)));
-  retc_expr at = plus(c, plus(c, place, f->rows > 1 ? times(c, r, f->slice) : zero), in_chunk);
-  retc_expr x = let(c, "x", retc_load(l, c->tile, &at)), own = begin(c, "own", RETC_LOOP_UNROLL, OWN), to[2] = {r, own};
+  retc_expr r = retc_count_to(l, "r", RETC_LOOP_UNROLL, f->rows),
+            i = retc_count_to(l, "i", RETC_LOOP_UNROLL, CHUNK);
+  if (!chunks) retc_write_if(w, retc_less(l, retc_add(l, chunk, i), depth));
+  retc_expr in_chunk = retc_add(l, times(c, retc_div(l, i, retc_int(l, CHUNK / 2)), STEP / 2),
+                                retc_mod(l, i, retc_int(l, CHUNK / 2)));
+  retc_expr at = retc_add(l, retc_add(l, place, f->rows > 1 ? times(c, r, f->slice) : zero), in_chunk);
+  retc_expr x = retc_let(l, "x", retc_load(l, c->tile, &at)),
+            own = retc_count_to(l, "own", RETC_LOOP_UNROLL, OWN), to[2] = {r, own};
   retc_lower_note(l, l->anchor);
   retc_expr weight = retc_load(l, f->weights, (retc_expr[]){own, step, i});
   retc_write_store(w, c->sum, to, retc_fma(l, x, weight, retc_load(l, c->sum, to)));
-  end(c, whole ? 4 : 5);
+  retc_end(l, whole ? 4 : 5);
 }
 
 /* The sum of parts first..first + count from `at` on in the tile. */
 static retc_expr tree(contract *c, retc_expr at, int first, int count) {
-  if (count > 1) return plus(c, tree(c, at, first, count / 2), tree(c, at, first + count / 2, count / 2));
-  retc_expr place = plus(c, at, integer(c, first));
+  if (count > 1) return retc_add(c->l, tree(c, at, first, count / 2), tree(c, at, first + count / 2, count / 2));
+  retc_expr place = retc_add(c->l, at, retc_int(c->l, first));
   return retc_load(c->l, c->tile, &place);
 }
 
@@ -226,40 +218,42 @@ static void store_results(contract *c, retc_expr row, retc_expr column, const re
 
 /* The sum of the parts of the row and column e of product p, one of a block's. */
 static retc_expr write_total(contract *c, retc_expr r, retc_expr x, int p) {
-  retc_expr e = plus(c, times(c, r, COLUMNS), c->paired ? plus(c, x, integer(c, p * c->own_columns)) : x);
-  retc_expr total = tree(c, let(c, "parts", times(c, e, PARTS + 1)), 0, PARTS);
+  retc_expr e =
+      retc_add(c->l, times(c, r, COLUMNS), c->paired ? retc_add(c->l, x, retc_int(c->l, p * c->own_columns)) : x);
+  retc_expr total = tree(c, retc_let(c->l, "parts", times(c, e, PARTS + 1)), 0, PARTS);
   retc_lower_note(c->l, c->products[p].node);
-  return let(c, "total", total);
+  return retc_let(c->l, "total", total);
 }
 
 /* Rows from + r, r < rows, of the block: the parts come together in the tile. */
 static void write_results(contract *c, int64_t from, int64_t rows) {
   retc_lowering *l = c->l;
   retc_writer *w = &l->writer;
-  retc_expr r = begin(c, "r", RETC_LOOP_UNROLL, rows), own = begin(c, "own", RETC_LOOP_UNROLL, OWN);
-  retc_expr x = plus(c, times(c, c->group, OWN), own);
-  retc_expr to = plus(c, times(c, plus(c, times(c, r, COLUMNS), x), PARTS + 1), c->part);
-  retc_write_store(w, c->tile, &to, retc_load(l, c->sum, (retc_expr[]){plus(c, r, integer(c, from)), own}));
-  end(c, 2);
+  retc_expr r = retc_count_to(l, "r", RETC_LOOP_UNROLL, rows),
+            own = retc_count_to(l, "own", RETC_LOOP_UNROLL, OWN);
+  retc_expr x = retc_add(l, times(c, c->group, OWN), own);
+  retc_expr to = retc_add(l, times(c, retc_add(l, times(c, r, COLUMNS), x), PARTS + 1), c->part);
+  retc_write_store(w, c->tile, &to, retc_load(l, c->sum, (retc_expr[]){retc_add(l, r, retc_int(l, from)), own}));
+  retc_end(l, 2);
   retc_write_barrier(w);
-  retc_expr width = integer(c, c->own_columns), totals[RETC_GPU_PRODUCTS_MAX];
-  r = let(c, "r", retc_div(l, c->lane, width));
-  x = let(c, "x", retc_mod(l, c->lane, width));
-  retc_expr row = let(c, "row", plus(c, plus(c, c->first_row, r), integer(c, from)));
+  retc_expr width = retc_int(l, c->own_columns), totals[RETC_GPU_PRODUCTS_MAX];
+  r = retc_let(l, "r", retc_div(l, c->lane, width));
+  x = retc_let(l, "x", retc_mod(l, c->lane, width));
+  retc_expr row = retc_let(l, "row", retc_add(l, retc_add(l, c->first_row, r), retc_int(l, from)));
   retc_write_if(w, retc_expr_binary(l->kernel, RETC_KERNEL_OP_AND,
-                                    retc_less(l, c->lane, integer(c, rows * c->own_columns)),
+                                    retc_less(l, c->lane, retc_int(l, rows * c->own_columns)),
                                     retc_less(l, row, c->row_count)));
   for (int p = 0; p < (c->paired ? 1 : c->count); p++) {
     if (!c->paired) begin_product(c, p);
-    retc_expr column = let(c, "column", plus(c, first_of(c, p), x));
+    retc_expr column = retc_let(l, "column", retc_add(l, first_of(c, p), x));
     if (c->products[p].columns % c->own_columns)
-      retc_write_if(w, retc_less(l, column, integer(c, c->products[p].columns)));
+      retc_write_if(w, retc_less(l, column, retc_int(l, c->products[p].columns)));
     for (int k = 0; k < c->count; k++) totals[k] = c->paired || k == p ? write_total(c, r, x, k) : retc_f32(l, 0);
     store_results(c, row, column, totals, p);
-    if (c->products[p].columns % c->own_columns) end(c, 1);
+    if (c->products[p].columns % c->own_columns) retc_end(l, 1);
   }
   if (!c->paired) end_products(c);
-  end(c, 1);
+  retc_end(l, 1);
 }
 
 /* All of the block's work for `rows` rows, of which `slice` elements a row lie in the tile. */
@@ -271,21 +265,21 @@ static void write_form(contract *c, int64_t rows, int64_t slice, int64_t steps) 
   f.weights =
       retc_write_alloc(w, "weights", RETC_SCOPE_PRIVATE, retc_kernel_buffer(l->kernel, c->products[0].weight)->dtype, 3,
                        (int64_t[]){OWN, steps, CHUNK});
-  retc_expr first = retc_write_for(w, "first", RETC_LOOP_SERIAL, integer(c, 0), integer(c, c->depth), slice);
+  retc_expr first = retc_write_for(w, "first", RETC_LOOP_SERIAL, retc_int(l, 0), retc_int(l, c->depth), slice);
   read_weights(c, &f, first);
   write_rows(c, &f, first);
   retc_write_barrier(w);
-  write_products(c, &f, first, integer(c, 0));
+  write_products(c, &f, first, retc_int(l, 0));
   if (slice > read) {
     const retc_loop_kind kind = slice <= 4 * read ? RETC_LOOP_UNROLL : RETC_LOOP_SERIAL;
-    retc_expr more = retc_write_for(w, "more", kind, integer(c, read), integer(c, slice), read);
-    retc_expr next = let(c, "next", plus(c, first, more));
+    retc_expr more = retc_write_for(w, "more", kind, retc_int(l, read), retc_int(l, slice), read);
+    retc_expr next = retc_let(l, "next", retc_add(l, first, more));
     read_weights(c, &f, next);
     write_products(c, &f, next, more);
-    end(c, 1);
+    retc_end(l, 1);
   }
   retc_write_barrier(w);
-  end(c, 1);
+  retc_end(l, 1);
   for (int64_t from = 0; from < rows; from += ROWS_AT_ONCE) {
     if (from) retc_write_barrier(w);
     write_results(c, from, rows - from < ROWS_AT_ONCE ? rows - from : ROWS_AT_ONCE);
@@ -307,8 +301,9 @@ static void find_products(contract *c) {
     const retc_node *node = &l->graph->nodes.items[i];
     if (node->region.index != l->region.index || !retc_anchor_contract_matches(l->graph, NULL, node)) continue;
     if (!may_share(c, node)) {
-      retc_lower_refuse(l, (retc_value){i}, "products share a region when they are at most four, of the same rows, with "
-                                            "weights of one type and depth");
+      retc_lower_refuse(l, (retc_value){i},
+                        "products share a region when they are at most four, of the same rows, with "
+                        "weights of one type and depth");
       return;
     }
     const retc_shape *weight = &retc_lower_node(l, node->inputs[1])->type.shape;
@@ -353,8 +348,8 @@ static contract describe(retc_lowering *l) {
 static void begin_blocks(contract *c) {
   retc_lowering *l = c->l;
   retc_writer *w = &l->writer;
-  retc_expr zero = integer(c, 0), columns = integer(c, c->products[c->count - 1].end);
-  c->row_count = let(c, "rows", retc_lower_row_count(l, &c->row_shape, c->row_rank));
+  retc_expr zero = retc_int(l, 0), columns = retc_int(l, c->products[c->count - 1].end);
+  c->row_count = retc_let(l, "rows", retc_lower_row_count(l, &c->row_shape, c->row_rank));
   c->first_row = retc_write_for(w, "first_row", RETC_LOOP_GRID, zero, c->row_count, c->rows);
   c->first_column = retc_write_for(w, "first_column", RETC_LOOP_GRID, zero, columns, c->own_columns);
   c->tile = retc_write_alloc(w, "tile", RETC_SCOPE_SHARED, RETC_DTYPE_F32, 1, &c->room);
@@ -374,18 +369,19 @@ retc_status retc_gpu_contract_lower(retc_lowering *l) {
   contract c = describe(l);
   retc_writer *w = &l->writer;
   begin_blocks(&c);
-  c.lane = begin(&c, "lane", RETC_LOOP_LANE, LANES);
-  c.part = let(&c, "part", retc_mod(l, c.lane, integer(&c, PARTS)));
-  c.group = let(&c, "group", retc_div(l, c.lane, integer(&c, PARTS)));
+  c.lane = retc_count_to(l, "lane", RETC_LOOP_LANE, LANES);
+  c.part = retc_let(l, "part", retc_mod(l, c.lane, retc_int(l, PARTS)));
+  c.group = retc_let(l, "group", retc_div(l, c.lane, retc_int(l, PARTS)));
   c.sum = retc_write_alloc(w, "sum", RETC_SCOPE_PRIVATE, RETC_DTYPE_F32, 2, (int64_t[]){c.rows, OWN});
-  retc_expr r = begin(&c, "r", RETC_LOOP_UNROLL, c.rows), own = begin(&c, "own", RETC_LOOP_UNROLL, OWN);
+  retc_expr r = retc_count_to(l, "r", RETC_LOOP_UNROLL, c.rows),
+            own = retc_count_to(l, "own", RETC_LOOP_UNROLL, OWN);
   retc_write_store(w, c.sum, (retc_expr[]){r, own}, retc_f32(l, 0));
-  end(&c, 2);
+  retc_end(l, 2);
   retc_write_comment(w, "one row alone, as in decoding, waits for no others");
-  retc_write_if(w, retc_equal(l, retc_sub(l, c.row_count, c.first_row), integer(&c, 1)));
+  retc_write_if(w, retc_equal(l, retc_sub(l, c.row_count, c.first_row), retc_int(l, 1)));
   write_one_row(&c);
   retc_write_else(w);
   write_form(&c, c.rows, c.steps * STEP, c.steps);
-  end(&c, 4);
+  retc_end(l, 4);
   return l->status;
 }

@@ -15,6 +15,9 @@ enum { RETC_GPU_PRODUCTS_MAX = 4 };
 retc_dtype retc_gpu_matrix_type(const retc_graph *graph, const retc_node *node, const retc_target_profile *profile);
 void retc_gpu_matrix_schedule(const retc_graph *graph, const retc_node *node, retc_dtype math, retc_region *region);
 retc_status retc_gpu_matrix_lower(retc_lowering *l, retc_dtype math);
+/* Stores the results of the region at a row and column of its only product, whose sum is `total`. */
+void retc_gpu_store_total(retc_lowering *l, const retc_shape *row_shape, int row_rank, retc_expr row, retc_expr column,
+                          retc_expr total);
 /* A launch for RETC_GPU_MANY_ROWS rows and more; the other one has no blocks then. `part`: of the summed axis. */
 enum { RETC_GPU_MANY_ROWS = 64 };
 retc_expr retc_gpu_has_many_rows(retc_lowering *l, retc_expr rows); /* 1 or 0 */

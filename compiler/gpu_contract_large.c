@@ -27,21 +27,12 @@ typedef struct large {
   retc_buffer_id rows_tile, weights_tile, weight, sums, totals;
 } large;
 
-static retc_expr let(large *m, const char *name, retc_expr value) { return retc_write_let(&m->l->writer, name, value); }
-static retc_expr integer(large *m, int64_t value) { return retc_int(m->l, value); }
-static void end(large *m, int count) {
-  while (count--) retc_write_end(&m->l->writer);
-}
-static retc_expr count_to(large *m, const char *name, retc_loop_kind kind, int64_t count) {
-  return retc_write_for(&m->l->writer, name, kind, integer(m, 0), integer(m, count), 1);
-}
-
 /* Of `count` rows of a tile: the row and the first element of a group of a lane's; one block to end. */
 static void begin_groups(large *m, int64_t count, retc_expr *out_row, retc_expr *out_first) {
   retc_lowering *l = m->l;
-  retc_expr e = count_to(m, "e", RETC_LOOP_LANE, count * SLICE / GROUP), groups = integer(m, SLICE / GROUP);
-  *out_row = let(m, "r", retc_div(l, e, groups));
-  *out_first = let(m, "first_of_group", retc_mul(l, retc_mod(l, e, groups), integer(m, GROUP)));
+  retc_expr e = retc_count_to(l, "e", RETC_LOOP_LANE, count * SLICE / GROUP), groups = retc_int(l, SLICE / GROUP);
+  *out_row = retc_let(l, "r", retc_div(l, e, groups));
+  *out_first = retc_let(l, "first_of_group", retc_mul(l, retc_mod(l, e, groups), retc_int(l, GROUP)));
 }
 
 /* Slices may end behind their part, which has whole groups; what is there counts as 0. */
@@ -50,9 +41,9 @@ static bool has_limit(const large *m) { return m->part % SLICE || m->depth != PA
 /* tile[row, first + y] = values[y], or 0: a loop each, for wide loads and stores. */
 static void store_group(large *m, retc_buffer_id tile, retc_expr row, retc_expr first, retc_buffer_id values) {
   retc_lowering *l = m->l;
-  retc_expr y = count_to(m, "y", RETC_LOOP_UNROLL, GROUP), to[2] = {row, retc_add(l, first, y)};
+  retc_expr y = retc_count_to(l, "y", RETC_LOOP_UNROLL, GROUP), to[2] = {row, retc_add(l, first, y)};
   retc_write_store(&l->writer, tile, to, values.index ? retc_load(l, values, &y) : retc_f32(l, 0));
-  end(m, 1);
+  retc_end(l, 1);
 }
 
 static retc_buffer_id alloc_group(large *m, retc_dtype dtype) {
@@ -65,23 +56,24 @@ static void write_rows(large *m, retc_expr start) {
   retc_writer *w = &l->writer;
   retc_expr r, first;
   begin_groups(m, ROWS, &r, &first);
-  retc_expr row = let(m, "row", retc_add(l, m->first_row, r)), from = let(m, "from", retc_add(l, start, first));
+  retc_expr row = retc_let(l, "row", retc_add(l, m->first_row, r)),
+            from = retc_let(l, "from", retc_add(l, start, first));
   retc_expr there = retc_less(l, row, m->row_count);
   if (has_limit(m)) {
-    there = retc_expr_binary(l->kernel, RETC_KERNEL_OP_AND, there, retc_less(l, from, m->limit));
+    there = retc_and(l, there, retc_less(l, from, m->limit));
   }
   retc_write_if(w, there);
   retc_buffer_id values = alloc_group(m, RETC_DTYPE_F32);
   retc_index at[RETC_RANK_MAX];
   retc_lower_row(l, &m->row_shape, m->row_rank, row, at);
-  retc_expr y = count_to(m, "y", RETC_LOOP_UNROLL, GROUP);
+  retc_expr y = retc_count_to(l, "y", RETC_LOOP_UNROLL, GROUP);
   at[m->row_rank] = retc_at(retc_add(l, from, y));
   retc_write_store(w, values, &y, retc_lower_value(l, m->node->inputs[0], at));
-  end(m, 1);
+  retc_end(l, 1);
   store_group(m, m->rows_tile, r, first, values);
   retc_write_else(w);
   store_group(m, m->rows_tile, r, first, (retc_buffer_id){0});
-  end(m, 2);
+  retc_end(l, 2);
 }
 
 /* weights_tile[c, k]: the same of column first_column + c. */
@@ -91,100 +83,95 @@ static void write_weights(large *m, retc_expr start) {
   const bool may_miss = has_limit(m) || m->width % COLUMNS;
   retc_expr c, first;
   begin_groups(m, COLUMNS, &c, &first);
-  retc_expr column = let(m, "column", retc_add(l, m->first_column, c)),
-            from = let(m, "from", retc_add(l, start, first));
+  retc_expr column = retc_let(l, "column", retc_add(l, m->first_column, c)),
+            from = retc_let(l, "from", retc_add(l, start, first));
   if (may_miss) {
-    retc_expr in_width = retc_less(l, column, integer(m, m->width)), in_depth = retc_less(l, from, m->limit);
-    retc_write_if(w, retc_expr_binary(l->kernel, RETC_KERNEL_OP_AND, in_width, in_depth));
+    retc_expr in_width = retc_less(l, column, retc_int(l, m->width)), in_depth = retc_less(l, from, m->limit);
+    retc_write_if(w, retc_and(l, in_width, in_depth));
   }
   const retc_dtype dtype = retc_kernel_buffer(l->kernel, m->weight)->dtype;
   retc_buffer_id values = alloc_group(m, dtype == m->math ? m->math : RETC_DTYPE_F32);
-  retc_expr y = count_to(m, "y", RETC_LOOP_UNROLL, GROUP);
+  retc_expr y = retc_count_to(l, "y", RETC_LOOP_UNROLL, GROUP);
   retc_write_store(w, values, &y, retc_load(l, m->weight, (retc_expr[]){column, retc_add(l, from, y)}));
-  end(m, 1);
+  retc_end(l, 1);
   store_group(m, m->weights_tile, c, first, values);
   if (may_miss) {
     retc_write_else(w);
     store_group(m, m->weights_tile, c, first, (retc_buffer_id){0});
-    end(m, 1);
+    retc_end(l, 1);
   }
-  end(m, 1);
+  retc_end(l, 1);
 }
 
-static retc_expr begin_waves(large *m) { return count_to(m, "unit", RETC_LOOP_WAVE, WAVES); }
+static retc_expr begin_waves(large *m) { return retc_count_to(m->l, "unit", RETC_LOOP_WAVE, WAVES); }
 
 static retc_expr own_row(large *m, retc_expr unit) {
-  return retc_mul(m->l, retc_div(m->l, unit, integer(m, ACROSS)), integer(m, OWN));
+  return retc_mul(m->l, retc_div(m->l, unit, retc_int(m->l, ACROSS)), retc_int(m->l, OWN));
 }
 static retc_expr own_column(large *m, retc_expr unit) {
-  return retc_mul(m->l, retc_mod(m->l, unit, integer(m, ACROSS)), integer(m, OWN));
+  return retc_mul(m->l, retc_mod(m->l, unit, retc_int(m->l, ACROSS)), retc_int(m->l, OWN));
 }
 
 /* Two blocks to end. */
 static void begin_elements(large *m, retc_expr unit, retc_expr out_at[3]) {
   out_at[0] = unit;
-  out_at[1] = count_to(m, "i", RETC_LOOP_ELEMENT, OWN);
-  out_at[2] = count_to(m, "x", RETC_LOOP_ELEMENT, OWN);
+  out_at[1] = retc_count_to(m->l, "i", RETC_LOOP_ELEMENT, OWN);
+  out_at[2] = retc_count_to(m->l, "x", RETC_LOOP_ELEMENT, OWN);
 }
 
 static void clear_sums(large *m) {
   retc_expr at[3];
   begin_elements(m, begin_waves(m), at);
   retc_write_store(&m->l->writer, m->sums, at, retc_f32(m->l, 0));
-  end(m, 3);
+  retc_end(m->l, 3);
 }
 
 static void write_products(large *m) {
   retc_writer *w = &m->l->writer;
-  retc_expr unit = begin_waves(m), zero = integer(m, 0);
+  retc_expr unit = begin_waves(m), zero = retc_int(m->l, 0);
   retc_view c = retc_write_view(w, m->sums, (retc_expr[]){unit, zero, zero}, 1, 2);
   retc_view a = retc_write_view(w, m->rows_tile, (retc_expr[]){own_row(m, unit), zero}, 0, 1);
   retc_view b = retc_write_view(w, m->weights_tile, (retc_expr[]){own_column(m, unit), zero}, 1, 0);
   retc_lower_note(m->l, m->l->anchor);
-  retc_write_mma(w, c, a, b, OWN, OWN, integer(m, SLICE));
-  end(m, 1);
+  retc_write_mma(w, c, a, b, OWN, OWN, retc_int(m->l, SLICE));
+  retc_end(m->l, 1);
 }
 
 /* totals = those before part p, and the part's. */
 static void add_part(large *m, retc_expr p) {
   retc_lowering *l = m->l;
   retc_expr unit = begin_waves(m), at[3];
-  retc_write_if(&l->writer, retc_equal(l, p, integer(m, 0)));
+  retc_write_if(&l->writer, retc_equal(l, p, retc_int(l, 0)));
   begin_elements(m, unit, at);
   retc_write_store(&l->writer, m->totals, at, retc_load(l, m->sums, at));
-  end(m, 2);
+  retc_end(l, 2);
   retc_write_else(&l->writer);
   begin_elements(m, unit, at);
   retc_write_store(&l->writer, m->totals, at, retc_add(l, retc_load(l, m->totals, at), retc_load(l, m->sums, at)));
-  end(m, 4);
+  retc_end(l, 4);
 }
 
 static void write_results(large *m) {
   retc_lowering *l = m->l;
   retc_expr unit = begin_waves(m), at[3];
   begin_elements(m, unit, at);
-  retc_expr row = let(m, "row", retc_add(l, m->first_row, retc_add(l, own_row(m, unit), at[1])));
-  retc_expr column = let(m, "column", retc_add(l, m->first_column, retc_add(l, own_column(m, unit), at[2])));
-  retc_expr there = retc_less(l, row, m->row_count), in_width = retc_less(l, column, integer(m, m->width));
+  retc_expr row = retc_let(l, "row", retc_add(l, m->first_row, retc_add(l, own_row(m, unit), at[1])));
+  retc_expr column = retc_let(l, "column", retc_add(l, m->first_column, retc_add(l, own_column(m, unit), at[2])));
+  retc_expr there = retc_less(l, row, m->row_count), in_width = retc_less(l, column, retc_int(l, m->width));
   retc_write_if(&l->writer,
-                m->width % COLUMNS ? retc_expr_binary(l->kernel, RETC_KERNEL_OP_AND, there, in_width) : there);
-  retc_lower_note(l, l->anchor);
-  l->computed_as = let(m, "total", retc_load(l, m->totals, at));
-  retc_index to[RETC_RANK_MAX];
-  retc_lower_row(l, &m->row_shape, m->row_rank, row, to);
-  to[m->row_rank] = retc_at(column);
-  retc_lower_store_results(l, l->anchor, to);
-  end(m, 4);
+                m->width % COLUMNS ? retc_and(l, there, in_width) : there);
+  retc_gpu_store_total(l, &m->row_shape, m->row_rank, row, column, retc_load(l, m->totals, at));
+  retc_end(l, 4);
 }
 
 static void begin_block(large *m) {
   retc_lowering *l = m->l;
   retc_writer *w = &l->writer;
-  retc_expr zero = integer(m, 0);
-  m->row_count = let(m, "rows", retc_lower_row_count(l, &m->row_shape, m->row_rank));
+  retc_expr zero = retc_int(l, 0);
+  m->row_count = retc_let(l, "rows", retc_lower_row_count(l, &m->row_shape, m->row_rank));
   retc_expr rows = retc_mul(l, m->row_count, retc_gpu_has_many_rows(l, m->row_count));
   m->first_row = retc_write_for(w, "first_row", RETC_LOOP_GRID, zero, rows, ROWS);
-  m->first_column = retc_write_for(w, "first_column", RETC_LOOP_GRID, zero, integer(m, m->width), COLUMNS);
+  m->first_column = retc_write_for(w, "first_column", RETC_LOOP_GRID, zero, retc_int(l, m->width), COLUMNS);
   m->rows_tile = retc_write_alloc(w, "rows_tile", RETC_SCOPE_SHARED, m->math, 2, (int64_t[]){ROWS, SLICE + GAP});
   m->weights_tile =
       retc_write_alloc(w, "weights_tile", RETC_SCOPE_SHARED, m->math, 2, (int64_t[]){COLUMNS, SLICE + GAP});
@@ -206,8 +193,9 @@ retc_status retc_gpu_matrix_large_lower(retc_lowering *l, retc_dtype math, int64
   m.weight = retc_lower_buffer(l, node->inputs[1]);
   l->computed = l->anchor;
   begin_block(&m);
-  retc_expr p = count_to(&m, "p", RETC_LOOP_SERIAL, PARTS), begin = let(&m, "begin", retc_mul(l, p, integer(&m, part)));
-  m.limit = let(&m, "limit", retc_min(l, retc_add(l, begin, integer(&m, part)), integer(&m, m.depth)));
+  retc_expr p = retc_count_to(l, "p", RETC_LOOP_SERIAL, PARTS),
+            begin = retc_let(l, "begin", retc_mul(l, p, retc_int(l, part)));
+  m.limit = retc_let(l, "limit", retc_min(l, retc_add(l, begin, retc_int(l, part)), retc_int(l, m.depth)));
   clear_sums(&m);
   retc_expr start = retc_write_for(w, "start", RETC_LOOP_SERIAL, begin, m.limit, SLICE);
   write_rows(&m, start);
@@ -215,10 +203,10 @@ retc_status retc_gpu_matrix_large_lower(retc_lowering *l, retc_dtype math, int64
   retc_write_barrier(w);
   write_products(&m);
   retc_write_barrier(w);
-  end(&m, 1);
+  retc_end(l, 1);
   add_part(&m, p);
-  end(&m, 1);
+  retc_end(l, 1);
   write_results(&m);
-  end(&m, 2);
+  retc_end(l, 2);
   return l->status;
 }

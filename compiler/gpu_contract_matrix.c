@@ -27,18 +27,8 @@ typedef struct matrix {
   retc_buffer_id rows_tile, weights_tile, sums, weight;
 } matrix;
 
-static retc_expr let(matrix *m, const char *name, retc_expr value) {
-  return retc_write_let(&m->l->writer, name, value);
-}
-static retc_expr integer(matrix *m, int64_t value) { return retc_int(m->l, value); }
-static void end(matrix *m, int count) {
-  while (count--) retc_write_end(&m->l->writer);
-}
 static retc_expr begin_lanes(matrix *m, int64_t count) {
-  return retc_write_for(&m->l->writer, "e", RETC_LOOP_LANE, integer(m, 0), integer(m, count), 1);
-}
-static retc_expr both(matrix *m, retc_expr a, retc_expr b) {
-  return retc_expr_binary(m->l->kernel, RETC_KERNEL_OP_AND, a, b);
+  return retc_write_for(&m->l->writer, "e", RETC_LOOP_LANE, retc_int(m->l, 0), retc_int(m->l, count), 1);
 }
 
 static bool is_half(retc_dtype dtype) { return dtype == RETC_DTYPE_BF16 || dtype == RETC_DTYPE_F16; }
@@ -64,20 +54,20 @@ void retc_gpu_matrix_schedule(const retc_graph *graph, const retc_node *node, re
 /* The place of element e of a tile [PARTS, rows, slice + GAP], and the number along the summed axis it stands for. */
 static retc_expr place(matrix *m, retc_expr e, int64_t rows, retc_expr first, retc_expr to[3]) {
   retc_lowering *l = m->l;
-  to[0] = let(m, "p", retc_div(l, e, integer(m, rows * m->slice)));
-  to[1] = let(m, "r", retc_mod(l, retc_div(l, e, integer(m, m->slice)), integer(m, rows)));
-  to[2] = let(m, "k", retc_mod(l, e, integer(m, m->slice)));
-  return let(m, "from", retc_add(l, retc_add(l, retc_mul(l, to[0], integer(m, m->part)), first), to[2]));
+  to[0] = retc_let(l, "p", retc_div(l, e, retc_int(l, rows * m->slice)));
+  to[1] = retc_let(l, "r", retc_mod(l, retc_div(l, e, retc_int(l, m->slice)), retc_int(l, rows)));
+  to[2] = retc_let(l, "k", retc_mod(l, e, retc_int(l, m->slice)));
+  return retc_let(l, "from", retc_add(l, retc_add(l, retc_mul(l, to[0], retc_int(l, m->part)), first), to[2]));
 }
 
 /* A loop over `count` elements of which a lane has RUN that lie together; the first of them. */
 static retc_expr begin_runs(matrix *m, int64_t count) {
-  return let(m, "e_first", retc_mul(m->l, begin_lanes(m, count / RUN), integer(m, RUN)));
+  return retc_let(m->l, "e_first", retc_mul(m->l, begin_lanes(m, count / RUN), retc_int(m->l, RUN)));
 }
 
 /* The next of the run's elements in the tile, and along the summed axis. */
 static retc_expr begin_run(matrix *m, retc_expr to[3], retc_expr *from) {
-  retc_expr i = retc_write_for(&m->l->writer, "i", RETC_LOOP_UNROLL, integer(m, 0), integer(m, RUN), 1);
+  retc_expr i = retc_write_for(&m->l->writer, "i", RETC_LOOP_UNROLL, retc_int(m->l, 0), retc_int(m->l, RUN), 1);
   *from = retc_add(m->l, *from, i);
   return to[2] = retc_add(m->l, to[2], i);
 }
@@ -87,20 +77,20 @@ static void write_rows(matrix *m, retc_expr first) {
   retc_lowering *l = m->l;
   retc_writer *w = &l->writer;
   retc_expr to[3], from = place(m, begin_runs(m, PARTS * ROWS * m->slice), ROWS, first, to), start = from, k = to[2];
-  retc_expr row = let(m, "row", retc_add(l, m->first_row, to[1]));
-  retc_write_if(w, both(m, retc_less(l, row, m->row_count), retc_less(l, from, integer(m, m->depth))));
+  retc_expr row = retc_let(l, "row", retc_add(l, m->first_row, to[1]));
+  retc_write_if(w, retc_and(l, retc_less(l, row, m->row_count), retc_less(l, from, retc_int(l, m->depth))));
   retc_index at[RETC_RANK_MAX];
   retc_lower_row(l, &m->row_shape, m->row_rank, row, at);
   begin_run(m, to, &from);
   at[m->row_rank] = retc_at(from);
   retc_write_store(w, m->rows_tile, to, retc_lower_value(l, m->node->inputs[0], at));
-  end(m, 1);
+  retc_end(l, 1);
   retc_write_else(w);
   from = start;
   to[2] = k;
   begin_run(m, to, &from);
   retc_write_store(w, m->rows_tile, to, retc_f32(l, 0));
-  end(m, 3);
+  retc_end(l, 3);
 }
 
 /* weights_tile[p,c,k]: the same of column first_column + c. */
@@ -108,56 +98,64 @@ static void write_weights(matrix *m, retc_expr first) {
   retc_lowering *l = m->l;
   retc_writer *w = &l->writer;
   retc_expr to[3], from = place(m, begin_lanes(m, PARTS * m->columns * m->slice), m->columns, first, to);
-  retc_expr column = let(m, "column", retc_add(l, m->first_column, to[1]));
-  retc_write_if(w, both(m, retc_less(l, column, integer(m, m->width)), retc_less(l, from, integer(m, m->depth))));
+  retc_expr column = retc_let(l, "column", retc_add(l, m->first_column, to[1]));
+  retc_write_if(
+      w, retc_and(l, retc_less(l, column, retc_int(l, m->width)), retc_less(l, from, retc_int(l, m->depth))));
   retc_write_store(w, m->weights_tile, to, retc_load(l, m->weight, (retc_expr[]){column, from}));
   retc_write_else(w);
   retc_write_store(w, m->weights_tile, to, retc_f32(l, 0));
-  end(m, 2);
+  retc_end(l, 2);
 }
 
 static void write_products(matrix *m, retc_expr first) {
   retc_lowering *l = m->l;
   retc_writer *w = &l->writer;
   const int64_t tiles = m->columns / TILE;
-  retc_expr zero = integer(m, 0);
-  retc_expr unit = retc_write_for(w, "unit", RETC_LOOP_WAVE, zero, integer(m, PARTS * tiles), 1);
-  retc_expr p = let(m, "p", retc_div(l, unit, integer(m, tiles)));
-  retc_expr n = let(m, "n", retc_mul(l, retc_mod(l, unit, integer(m, tiles)), integer(m, TILE)));
-  retc_expr start = let(m, "start", retc_add(l, retc_mul(l, p, integer(m, m->part)), first));
-  retc_expr column = let(m, "column", retc_add(l, m->first_column, n)), count = integer(m, m->slice);
+  retc_expr zero = retc_int(l, 0);
+  retc_expr unit = retc_write_for(w, "unit", RETC_LOOP_WAVE, zero, retc_int(l, PARTS * tiles), 1);
+  retc_expr p = retc_let(l, "p", retc_div(l, unit, retc_int(l, tiles)));
+  retc_expr n = retc_let(l, "n", retc_mul(l, retc_mod(l, unit, retc_int(l, tiles)), retc_int(l, TILE)));
+  retc_expr start = retc_let(l, "start", retc_add(l, retc_mul(l, p, retc_int(l, m->part)), first));
+  retc_expr column = retc_let(l, "column", retc_add(l, m->first_column, n)), count = retc_int(l, m->slice);
   if (m->depth != PARTS * m->part) {
-    count = let(m, "count", retc_max(l, zero, retc_min(l, count, retc_sub(l, integer(m, m->depth), start))));
+    count =
+        retc_let(l, "count", retc_max(l, zero, retc_min(l, count, retc_sub(l, retc_int(l, m->depth), start))));
   }
-  if (m->width % m->columns) retc_write_if(w, retc_less(l, column, integer(m, m->width)));
+  if (m->width % m->columns) retc_write_if(w, retc_less(l, column, retc_int(l, m->width)));
   retc_view to = retc_write_view(w, m->sums, (retc_expr[]){p, zero, n}, 1, 2);
   retc_view a = retc_write_view(w, m->rows_tile, (retc_expr[]){p, zero, zero}, 1, 2);
   retc_view b = m->staged ? retc_write_view(w, m->weights_tile, (retc_expr[]){p, n, zero}, 2, 1)
                           : retc_write_view(w, m->weight, (retc_expr[]){column, start}, 1, 0);
   retc_lower_note(l, l->anchor);
   retc_write_mma(w, to, a, b, ROWS, TILE, count);
-  end(m, m->width % m->columns ? 2 : 1);
+  retc_end(l, m->width % m->columns ? 2 : 1);
+}
+
+void retc_gpu_store_total(retc_lowering *l, const retc_shape *row_shape, int row_rank, retc_expr row, retc_expr column,
+                          retc_expr total) {
+  retc_index at[RETC_RANK_MAX];
+  retc_lower_note(l, l->anchor);
+  l->computed_as = retc_let(l, "total", total);
+  retc_lower_row(l, row_shape, row_rank, row, at);
+  at[row_rank] = retc_at(column);
+  retc_lower_store_results(l, l->anchor, at);
 }
 
 static void write_results(matrix *m) {
   retc_lowering *l = m->l;
   retc_expr e = begin_lanes(m, ROWS * m->columns), total = {0};
-  retc_expr r = let(m, "r", retc_div(l, e, integer(m, m->columns))),
-            x = let(m, "x", retc_mod(l, e, integer(m, m->columns)));
-  retc_expr row = let(m, "row", retc_add(l, m->first_row, r)),
-            column = let(m, "column", retc_add(l, m->first_column, x));
-  retc_write_if(&l->writer, both(m, retc_less(l, row, m->row_count), retc_less(l, column, integer(m, m->width))));
+  retc_expr r = retc_let(l, "r", retc_div(l, e, retc_int(l, m->columns))),
+            x = retc_let(l, "x", retc_mod(l, e, retc_int(l, m->columns)));
+  retc_expr row = retc_let(l, "row", retc_add(l, m->first_row, r)),
+            column = retc_let(l, "column", retc_add(l, m->first_column, x));
+  retc_write_if(&l->writer,
+                retc_and(l, retc_less(l, row, m->row_count), retc_less(l, column, retc_int(l, m->width))));
   for (int p = 0; p < PARTS; p++) {
-    retc_expr part = retc_load(l, m->sums, (retc_expr[]){integer(m, p), r, x});
+    retc_expr part = retc_load(l, m->sums, (retc_expr[]){retc_int(l, p), r, x});
     total = p ? retc_add(l, total, part) : part;
   }
-  retc_lower_note(l, l->anchor);
-  l->computed_as = let(m, "total", total);
-  retc_index at[RETC_RANK_MAX];
-  retc_lower_row(l, &m->row_shape, m->row_rank, row, at);
-  at[m->row_rank] = retc_at(column);
-  retc_lower_store_results(l, l->anchor, at);
-  end(m, 2);
+  retc_gpu_store_total(l, &m->row_shape, m->row_rank, row, column, total);
+  retc_end(l, 2);
 }
 
 static retc_buffer_id shared(matrix *m, const char *name, retc_dtype dtype, int64_t rows, int64_t columns) {
@@ -181,32 +179,33 @@ static matrix describe(retc_lowering *l, retc_dtype math) {
 retc_status retc_gpu_matrix_lower(retc_lowering *l, retc_dtype math) {
   matrix m = describe(l, math);
   retc_writer *w = &l->writer;
-  retc_expr zero = integer(&m, 0);
+  retc_expr zero = retc_int(l, 0);
   if (!is_half(math) || m.width % TILE || m.depth % TILE || m.slice % TILE || m.part % m.slice || m.columns % TILE) {
     return retc_lower_refuse(l, l->anchor, "its schedule is none for matrix instructions");
   }
   if (l->launch == 1) return retc_gpu_matrix_large_lower(l, math, m.part);
   l->computed = l->anchor;
-  m.row_count = let(&m, "rows", retc_lower_row_count(l, &m.row_shape, m.row_rank));
-  retc_expr few = retc_sub(l, integer(&m, 1), retc_gpu_has_many_rows(l, m.row_count));
+  m.row_count = retc_let(l, "rows", retc_lower_row_count(l, &m.row_shape, m.row_rank));
+  retc_expr few = retc_sub(l, retc_int(l, 1), retc_gpu_has_many_rows(l, m.row_count));
   m.first_row = retc_write_for(w, "first_row", RETC_LOOP_GRID, zero, retc_mul(l, m.row_count, few), ROWS);
-  m.first_column = retc_write_for(w, "first_column", RETC_LOOP_GRID, zero, integer(&m, m.width), m.columns);
+  m.first_column = retc_write_for(w, "first_column", RETC_LOOP_GRID, zero, retc_int(l, m.width), m.columns);
   m.rows_tile = shared(&m, "rows_tile", math, ROWS, m.slice + GAP);
   if (m.staged) m.weights_tile = shared(&m, "weights_tile", math, m.columns, m.slice + GAP);
   m.sums = shared(&m, "sums", RETC_DTYPE_F32, ROWS, m.columns);
-  retc_expr e = begin_lanes(&m, PARTS * ROWS * m.columns), columns = integer(&m, m.columns), rows = integer(&m, ROWS);
-  retc_expr at[3] = {retc_div(l, e, integer(&m, ROWS * m.columns)), retc_mod(l, retc_div(l, e, columns), rows),
+  retc_expr e = begin_lanes(&m, PARTS * ROWS * m.columns), columns = retc_int(l, m.columns),
+            rows = retc_int(l, ROWS);
+  retc_expr at[3] = {retc_div(l, e, retc_int(l, ROWS * m.columns)), retc_mod(l, retc_div(l, e, columns), rows),
                      retc_mod(l, e, columns)};
   retc_write_store(w, m.sums, at, retc_f32(l, 0));
-  end(&m, 1);
-  retc_expr first = retc_write_for(w, "first", RETC_LOOP_SERIAL, zero, integer(&m, m.part), m.slice);
+  retc_end(l, 1);
+  retc_expr first = retc_write_for(w, "first", RETC_LOOP_SERIAL, zero, retc_int(l, m.part), m.slice);
   write_rows(&m, first);
   if (m.staged) write_weights(&m, first);
   retc_write_barrier(w);
   write_products(&m, first);
   retc_write_barrier(w);
-  end(&m, 1);
+  retc_end(l, 1);
   write_results(&m);
-  end(&m, 2);
+  retc_end(l, 2);
   return l->status;
 }

@@ -20,14 +20,6 @@ typedef struct reduction {
   retc_buffer_id tile, partials, own;
 } reduction;
 
-static retc_expr let(reduction *r, const char *name, retc_expr value) {
-  return retc_write_let(&r->l->writer, name, value);
-}
-static retc_expr integer(reduction *r, int64_t value) { return retc_int(r->l, value); }
-static void end(reduction *r, int count) {
-  while (count--) retc_write_end(&r->l->writer);
-}
-
 /* A loop in which the lanes share `count` elements out, several at once. `*out_blocks` are to end. */
 static retc_expr share_out(reduction *r, int64_t count, int *out_blocks) {
   retc_lowering *l = r->l;
@@ -35,12 +27,13 @@ static retc_expr share_out(reduction *r, int64_t count, int *out_blocks) {
   const int64_t turns = (count + r->lanes - 1) / r->lanes;
   int64_t at_once = turns < READ_AT_ONCE ? turns : READ_AT_ONCE;
   while (turns % at_once) at_once--;
-  retc_expr base = retc_write_for(w, "base", RETC_LOOP_SERIAL, integer(r, 0), integer(r, turns), at_once);
-  retc_expr turn = retc_write_for(w, "turn", RETC_LOOP_UNROLL, integer(r, 0), integer(r, at_once), 1);
-  retc_expr e = let(r, "e", retc_add(l, retc_mul(l, retc_add(l, base, turn), integer(r, r->lanes)), r->lane));
+  retc_expr base = retc_write_for(w, "base", RETC_LOOP_SERIAL, retc_int(l, 0), retc_int(l, turns), at_once);
+  retc_expr turn = retc_write_for(w, "turn", RETC_LOOP_UNROLL, retc_int(l, 0), retc_int(l, at_once), 1);
+  retc_expr e =
+      retc_let(l, "e", retc_add(l, retc_mul(l, retc_add(l, base, turn), retc_int(l, r->lanes)), r->lane));
   *out_blocks = 2;
   if (count % r->lanes) {
-    retc_write_if(w, retc_less(l, e, integer(r, count)));
+    retc_write_if(w, retc_less(l, e, retc_int(l, count)));
     ++*out_blocks;
   }
   return e;
@@ -53,21 +46,21 @@ static void write_tile(reduction *r, retc_expr first, int64_t count) {
   retc_expr e = share_out(r, count, &blocks);
   r->at[r->axis] = retc_at(retc_add(l, first, e));
   retc_write_store(&l->writer, r->tile, &e, retc_lower_value(l, r->node->inputs[0], r->at));
-  end(r, blocks);
+  retc_end(l, blocks);
 }
 
 /* Lane p < 16 goes on with partial p over the tile. */
 static void write_partials(reduction *r, int64_t count) {
   retc_lowering *l = r->l;
   retc_writer *w = &l->writer;
-  retc_expr zero = integer(r, 0), last = integer(r, count);
-  retc_write_if(w, retc_less(l, r->lane, integer(r, RETC_PARTIALS)));
+  retc_expr zero = retc_int(l, 0), last = retc_int(l, count);
+  retc_write_if(w, retc_less(l, r->lane, retc_int(l, RETC_PARTIALS)));
   if (count % RETC_PARTIALS) last = retc_sub(l, last, r->lane);
   retc_expr x = retc_write_for(w, "x", RETC_LOOP_SERIAL, zero, last, RETC_PARTIALS), place = retc_add(l, x, r->lane);
   retc_expr more = retc_expr_binary(l->kernel, r->combine, retc_load(l, r->own, &zero), retc_load(l, r->tile, &place));
   retc_lower_note(l, l->anchor);
   retc_write_store(w, r->own, &zero, more);
-  end(r, 2);
+  retc_end(l, 2);
 }
 
 static void write_slice(reduction *r, retc_expr first, int64_t count) {
@@ -80,7 +73,7 @@ static void write_slice(reduction *r, retc_expr first, int64_t count) {
 /* Partials at, at + half, ... by the tree that halves them again and again. */
 static retc_expr tree(reduction *r, int64_t at, int64_t half) {
   retc_lowering *l = r->l;
-  retc_expr place = integer(r, at);
+  retc_expr place = retc_int(l, at);
   if (half == RETC_PARTIALS) return retc_load(l, r->partials, &place);
   return retc_expr_binary(l->kernel, r->combine, tree(r, at, 2 * half), tree(r, at + half, 2 * half));
 }
@@ -90,19 +83,19 @@ static retc_expr write_reduction(reduction *r) {
   retc_writer *w = &l->writer;
   const int64_t whole = r->extent / r->slice * r->slice, rest = r->extent - whole;
   const bool sum = r->combine == RETC_KERNEL_OP_ADD;
-  retc_expr zero = integer(r, 0);
+  retc_expr zero = retc_int(l, 0);
   retc_write_store(w, r->own, &zero, retc_f32(l, sum ? 0 : r->combine == RETC_KERNEL_OP_MAX ? -INFINITY : INFINITY));
-  retc_expr first = retc_write_for(w, "first", RETC_LOOP_SERIAL, zero, integer(r, whole), r->slice);
+  retc_expr first = retc_write_for(w, "first", RETC_LOOP_SERIAL, zero, retc_int(l, whole), r->slice);
   write_slice(r, first, r->slice);
-  end(r, 1);
-  if (rest) write_slice(r, integer(r, whole), rest);
-  retc_write_if(w, retc_less(l, r->lane, integer(r, RETC_PARTIALS)));
+  retc_end(l, 1);
+  if (rest) write_slice(r, retc_int(l, whole), rest);
+  retc_write_if(w, retc_less(l, r->lane, retc_int(l, RETC_PARTIALS)));
   retc_write_store(w, r->partials, &r->lane, retc_load(l, r->own, &zero));
-  end(r, 1);
+  retc_end(l, 1);
   retc_write_barrier(w);
   retc_expr result = tree(r, 0, 1);
-  if (r->node->op != RETC_OP_REDUCE_MEAN) return let(r, "result", result);
-  return let(r, "result", retc_div(l, result, retc_f32(l, (double)r->extent)));
+  if (r->node->op != RETC_OP_REDUCE_MEAN) return retc_let(l, "result", result);
+  return retc_let(l, "result", retc_div(l, result, retc_f32(l, (double)r->extent)));
 }
 
 static bool is_number(const reduction *r, retc_value value) {
@@ -132,15 +125,15 @@ static void write_results(reduction *r) {
   retc_lowering *l = r->l;
   size_t numbers = 0;
   for (size_t i = 0; i < l->results.count; i++) numbers += is_number(r, l->results.items[i]);
-  r->at[r->axis] = retc_at(integer(r, 0));
-  if (numbers) retc_write_if(&l->writer, retc_equal(l, r->lane, integer(r, 0)));
+  r->at[r->axis] = retc_at(retc_int(l, 0));
+  if (numbers) retc_write_if(&l->writer, retc_equal(l, r->lane, retc_int(l, 0)));
   for (size_t i = 0; i < l->results.count; i++) {
     if (is_number(r, l->results.items[i])) store(r, l->results.items[i], r->at);
   }
-  if (numbers) end(r, 1);
+  if (numbers) retc_end(l, 1);
   if (numbers == l->results.count) return;
   const retc_value number = find_number(r);
-  l->computed_as = let(r, "number", retc_lower_value(l, number, r->at));
+  l->computed_as = retc_let(l, "number", retc_lower_value(l, number, r->at));
   l->computed = number;
   int blocks;
   r->at[r->axis] = retc_at(share_out(r, r->extent, &blocks));
@@ -151,7 +144,7 @@ static void write_results(reduction *r) {
     retc_lower_map_reshape(l, r->rows, &retc_lower_node(l, result)->type.shape, r->at, at);
     store(r, result, at);
   }
-  end(r, blocks);
+  retc_end(l, blocks);
 }
 
 static retc_kernel_op combine_of(retc_op op) {
@@ -174,15 +167,16 @@ retc_status retc_gpu_reduce_lower(retc_lowering *l) {
   r.extent = extent;
   r.lanes = extent >= 1024 ? 256 : extent >= 256 ? 128 : 64;
   r.slice = extent < SLICE ? extent : SLICE;
-  retc_expr row = retc_write_for(w, "row", RETC_LOOP_GRID, integer(&r, 0), retc_lower_row_count(l, r.rows, r.axis), 1);
+  retc_expr row =
+      retc_write_for(w, "row", RETC_LOOP_GRID, retc_int(l, 0), retc_lower_row_count(l, r.rows, r.axis), 1);
   retc_lower_row(l, r.rows, r.axis, row, r.at);
   r.tile = retc_write_alloc(w, "tile", RETC_SCOPE_SHARED, RETC_DTYPE_F32, 1, &r.slice);
   r.partials = retc_write_alloc(w, "partial", RETC_SCOPE_SHARED, RETC_DTYPE_F32, 1, (int64_t[]){RETC_PARTIALS});
-  r.lane = retc_write_for(w, "lane", RETC_LOOP_LANE, integer(&r, 0), integer(&r, r.lanes), 1);
+  r.lane = retc_write_for(w, "lane", RETC_LOOP_LANE, retc_int(l, 0), retc_int(l, r.lanes), 1);
   r.own = retc_write_alloc(w, "own", RETC_SCOPE_PRIVATE, RETC_DTYPE_F32, 1, (int64_t[]){1});
   l->computed_as = write_reduction(&r);
   l->computed = l->anchor;
   write_results(&r);
-  end(&r, 2);
+  retc_end(l, 2);
   return l->status;
 }

@@ -19,6 +19,13 @@ typedef struct retc_gpu_retention {
 
 /* False for a retention that gives more or less than rows and state, or whose keys are too wide for shared memory. */
 bool retc_gpu_retention_describe(retc_lowering *l, retc_gpu_retention *out_retention);
+/* Channel x of row t of this call, rotated where the rows are; of pending row j, which is. */
+retc_expr retc_gpu_retention_row(retc_lowering *l, const retc_rows *rows, retc_expr b, retc_expr t, retc_expr head,
+                                 retc_expr x);
+retc_expr retc_gpu_retention_pending(retc_lowering *l, const retc_rows *rows, retc_expr b, retc_expr j, retc_expr head,
+                                     retc_expr x);
+/* 1 where a call has more than one token a sequence, else 0. */
+retc_expr retc_gpu_has_several_tokens(retc_lowering *l);
 /* The launch for one token a sequence; the other one has no blocks then. */
 retc_status retc_gpu_retention_step_lower(retc_lowering *l, const retc_gpu_retention *retention);
 

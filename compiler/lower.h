@@ -139,6 +139,7 @@ RETC_BINARY(max, MAX)
 RETC_BINARY(less, LESS)
 RETC_BINARY(less_equal, LESS_EQUAL)
 RETC_BINARY(equal, EQUAL)
+RETC_BINARY(and, AND)
 #undef RETC_BINARY
 static inline retc_expr retc_fma(retc_lowering *l, retc_expr a, retc_expr b, retc_expr c) {
   return retc_expr_ternary(l->kernel, RETC_KERNEL_OP_FMA, a, b, c);
@@ -148,6 +149,20 @@ static inline retc_expr retc_select(retc_lowering *l, retc_expr a, retc_expr b, 
 }
 static inline retc_expr retc_load(retc_lowering *l, retc_buffer_id buffer, const retc_expr *indices) {
   return retc_expr_load(l->kernel, buffer, indices);
+}
+static inline retc_expr retc_let(retc_lowering *l, const char *name, retc_expr value) {
+  return retc_write_let(&l->writer, name, value);
+}
+/* A loop over 0..count. */
+static inline retc_expr retc_count_to(retc_lowering *l, const char *name, retc_loop_kind kind, int64_t count) {
+  return retc_write_for(&l->writer, name, kind, retc_int(l, 0), retc_int(l, count), 1);
+}
+static inline void retc_if(retc_lowering *l, retc_expr condition) { retc_write_if(&l->writer, condition); }
+static inline void retc_else(retc_lowering *l) { retc_write_else(&l->writer); }
+static inline void retc_barrier(retc_lowering *l) { retc_write_barrier(&l->writer); }
+/* Ends so many blocks. */
+static inline void retc_end(retc_lowering *l, int count) {
+  while (count--) retc_write_end(&l->writer);
 }
 /* Row reductions: RETC_PARTIALS strided partial results, element x in partial x mod RETC_PARTIALS, and a fixed tree
  * over them. `partials` allocates and fills the buffer, `tree` combines it into one value. */

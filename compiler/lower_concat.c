@@ -45,7 +45,7 @@ retc_status retc_anchor_concat_lower(retc_lowering *l) {
     retc_expr x = at[axis].base, from = retc_int(l, start);
     if (axis != last) {
       retc_expr behind = retc_less_equal(l, from, x), before = retc_less(l, x, retc_int(l, start + extent));
-      retc_write_if(w, retc_expr_binary(l->kernel, RETC_KERNEL_OP_AND, behind, before));
+      retc_write_if(w, retc_and(l, behind, before));
       retc_index own[RETC_RANK_MAX];
       for (int k = 0; k < last; k++) own[k] = at[k];
       own[axis] = retc_at(retc_write_let(w, "own", retc_sub(l, x, from)));

@@ -57,7 +57,7 @@ static void write_unlike(retc_lowering *l) {
   retc_expr task = retc_write_for(w, "task", RETC_LOOP_PARALLEL, starts[0], starts[l->results.count], 1);
   for (size_t i = 0; i < l->results.count; i++) {
     retc_expr behind = retc_less_equal(l, starts[i], task), before = retc_less(l, task, starts[i + 1]);
-    retc_write_if(w, retc_expr_binary(l->kernel, RETC_KERNEL_OP_AND, behind, before));
+    retc_write_if(w, retc_and(l, behind, before));
     write_row(l, i, i + 1, retc_write_let(w, "row", retc_sub(l, task, starts[i])));
     retc_write_end(w);
   }

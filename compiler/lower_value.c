@@ -113,7 +113,7 @@ static retc_expr power(retc_lowering *l, retc_dtype dtype, retc_expr a, retc_exp
   retc_expr grown = unary(l, RETC_KERNEL_OP_EXP, retc_mul(l, b, unary(l, RETC_KERNEL_OP_LOG, size)));
   grown = let(l, "power", grown);
   retc_expr signed_power = retc_select(l, is_even, grown, unary(l, RETC_KERNEL_OP_NEG, grown));
-  retc_expr is_signed = retc_expr_binary(l->kernel, RETC_KERNEL_OP_AND, retc_less(l, a, zero), is_whole);
+  retc_expr is_signed = retc_and(l, retc_less(l, a, zero), is_whole);
   retc_expr result = retc_select(l, is_signed, signed_power, grown);
   result = retc_select(l, retc_equal(l, b, zero), retc_real(l, wide, 1), result);
   return retc_expr_cast(l->kernel, dtype, result);
@@ -161,7 +161,7 @@ static retc_expr apply(retc_lowering *l, const retc_node *node, retc_expr *in) {
     case RETC_OP_LESS: return retc_less(l, in[0], in[1]);
     case RETC_OP_LESS_EQUAL: return retc_less_equal(l, in[0], in[1]);
     case RETC_OP_EQUAL: return retc_equal(l, in[0], in[1]);
-    case RETC_OP_AND: return retc_expr_binary(l->kernel, RETC_KERNEL_OP_AND, in[0], in[1]);
+    case RETC_OP_AND: return retc_and(l, in[0], in[1]);
     case RETC_OP_OR: return retc_select(l, in[0], truth(l, true), in[1]);
     case RETC_OP_NOT: return retc_select(l, in[0], truth(l, false), truth(l, true));
     case RETC_OP_SELECT: return retc_select(l, in[0], in[1], in[2]);
