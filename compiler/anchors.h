@@ -45,6 +45,8 @@ retc_value retc_anchor_member(const retc_graph *graph, const retc_members *membe
 #undef RETC_ANCHOR_own
 #undef RETC_ANCHOR_mapped
 
+/* Whether the CPU's tiles (AMX) make the products of a node that the anchor `contract` matches. */
+bool retc_contract_uses_tiles(const retc_node *node, const retc_target_profile *profile);
 /* How a node that the anchor `contract` matches wants its weight to lie. */
 retc_weight_layout retc_contract_layout(const retc_graph *graph, const retc_node *node);
 /* Whether an axis of the node counts chunks. */

@@ -15,117 +15,13 @@
 
 #include "base/number.h"
 #include "compiler/anchors.h"
+#include "compiler/lower_contract.h"
 #include "runtime/plan.h"
 
-/* A row of it has to fit a private tile. */
-enum { DEPTH_MAX = 1 << 20 };
-/* Of a task's rows; of k at a time, a multiple of the least; tiles of rows from which on narrow weights are widened. */
-enum { TILE_BYTES = 16 << 20, ROWS_MOST = 512, DEPTH_PART = 256, DEPTH_STEP = 64, MANY_TILES = 2 };
-/* Of tiles of the CPU (AMX), two by two. */
-enum { TILE_ROWS = 32 };
+/* Tiles of rows from which on narrow weights are widened. */
+enum { MANY_TILES = 2 };
 /* Panels that a single row is multiplied with side by side. */
 enum { AT_ONCE = 2 };
-
-static bool is_matrix_weight(const retc_graph *graph, retc_value value) {
-  const retc_node *weight = retc_graph_node(graph, value);
-  const retc_shape *shape = &weight->type.shape;
-  if (weight->op != RETC_OP_INPUT || strcmp(weight->attributes.word, "weight") || shape->rank != 2) return false;
-  return !retc_dim_is_named(shape->dim[0]) && !retc_dim_is_named(shape->dim[1]) && shape->dim[1] <= DEPTH_MAX;
-}
-
-bool retc_anchor_contract_matches(const retc_graph *graph, const retc_uses *uses, const retc_node *node) {
-  (void)uses;
-  if (node->op == RETC_OP_CONTRACT_BF16) return is_matrix_weight(graph, node->inputs[1]);
-  if (node->op == RETC_OP_CONTRACT_INT8 || node->op == RETC_OP_CONTRACT_SCALED) {
-    return is_matrix_weight(graph, node->inputs[1]) && is_matrix_weight(graph, node->inputs[2]);
-  }
-  if (node->op != RETC_OP_CONTRACT || !is_matrix_weight(graph, node->inputs[1])) return false;
-  if (node->type.dtype != RETC_DTYPE_F32) return false;
-  retc_contraction spec;
-  if (!retc_contraction_parse(node->attributes.word, &spec)) return false;
-  int last = retc_graph_node(graph, node->inputs[0])->type.shape.rank - 1;
-  if (last < 1) return false; /* one vector has no rows to make blocks of */
-  for (int i = 0; i < spec.letter_count; i++) {
-    const struct retc_letter *letter = &spec.letters[i];
-    bool row = letter->a >= 0 && letter->a == letter->out && letter->b < 0;
-    bool column = letter->a < 0 && letter->b == 0 && letter->out == node->type.shape.rank - 1;
-    bool summed = letter->a == last && letter->b == 1 && letter->out < 0;
-    if (!row && !column && !summed) return false;
-  }
-  return true;
-}
-
-retc_weight_layout retc_contract_layout(const retc_graph *graph, const retc_node *node) {
-  if (node->op == RETC_OP_CONTRACT_BF16) return RETC_LAYOUT_PAIRS;
-  const retc_dtype dtype = retc_graph_node(graph, node->inputs[1])->type.dtype;
-  if (node->op != RETC_OP_CONTRACT_INT8) return dtype == RETC_DTYPE_I4 ? RETC_LAYOUT_HALVES : RETC_LAYOUT_PANEL;
-  return dtype == RETC_DTYPE_I4 ? RETC_LAYOUT_NIBBLES : RETC_LAYOUT_QUADS;
-}
-
-/* Of a row of the tile, and of what is multiplied with it. */
-static retc_dtype tile_dtype(const retc_node *node) {
-  return node->op == RETC_OP_CONTRACT_BF16   ? RETC_DTYPE_BF16
-         : node->op == RETC_OP_CONTRACT_INT8 ? RETC_DTYPE_I8
-                                             : RETC_DTYPE_F32;
-}
-
-static bool is_tiles(const retc_node *node) {
-  return node->op == RETC_OP_CONTRACT_BF16 && !strcmp(node->attributes.word, "tiles");
-}
-
-static bool uses_tiles(const retc_node *node, const retc_target_profile *profile) {
-  return is_tiles(node) || (node->op == RETC_OP_CONTRACT_INT8 && profile->has_tiles);
-}
-
-/* Rows of a task, and panels for one reading of their part of k, such that half of the second cache holds that part and
- * the sums: of the equal blocks that `tiles` of rows can be cut into, those that read the fewest bytes for a product,
- * `row_bytes` of a row's number for all panels together and `weight_bytes` of a weight for all rows. */
-static void choose_block(int64_t cache, int64_t tiles, int64_t rows, int64_t part, int64_t panels, int64_t row_bytes,
-                         int64_t weight_bytes, int64_t *out_block, int64_t *out_together) {
-  double least = 0;
-  for (int64_t blocks = 1; blocks <= tiles; blocks++) {
-    const int64_t block = retc_ceil_div(tiles, blocks) * rows;
-    int64_t together = (cache / 2 / block - part * row_bytes) / (RETC_PANEL * 4);
-    together = retc_ceil_div(panels, retc_ceil_div(panels, together < 1 ? 1 : together));
-    const double cost = (double)row_bytes / (double)(together * RETC_PANEL) + (double)weight_bytes / (double)block;
-    if (blocks > 1 && cost >= least) continue;
-    least = cost;
-    *out_block = block;
-    *out_together = together;
-  }
-}
-
-void retc_anchor_contract_schedule(const retc_graph *graph, const retc_node *node, const retc_target_profile *profile,
-                                   retc_region *region) {
-  const retc_type *weight = &retc_graph_node(graph, node->inputs[1])->type;
-  int64_t panels = retc_ceil_div(weight->shape.dim[0], RETC_PANEL), depth = weight->shape.dim[1];
-  int64_t cores = profile->cores > 1 ? profile->cores : 1, group = retc_ceil_div(panels, cores);
-  /* Accumulators, one panel row and a broadcast in registers; narrower vectors take a tile in several passes. */
-  const bool by_tiles = uses_tiles(node, profile);
-  const int64_t rows = by_tiles ? TILE_ROWS : 6;
-  const int64_t size = (int64_t)retc_dtype_size(tile_dtype(node));
-  /* Two thirds of a core's first cache for the part of a panel that all rows are multiplied with. Tiles come from the
-   * second one as fast as they are multiplied, but it takes time to load and store their sums. */
-  const int64_t part_bytes = by_tiles ? profile->l2_bytes / 16 : profile->l1_bytes * 2 / 3;
-  const int64_t part_most = by_tiles ? 2 * DEPTH_PART : DEPTH_PART;
-  int64_t part = part_bytes / (RETC_PANEL * size) / DEPTH_STEP * DEPTH_STEP;
-  part = part < DEPTH_STEP ? DEPTH_STEP : part > part_most ? part_most : part;
-  /* A weight is read, and where it is narrower than what it is multiplied with, written widened. */
-  const bool is_widened = node->op == RETC_OP_CONTRACT && weight->dtype != RETC_DTYPE_F32;
-  const int64_t weight_bytes = (int64_t)retc_dtype_size(weight->dtype) + (is_widened ? size : 0);
-  /* More rows than the most do not make what is done once a block cheaper. */
-  int64_t fit = TILE_BYTES / (depth * size) / rows, most = retc_ceil_div(ROWS_MOST, rows), block, together;
-  fit = fit < 1 ? 1 : fit > most ? most : fit;
-  choose_block(profile->l2_bytes, fit, rows, part, group, size, weight_bytes, &block, &together);
-  retc_schedule_set(region, "rows", rows);
-  retc_schedule_set(region, "block", block);
-  retc_schedule_set(region, "panels", group);
-  /* Where there are fewer panels than cores, rows are split, too. */
-  int64_t groups = retc_ceil_div(panels, group);
-  retc_schedule_set(region, "blocks", cores / groups > 1 ? cores / groups : 1);
-  retc_schedule_set(region, "depth", part);
-  retc_schedule_set(region, "together", together);
-}
 
 typedef struct contract {
   retc_lowering *l;
@@ -155,7 +51,7 @@ static bool has_scaling(const contract *c) { return c->scaled && !c->is_integers
 static bool has_pairs(const contract *c) { return c->group >= AT_ONCE && c->rows > 1 && !has_scaling(c); }
 
 static retc_expr is_single_row(const contract *c) {
-  return retc_expr_binary(c->l->kernel, RETC_KERNEL_OP_EQUAL, c->row_count, retc_int(c->l, 1));
+  return retc_equal(c->l, c->row_count, retc_int(c->l, 1));
 }
 
 /* The loops over k of a row; `store` is given each value. */
@@ -178,7 +74,7 @@ static void write_filling(contract *c, retc_expr r) {
   if (c->filled == c->depth) return;
   retc_expr end = retc_int(l, c->filled), part = retc_int(l, c->part);
   retc_expr k = retc_write_for(&l->writer, "k", RETC_LOOP_SERIAL, retc_int(l, c->depth), end, 1);
-  retc_expr none = tile_dtype(c->node) == RETC_DTYPE_I8 ? retc_int(l, 0) : retc_f32(l, 0);
+  retc_expr none = retc_contract_row_dtype(c->node) == RETC_DTYPE_I8 ? retc_int(l, 0) : retc_f32(l, 0);
   retc_write_store(&l->writer, c->tile, (retc_expr[]){retc_div(l, k, part), r, retc_mod(l, k, part)}, none);
   retc_write_end(&l->writer);
 }
@@ -227,15 +123,17 @@ static void write_bias(contract *c, retc_expr r) {
 static void write_quantised(contract *c, retc_expr r, const retc_index *at) {
   retc_lowering *l = c->l;
   retc_writer *w = &l->writer;
-  retc_expr zero = retc_int(l, 0), end = retc_int(l, c->depth), step = retc_int(l, DEPTH_STEP), count = step;
+  retc_expr zero = retc_int(l, 0), end = retc_int(l, c->depth), step = retc_int(l, RETC_CONTRACT_DEPTH_STEP),
+            count = step;
   retc_buffer_id values = retc_write_alloc(w, "values", RETC_SCOPE_PRIVATE, RETC_DTYPE_F32, 1, (int64_t[]){c->depth});
   write_row(c, r, at, values, false);
   retc_expr largest = write_largest(c, values), most = retc_f32(l, 127);
   retc_write_store(w, c->row_scale, &r, retc_div(l, largest, most));
   retc_expr is_some = retc_less(l, retc_f32(l, 1e-30), largest);
   retc_expr inverse = retc_write_let(w, "inverse", retc_select(l, is_some, retc_div(l, most, largest), retc_f32(l, 0)));
-  retc_expr k = retc_write_for(w, "k", RETC_LOOP_SERIAL, zero, end, DEPTH_STEP), part = retc_int(l, c->part);
-  if (c->depth % DEPTH_STEP) count = retc_min(l, step, retc_sub(l, end, k));
+  retc_expr k = retc_write_for(w, "k", RETC_LOOP_SERIAL, zero, end, RETC_CONTRACT_DEPTH_STEP),
+            part = retc_int(l, c->part);
+  if (c->depth % RETC_CONTRACT_DEPTH_STEP) count = retc_min(l, step, retc_sub(l, end, k));
   retc_expr lane = retc_write_for(w, "lane", RETC_LOOP_VECTOR, zero, count, 1), from = retc_add(l, k, lane);
   retc_expr near = retc_add(l, retc_mul(l, retc_load(l, values, &from), inverse), retc_f32(l, 0.5));
   retc_expr whole = retc_expr_cast(l->kernel, RETC_DTYPE_I64, retc_expr_unary(l->kernel, RETC_KERNEL_OP_FLOOR, near));
@@ -268,9 +166,9 @@ static void write_line(contract *c) {
   retc_writer *w = &l->writer;
   retc_expr zero = retc_int(l, 0), end = retc_int(l, c->filled), part = retc_int(l, c->part);
   retc_write_if(w, is_single_row(c));
-  retc_expr first = retc_write_for(w, "first_k", RETC_LOOP_SERIAL, zero, end, DEPTH_STEP);
-  retc_expr count = retc_int(l, DEPTH_STEP);
-  if (c->filled % DEPTH_STEP) count = retc_min(l, count, retc_sub(l, end, first));
+  retc_expr first = retc_write_for(w, "first_k", RETC_LOOP_SERIAL, zero, end, RETC_CONTRACT_DEPTH_STEP);
+  retc_expr count = retc_int(l, RETC_CONTRACT_DEPTH_STEP);
+  if (c->filled % RETC_CONTRACT_DEPTH_STEP) count = retc_min(l, count, retc_sub(l, end, first));
   retc_expr lane = retc_write_for(w, "lane", RETC_LOOP_VECTOR, zero, count, 1);
   retc_expr from[3] = {retc_div(l, first, part), zero, retc_add(l, retc_mod(l, first, part), lane)};
   retc_expr to[2] = {zero, retc_add(l, first, lane)};
@@ -324,8 +222,8 @@ static retc_expr open_rows(contract *c, int64_t rows, retc_expr *out_lane) {
   retc_lowering *l = c->l;
   retc_writer *w = &l->writer;
   retc_expr zero = retc_int(l, 0);
-  retc_expr i =
-      retc_write_for(w, "i", rows < TILE_ROWS / 2 ? RETC_LOOP_UNROLL : RETC_LOOP_SERIAL, zero, retc_int(l, rows), 1);
+  retc_expr i = retc_write_for(w, "i", rows < RETC_CONTRACT_TILE_ROWS / 2 ? RETC_LOOP_UNROLL : RETC_LOOP_SERIAL, zero,
+                               retc_int(l, rows), 1);
   *out_lane = retc_write_for(w, "lane", RETC_LOOP_VECTOR, zero, retc_int(l, RETC_PANEL), 1);
   return i;
 }
@@ -449,14 +347,16 @@ static void write_tile(contract *c, const rows_of *t, bool is_wide) {
                 : is_pairs ? retc_write_view(w, c->weight, (retc_expr[]){panel, pair, zero, zero}, 1, 2)
                            : retc_write_view(w, c->weight, (retc_expr[]){panel, c->first_k, zero}, 1, 2);
   retc_lower_note(l, l->anchor);
-  const retc_mma_form form = is_tiles(c->node) ? RETC_MMA_TILES : is_pairs ? RETC_MMA_PAIRS : RETC_MMA_FMA;
+  const retc_mma_form form = retc_contract_adds_by_tiles(c->node) ? RETC_MMA_TILES
+                             : is_pairs                           ? RETC_MMA_PAIRS
+                                                                  : RETC_MMA_FMA;
   retc_write_mma_form(w, form, to, a, b, t->rows, RETC_PANEL, c->k_count);
   end_panels(c, t);
 }
 
 /* Of narrow weights a part of a panel is widened for the rows of many tiles. */
 static bool is_widened(const contract *c) {
-  return c->node->op == RETC_OP_CONTRACT && retc_kernel_buffer(c->l->kernel, c->weight)->dtype != RETC_DTYPE_F32;
+  return retc_contract_is_widened(c->node, retc_kernel_buffer(c->l->kernel, c->weight)->dtype);
 }
 
 static retc_expr is_many(contract *c) {
@@ -465,7 +365,7 @@ static retc_expr is_many(contract *c) {
 
 /* Whole tiles of f32 are stored as soon as their last part is added: the CPU waits for the memory of results while it
  * multiplies the next tile. */
-static bool stores_early(const contract *c) { return tile_dtype(c->node) == RETC_DTYPE_F32; }
+static bool stores_early(const contract *c) { return retc_contract_row_dtype(c->node) == RETC_DTYPE_F32; }
 
 static retc_expr stored_rows(contract *c) {
   retc_lowering *l = c->l;
@@ -564,7 +464,7 @@ static void write_panels(contract *c, retc_expr first, retc_expr count) {
   retc_write_end(w);
   if (has_pairs(c)) {
     retc_expr is_full = retc_less_equal(l, retc_int(l, AT_ONCE), count);
-    retc_write_if(w, retc_expr_binary(l->kernel, RETC_KERNEL_OP_AND, is_single_row(c), is_full));
+    retc_write_if(w, retc_and(l, is_single_row(c), is_full));
     c->first_k = retc_int(l, 0);
     c->k_count = retc_int(l, c->filled);
     write_tile(c, &(rows_of){retc_int(l, 0), 1, AT_ONCE, first}, false);
@@ -589,11 +489,12 @@ static contract describe(retc_lowering *l) {
   c.block = retc_schedule_get(region, "block", 16);
   c.group = retc_schedule_get(region, "panels", 1);
   c.blocks = retc_schedule_get(region, "blocks", 1);
-  c.part = retc_schedule_get(region, "depth", DEPTH_PART);
-  c.part = c.part / DEPTH_STEP * DEPTH_STEP;
-  if (c.part < DEPTH_STEP) c.part = DEPTH_STEP;
-  c.filled =
-      tile_dtype(node) == RETC_DTYPE_F32 ? c.depth : retc_ceil_div(c.depth, RETC_PACKED_COLUMNS) * RETC_PACKED_COLUMNS;
+  c.part = retc_schedule_get(region, "depth", RETC_CONTRACT_DEPTH_PART);
+  c.part = c.part / RETC_CONTRACT_DEPTH_STEP * RETC_CONTRACT_DEPTH_STEP;
+  if (c.part < RETC_CONTRACT_DEPTH_STEP) c.part = RETC_CONTRACT_DEPTH_STEP;
+  c.filled = retc_contract_row_dtype(node) == RETC_DTYPE_F32
+                 ? c.depth
+                 : retc_ceil_div(c.depth, RETC_PACKED_COLUMNS) * RETC_PACKED_COLUMNS;
   if (node->op == RETC_OP_CONTRACT_INT8 || node->op == RETC_OP_CONTRACT_SCALED) {
     c.scaled = node->attributes.integer[0];
     c.scale = retc_lower_buffer(l, node->inputs[2]);
@@ -626,6 +527,8 @@ static void write_blocks(contract *c, retc_expr rows, retc_expr *out_blocks, ret
 retc_status retc_anchor_contract_lower(retc_lowering *l) {
   contract c = describe(l);
   retc_writer *w = &l->writer;
+  retc_compilation *compilation = l->cx->compilation;
+  compilation->plan->uses_tiles |= retc_contract_uses_tiles(c.node, &compilation->profile);
   l->computed = l->anchor;
   retc_expr zero = retc_int(l, 0), blocks, block, group = retc_int(l, c.group);
   retc_expr rows = retc_write_let(w, "rows", retc_lower_row_count(l, &c.row_shape, c.row_rank));
@@ -635,7 +538,7 @@ retc_status retc_anchor_contract_lower(retc_lowering *l) {
   c.first_row = retc_write_let(w, "first_row", retc_mul(l, retc_mod(l, task, blocks), block));
   c.row_count = retc_max(l, zero, retc_min(l, block, retc_sub(l, rows, c.first_row)));
   c.row_count = retc_write_let(w, "row_count", c.row_count);
-  c.tile = retc_write_alloc(w, "tile", RETC_SCOPE_PRIVATE, tile_dtype(c.node), 3,
+  c.tile = retc_write_alloc(w, "tile", RETC_SCOPE_PRIVATE, retc_contract_row_dtype(c.node), 3,
                             (int64_t[]){retc_ceil_div(c.filled, c.part), c.block, c.part});
   c.sum =
       retc_write_alloc(w, "sum", RETC_SCOPE_PRIVATE, RETC_DTYPE_F32, 3,
@@ -647,7 +550,8 @@ retc_status retc_anchor_contract_lower(retc_lowering *l) {
   }
   write_prologue(&c);
   if (has_pairs(&c)) {
-    c.line = retc_write_alloc(w, "line", RETC_SCOPE_PRIVATE, tile_dtype(c.node), 2, (int64_t[]){1, c.filled});
+    c.line =
+        retc_write_alloc(w, "line", RETC_SCOPE_PRIVATE, retc_contract_row_dtype(c.node), 2, (int64_t[]){1, c.filled});
     write_line(&c);
   }
   retc_expr panel = retc_write_let(w, "panel", retc_mul(l, retc_div(l, task, blocks), group));

@@ -120,6 +120,11 @@ if [ "$(uname -m)" = x86_64 ]; then
   grep -q '"needs": "tiles' "$work/sapphirerapids/plan.json" || fail "the plan does not say that its code has tiles"
   grep -q tdpbf16ps "$work/sapphirerapids/model.s" || fail "there are no tiles in the code"
   ! grep -q 'tdpbf16ps\|"needs"' "$work/sapphirerapids,no-tiles/"* || fail "there are tiles without being asked for"
+  # So does the plan of a text, which has its arithmetic in its operations.
+  printf '%s\n' 'graph f {' '  %x = input kind=input : f32[B,T,32]' '  %w = input kind=weight : bf16[64,32]' \
+    '  %o = contract_bf16 %x, %w order=tiles : f32[B,T,64]' '  output o = %o' '}' >"$work/tiles.graph"
+  expect 0 "$RETC" compile "$work/tiles.graph" --cpu sapphirerapids --emit plan -o "$work/tiles"
+  grep -q '"needs": "tiles' "$work/tiles/plan.json" || fail "the plan of a text does not say that its code has tiles"
 fi
 # A bare description needs no weights.
 expect 0 "$RETC" compile "$ids/config.json" -o "$work/bare"

@@ -79,8 +79,6 @@ static retc_status print(retc_build *build, retc_build_product product, retc_dia
 retc_status retc_build_print(retc_build *build, retc_build_product product, retc_diagnostics *diagnostics,
                              retc_text *out_text) {
   if (product == RETC_BUILD_PLAN) {
-    const bool is_narrow = build->source->network.arithmetic.math != RETC_PRODUCT_F32;
-    build->compilation->plan->uses_tiles = build->options.profile.has_tiles && is_narrow;
     retc_plan_print_json(build->compilation->plan, out_text);
     return RETC_OK;
   }

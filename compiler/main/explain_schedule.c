@@ -5,6 +5,7 @@
 
 #include "base/number.h"
 #include "compiler/anchors.h"
+#include "compiler/lower_contract.h"
 #include "runtime/plan.h"
 
 typedef struct kernel_row {
@@ -56,20 +57,15 @@ static void explain_registers(const explainer *e, int64_t rows, int64_t columns)
 
 /* By the CPU's tiles; which order sums of bf16 are in is part of the arithmetic. */
 static bool explain_tiles(const explainer *e, const retc_node *node, int64_t rows) {
-  const bool is_bf16 = node->op == RETC_OP_CONTRACT_BF16;
-  if (is_bf16) retc_text_printf(e->text, "    sums of bf16 products are in the order of %s\n", node->attributes.word);
-  const bool by_tiles =
-      is_bf16 ? !strcmp(node->attributes.word, "tiles") : node->op == RETC_OP_CONTRACT_INT8 && e->profile->has_tiles;
+  const bool by_tiles = retc_contract_uses_tiles(node, e->profile);
+  if (node->op == RETC_OP_CONTRACT_BF16) {
+    retc_text_printf(e->text, "    sums of bf16 products are in the order of %s\n", node->attributes.word);
+  }
   if (by_tiles) {
     retc_text_printf(e->text, "    %" PRId64 " x %d sums are %" PRId64 " tiles of 16 x 16, four at a time\n", rows,
                      RETC_PANEL, retc_ceil_div(rows, 16) * RETC_PANEL / 16);
   }
   return by_tiles;
-}
-
-/* Bytes of a row's number as it is multiplied. */
-static int64_t size_of_number(const retc_node *node) {
-  return node->op == RETC_OP_CONTRACT_BF16 ? 2 : node->op == RETC_OP_CONTRACT_INT8 ? 1 : 4;
 }
 
 static void explain_contract(const explainer *e, const kernel_row *row) {
@@ -80,7 +76,8 @@ static void explain_contract(const explainer *e, const kernel_row *row) {
   if (block) {
     const int64_t together = retc_schedule_get(row->region, "together", 1),
                   part = retc_schedule_get(row->region, "depth", 1);
-    const int64_t bytes = block * (part * size_of_number(row->node) + together * RETC_PANEL * 4);
+    const int64_t bytes =
+        block * (part * (int64_t)retc_dtype_size(retc_contract_row_dtype(row->node)) + together * RETC_PANEL * 4);
     retc_text_printf(e->text,
                      "    blocks of %" PRId64 " rows, %" PRId64 " of k at a time, read once for %" PRId64
                      " of a task's "
