@@ -83,6 +83,7 @@ static retc_status make_files(retc_build *build, const char *emit, retc_diagnost
     if (wanted[i]) RETC_TRY(retc_build_print(build, products[i].product, diagnostics, add_file(all, products[i].file)));
   }
   if (!wanted[count]) return RETC_OK;
+  if (wanted[0]) return make_code(build, all->items[0].text.data, diagnostics, all); /* the text is there */
   retc_text source;
   retc_text_init(&source);
   retc_status status = retc_build_print(build, RETC_BUILD_HIP, diagnostics, &source);
