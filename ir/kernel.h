@@ -143,8 +143,9 @@ typedef enum retc_statement_kind {
   RETC_STATEMENT_BARRIER, /* all lanes of a block arrive */
   /* c[i,l] += a[i,x] b[x,l] for x in 0..depth in order, i < rows, l < columns, in the way of `form`. c is private, f32 or
    * i32. a's row_axis is i and column_axis x; b's row_axis is x and column_axis l, its last.
-   * In a wave loop c is shared or a fragment, and b's axes are free. Matrix instructions may round such sums otherwise; a sum is the
-   * same whatever the other rows and columns are. */
+   * In a wave loop c is shared or a fragment, and b's axes are free. There 16 products of bf16 or f16 are added exactly
+   * and rounded once; matrix instructions may round such sums otherwise, but a sum is the same whatever the other rows
+   * and columns are. */
   RETC_STATEMENT_MMA
 } retc_statement_kind;
 

@@ -10,6 +10,7 @@ typedef struct product {
   float *c;   /* [rows, columns] */
   float *row; /* of b, widened: [columns] */
   float *left; /* of a, widened: [rows] */
+  double *sums; /* [rows, columns]; NULL where no matrix instructions are meant */
 } product;
 
 /* `count` elements, `step` apart, as f32. */
@@ -51,20 +52,40 @@ static inline __attribute__((always_inline)) void multiply(const product *p) {
   }
 }
 
-static void multiply_anywhere(const product *p) { multiply(p); }
+/* As matrix instructions: the products of RETC_FRAGMENT_SIDE of the depth are exact in f64, and so nearly is their sum
+ * with what there is, which is rounded once; in which order they are added is hardly ever to be seen. */
+static inline __attribute__((always_inline)) void multiply_blocks(const product *p) {
+  for (int64_t first = 0; first < p->depth; first += RETC_FRAGMENT_SIDE) {
+    const int64_t end = first + RETC_FRAGMENT_SIDE < p->depth ? first + RETC_FRAGMENT_SIDE : p->depth;
+    for (int64_t e = 0; e < p->rows * p->columns; e++) p->sums[e] = p->c[e];
+    for (int64_t x = first; x < end; x++) {
+      widen(&p->b, p->b.first + x * p->b.row, p->b.column, p->columns, p->row);
+      widen(&p->a, p->a.first + x * p->a.column, p->a.row, p->rows, p->left);
+      for (int64_t i = 0; i < p->rows; i++) {
+        double left = p->left[i], *restrict sum = p->sums + i * p->columns;
+        for (int64_t l = 0; l < p->columns; l++) sum[l] = fma(left, p->row[l], sum[l]);
+      }
+    }
+    for (int64_t e = 0; e < p->rows * p->columns; e++) p->c[e] = (float)p->sums[e];
+  }
+}
+
+static void multiply_anywhere(const product *p) { p->sums ? multiply_blocks(p) : multiply(p); }
 
 /* fmaf is the same function whether the machine has it or the library does it; the machine is far faster. */
 #if defined(__x86_64__)
-__attribute__((target("avx2,fma"))) static void multiply_fast(const product *p) { multiply(p); }
+__attribute__((target("avx2,fma"))) static void multiply_fast(const product *p) {
+  p->sums ? multiply_blocks(p) : multiply(p);
+}
 static bool is_fast(void) { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"); }
 #else
-static void multiply_fast(const product *p) { multiply(p); }
+static void multiply_fast(const product *p) { multiply_anywhere(p); }
 static bool is_fast(void) { return false; }
 #endif
 
 static retc_status reserve(retc_interpreter *in, int64_t rows, int64_t columns) {
-  if (rows > INT64_MAX / 8 / columns) return retc_interpreter_fail(in, "out of memory");
-  int64_t room = rows * columns + rows + columns;
+  if (rows > INT64_MAX / 32 / columns) return retc_interpreter_fail(in, "out of memory");
+  int64_t room = 3 * rows * columns + rows + columns;
   if (room <= in->number_room) return RETC_OK;
   float *numbers = realloc(in->numbers, (size_t)room * sizeof *numbers);
   if (!numbers) return retc_interpreter_fail(in, "out of memory for %lld numbers", (long long)room);
@@ -157,6 +178,13 @@ static void move_accumulator(const product *p, const retc_span *c, bool back) {
   }
 }
 
+/* Operands of two bytes of a wave loop. */
+static bool is_of_instructions(const retc_interpreter *in, const retc_statement *s, const product *p) {
+  const retc_dtype a = p->a.cell->buffer->dtype, b = p->b.cell->buffer->dtype;
+  return retc_kernel_buffer(in->kernel, s->c.buffer)->scope != RETC_SCOPE_PRIVATE && a == b &&
+         (a == RETC_DTYPE_BF16 || a == RETC_DTYPE_F16);
+}
+
 /* A product of depth 0 touches nothing. */
 retc_status retc_interpreter_mma(retc_interpreter *in, const retc_prepared *p) {
   const retc_statement *s = p->statement;
@@ -177,7 +205,8 @@ retc_status retc_interpreter_mma(retc_interpreter *in, const retc_prepared *p) {
   }
   RETC_TRY(retc_interpreter_open_view(in, &p->b, &s->b, made.depth / pack, made.columns, &made.b));
   RETC_TRY(reserve(in, made.rows, made.columns));
-  made.c = in->numbers;
+  made.c = in->numbers + 2 * made.rows * made.columns;
+  if (is_of_instructions(in, s, &made)) made.sums = (double *)(void *)in->numbers;
   made.row = made.c + made.rows * made.columns;
   made.left = made.row + made.columns;
   move_accumulator(&made, &c, false);
