@@ -266,8 +266,19 @@ static bool is_left_out(const counter *c, const retc_plan_step *step) {
   return empty;
 }
 
+/* Where a product is a launch of its own, those that write its rows and read its sums are counted with it. */
+static bool is_beside_product(const counter *c, const retc_plan_step *step) {
+  bool beside = false;
+  for (size_t i = 0; i < c->entry->steps.count; i++) {
+    const retc_plan_step *other = &c->entry->steps.items[i];
+    const bool same = other->region && step->region && !strcmp(other->region, step->region);
+    beside |= same && c->plan->kernels.items[other->kernel].product && !is_left_out(c, other);
+  }
+  return beside && !c->plan->kernels.items[step->kernel].product;
+}
+
 static bool count_step(counter *c, const retc_plan_step *step) {
-  if (is_left_out(c, step)) return true;
+  if (is_left_out(c, step) || is_beside_product(c, step)) return true;
   c->step = step;
   c->region = find_region(c->graph, step->region ? step->region : "");
   if (!c->region.index) return false;

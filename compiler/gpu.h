@@ -11,6 +11,9 @@ void retc_gpu_map(retc_kernel *kernel);
 /* How many launches a region becomes on a GPU, of which a call's dimensions leave all but one without blocks. */
 int retc_gpu_launches(retc_lowering *l);
 
+/* Whether the launch at hand is a plain product (ir/kernel.h), which reads rows that the one before has left. */
+bool retc_gpu_is_plain_product(const retc_lowering *l);
+
 static inline bool retc_lower_is_gpu(const retc_lowering *l) { return l->cx->compilation->profile.wave > 0; }
 
 #endif

@@ -20,7 +20,7 @@ void retc_gpu_contract_schedule(const retc_graph *graph, const retc_node *node, 
                                 retc_region *region) {
   const retc_dtype math = retc_gpu_matrix_type(graph, node, profile);
   if (math != RETC_DTYPE_F32) {
-    retc_gpu_matrix_schedule(graph, node, math, region);
+    retc_gpu_matrix_schedule(graph, node, math, profile->blas, region);
     return;
   }
   retc_schedule_set(region, "rows", ROWS);

@@ -25,6 +25,7 @@ typedef struct large {
   retc_expr row_count, first_row, first_column;
   retc_expr limit; /* the end of the part at hand */
   retc_buffer_id rows_tile, weights_tile, weight, sums, totals;
+  const retc_gpu_plain *plain; /* NULL: none */
 } large;
 
 /* Of `count` rows of a tile: the row and the first element of a group of a lane's; one block to end. */
@@ -50,6 +51,12 @@ static retc_buffer_id alloc_group(large *m, retc_dtype dtype) {
   return retc_write_alloc(&m->l->writer, "values", RETC_SCOPE_PRIVATE, dtype, 1, (int64_t[]){GROUP});
 }
 
+static retc_expr load_at(large *m, retc_buffer_id buffer, const retc_index *at) {
+  retc_expr indices[RETC_RANK_MAX];
+  for (int i = 0; i <= m->row_rank; i++) indices[i] = at[i].base;
+  return retc_load(m->l, buffer, indices);
+}
+
 /* rows_tile[r, k] = prologue(a) of row first_row + r, element start + k. */
 static void write_rows(large *m, retc_expr start) {
   retc_lowering *l = m->l;
@@ -63,12 +70,12 @@ static void write_rows(large *m, retc_expr start) {
     there = retc_and(l, there, retc_less(l, from, m->limit));
   }
   retc_write_if(w, there);
-  retc_buffer_id values = alloc_group(m, RETC_DTYPE_F32);
+  retc_buffer_id values = alloc_group(m, m->plain ? m->math : RETC_DTYPE_F32);
   retc_index at[RETC_RANK_MAX];
   retc_lower_row(l, &m->row_shape, m->row_rank, row, at);
   retc_expr y = retc_count_to(l, "y", RETC_LOOP_UNROLL, GROUP);
   at[m->row_rank] = retc_at(retc_add(l, from, y));
-  retc_write_store(w, values, &y, retc_lower_value(l, m->node->inputs[0], at));
+  retc_write_store(w, values, &y, m->plain ? load_at(m, m->plain->rows, at) : retc_lower_value(l, m->node->inputs[0], at));
   retc_end(l, 1);
   store_group(m, m->rows_tile, r, first, values);
   retc_write_else(w);
@@ -151,6 +158,15 @@ static void add_part(large *m, retc_expr p) {
   retc_end(l, 4);
 }
 
+static void store_sum(large *m, retc_expr row, retc_expr column, retc_expr total) {
+  retc_index at[RETC_RANK_MAX];
+  retc_expr to[RETC_RANK_MAX];
+  retc_lower_row(m->l, &m->row_shape, m->row_rank, row, at);
+  for (int i = 0; i < m->row_rank; i++) to[i] = at[i].base;
+  to[m->row_rank] = column;
+  retc_write_store(&m->l->writer, m->plain->sums, to, total);
+}
+
 static void write_results(large *m) {
   retc_lowering *l = m->l;
   retc_expr unit = begin_waves(m), at[3];
@@ -160,7 +176,8 @@ static void write_results(large *m) {
   retc_expr there = retc_less(l, row, m->row_count), in_width = retc_less(l, column, retc_int(l, m->width));
   retc_write_if(&l->writer,
                 m->width % COLUMNS ? retc_and(l, there, in_width) : there);
-  retc_gpu_store_total(l, &m->row_shape, m->row_rank, row, column, retc_load(l, m->totals, at));
+  if (m->plain) store_sum(m, row, column, retc_load(l, m->totals, at));
+  else retc_gpu_store_total(l, &m->row_shape, m->row_rank, row, column, retc_load(l, m->totals, at));
   retc_end(l, 4);
 }
 
@@ -184,11 +201,11 @@ retc_expr retc_gpu_has_many_rows(retc_lowering *l, retc_expr rows) {
   return retc_min(l, retc_div(l, rows, retc_int(l, ROWS)), retc_int(l, 1));
 }
 
-retc_status retc_gpu_matrix_large_lower(retc_lowering *l, retc_dtype math, int64_t part) {
+retc_status retc_gpu_matrix_large_lower(retc_lowering *l, retc_dtype math, int64_t part, const retc_gpu_plain *plain) {
   const retc_node *node = retc_lower_node(l, l->anchor);
   const retc_shape *weight = &retc_lower_node(l, node->inputs[1])->type.shape;
   large m = {.l = l, .node = node, .row_shape = node->type.shape, .row_rank = node->type.shape.rank - 1, .math = math,
-             .width = weight->dim[0], .depth = weight->dim[1], .part = part};
+             .width = weight->dim[0], .depth = weight->dim[1], .part = part, .plain = plain};
   retc_writer *w = &l->writer;
   m.weight = retc_lower_buffer(l, node->inputs[1]);
   l->computed = l->anchor;

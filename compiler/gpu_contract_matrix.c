@@ -31,6 +31,8 @@ static retc_expr begin_lanes(matrix *m, int64_t count) {
   return retc_write_for(&m->l->writer, "e", RETC_LOOP_LANE, retc_int(m->l, 0), retc_int(m->l, count), 1);
 }
 
+static const retc_region *region_of(const retc_lowering *l) { return retc_graph_region(l->graph, l->region); }
+
 static bool is_half(retc_dtype dtype) { return dtype == RETC_DTYPE_BF16 || dtype == RETC_DTYPE_F16; }
 
 retc_dtype retc_gpu_matrix_type(const retc_graph *graph, const retc_node *node, const retc_target_profile *profile) {
@@ -40,7 +42,8 @@ retc_dtype retc_gpu_matrix_type(const retc_graph *graph, const retc_node *node, 
   return profile->math != RETC_MATH_F32 && fits ? math : RETC_DTYPE_F32;
 }
 
-void retc_gpu_matrix_schedule(const retc_graph *graph, const retc_node *node, retc_dtype math, retc_region *region) {
+void retc_gpu_matrix_schedule(const retc_graph *graph, const retc_node *node, retc_dtype math, bool blas,
+                              retc_region *region) {
   const retc_node *weight = retc_graph_node(graph, node->inputs[1]);
   const bool staged = weight->type.dtype != math;
   const int64_t least = (weight->type.shape.dim[1] + PARTS - 1) / PARTS, most = staged ? 64 : 128;
@@ -49,6 +52,7 @@ void retc_gpu_matrix_schedule(const retc_graph *graph, const retc_node *node, re
   retc_schedule_set(region, "columns", staged || weight->type.shape.dim[0] < 32 ? TILE : 2 * TILE);
   retc_schedule_set(region, "slice", slice);
   retc_schedule_set(region, "part", (least + slice - 1) / slice * slice);
+  if (blas && !staged) retc_schedule_set(region, "blas", 1);
 }
 
 /* The place of element e of a tile [PARTS, rows, slice + GAP], and the number along the summed axis it stands for. */
@@ -183,7 +187,8 @@ retc_status retc_gpu_matrix_lower(retc_lowering *l, retc_dtype math) {
   if (!is_half(math) || m.width % TILE || m.depth % TILE || m.slice % TILE || m.part % m.slice || m.columns % TILE) {
     return retc_lower_refuse(l, l->anchor, "its schedule is none for matrix instructions");
   }
-  if (l->launch == 1) return retc_gpu_matrix_large_lower(l, math, m.part);
+  if (l->launch && retc_schedule_get(region_of(l), "blas", 0)) return retc_gpu_blas_lower(l, math, m.part);
+  if (l->launch == 1) return retc_gpu_matrix_large_lower(l, math, m.part, NULL);
   l->computed = l->anchor;
   m.row_count = retc_let(l, "rows", retc_lower_row_count(l, &m.row_shape, m.row_rank));
   retc_expr few = retc_sub(l, retc_int(l, 1), retc_gpu_has_many_rows(l, m.row_count));

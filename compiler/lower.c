@@ -227,6 +227,14 @@ retc_buffer_id retc_lower_constant(retc_lowering *l, const char *name, retc_dtyp
   return operand.buffer;
 }
 
+retc_buffer_id retc_lower_between(retc_lowering *l, const char *name, retc_dtype dtype, const retc_shape *shape,
+                                  unsigned access) {
+  retc_operand operand = {.between = name, .dtype = dtype, .shape = *shape};
+  operand.buffer = retc_write_parameter(&l->writer, name, dtype, shape, access);
+  RETC_VEC_PUSH(l->arena, l->operands, operand);
+  return operand.buffer;
+}
+
 /* A readable C identifier: what an input is called up to its last dot, or the role of what has no name of its own. */
 static const char *buffer_name(const retc_lowering *l, retc_value value, size_t number) {
   const retc_node *node = retc_lower_node(l, value);
@@ -370,6 +378,14 @@ static retc_status find_kernel(lower_state *s, retc_lowering *l, known_kernel *o
 
 /* ---- entries ---- */
 
+/* A launch that is a plain product has its weight, and what other launches leave to it. */
+static void keep_weight(retc_lowering *l) {
+  const retc_value weight = retc_lower_node(l, l->anchor)->inputs[1];
+  l->operands.items[0] = (retc_operand){.value = weight};
+  l->operands.count = 1;
+  l->results.count = 0;
+}
+
 static retc_status lower_launch(lower_state *s, retc_region_id id, int launch, retc_plan_entry *entry,
                                 int *out_launches) {
   const retc_region *region = retc_graph_region(s->graph, id);
@@ -384,11 +400,14 @@ static retc_status lower_launch(lower_state *s, retc_region_id id, int launch, r
   }
   RETC_TRY(collect(s, &l));
   *out_launches = retc_lower_is_gpu(&l) ? retc_gpu_launches(&l) : 1;
+  if (launch && retc_gpu_is_plain_product(&l)) keep_weight(&l);
   known_kernel kernel;
   RETC_TRY(find_kernel(s, &l, &kernel));
   retc_arena *arena = &s->plan.plan->arena;
   int *buffers = RETC_NEW_ARRAY(arena, int, l.operands.count);
-  for (size_t i = 0; i < l.operands.count; i++) buffers[i] = retc_plan_writer_operand(&s->plan, &l.operands.items[i]);
+  for (size_t i = 0; i < l.operands.count; i++) {
+    buffers[i] = retc_plan_writer_operand(&s->plan, l.anchor, &l.operands.items[i]);
+  }
   retc_plan_step step = {kernel.kernel, buffers, retc_arena_strdup(arena, region->name)};
   RETC_VEC_PUSH(arena, entry->steps, step);
   return RETC_OK;

@@ -23,7 +23,8 @@ typedef struct retc_operand {
   retc_value value;       /* of the graph; none: a constant */
   retc_value replaced_by; /* the result that replaces this state in place, or none */
   retc_buffer_id buffer;
-  retc_dtype dtype; /* constants: */
+  const char *between; /* no value, no constant: what one launch of the region leaves to another one; its name */
+  retc_dtype dtype; /* of both: */
   retc_shape shape;
   const double *numbers;
 } retc_operand;
@@ -69,6 +70,9 @@ bool retc_lower_is_scalar(const retc_node *node, retc_dim_name *out_name);
 /* Adds a buffer of numbers; equal ones are shared. */
 retc_buffer_id retc_lower_constant(retc_lowering *l, const char *name, retc_dtype dtype, const retc_shape *shape,
                                    const double *numbers);
+/* Adds a buffer that lives from one launch of the region to another one, which names it alike. */
+retc_buffer_id retc_lower_between(retc_lowering *l, const char *name, retc_dtype dtype, const retc_shape *shape,
+                                  unsigned access);
 /* How a weight lies in memory: in panels when any product of any entry reads it so. */
 retc_weight_layout retc_lower_layout(const retc_lowering *l, retc_value weight);
 /* The value cannot be computed in this region: RETC_INVALID, kept in l->status. */

@@ -82,7 +82,8 @@ retc_plan_kernel retc_plan_describe_kernel(retc_plan *plan, const retc_kernel *k
                                 .buffer_count = signature.buffer_count,
                                 .dim_count = signature.dim_count,
                                 .scratch_bytes = signature.scratch_bytes,
-                                .shared_bytes = launch.shared_bytes};
+                                .shared_bytes = launch.shared_bytes,
+                                .product = kernel->product};
   memcpy(described.dims, signature.dims, sizeof described.dims);
   for (int i = 0; launch.grid_count && i < 3; i++) {
     described.grid[i] = i < launch.grid_count ? blocks(plan, kernel, launch.grid[i]) : constant(plan, 1);

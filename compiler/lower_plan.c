@@ -135,7 +135,17 @@ static int result_buffer(retc_plan_writer *writer, retc_value value) {
   return add_buffer(writer, buffer);
 }
 
-int retc_plan_writer_operand(retc_plan_writer *writer, const retc_operand *operand) {
+static int between_buffer(retc_plan_writer *writer, retc_value anchor, const retc_operand *operand) {
+  const char *name = retc_arena_printf(writer->arena, "%s.%s.%s", writer->graph->name,
+                                       retc_graph_node(writer->graph, anchor)->name, operand->between);
+  const int known = find_buffer(writer, name);
+  if (known >= 0) return known;
+  return add_buffer(writer, (retc_plan_buffer){.name = name, .kind = RETC_PLAN_SCRATCH, .dtype = operand->dtype,
+                                               .shape = operand->shape});
+}
+
+int retc_plan_writer_operand(retc_plan_writer *writer, retc_value anchor, const retc_operand *operand) {
+  if (operand->between) return between_buffer(writer, anchor, operand);
   if (!operand->value.index) return constant_buffer(writer, operand);
   int *known = &writer->buffer_of[operand->value.index];
   if (*known < 0) *known = result_buffer(writer, operand->value);

@@ -19,8 +19,8 @@ void retc_plan_writer_begin(retc_plan_writer *writer, const retc_graph *graph, c
 /* The buffers of the entry's inputs. To be done for all entries first: what else there is gives way to their names.
  * RETC_INVALID when two entries declare one name unlike each other, or a weight has no constant size. */
 retc_status retc_plan_writer_inputs(retc_plan_writer *writer);
-/* The buffer of an operand of a region. */
-int retc_plan_writer_operand(retc_plan_writer *writer, const retc_operand *operand);
+/* The buffer of an operand of the region built around `anchor`. */
+int retc_plan_writer_operand(retc_plan_writer *writer, retc_value anchor, const retc_operand *operand);
 /* What a caller reads after the entry: the outputs, states by their own names. RETC_INVALID when one is not computed.
  */
 retc_status retc_plan_writer_outputs(retc_plan_writer *writer, retc_plan_entry *entry);

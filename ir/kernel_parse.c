@@ -467,6 +467,7 @@ static retc_status read_kernel(parser *p) {
   if (!p->kernel) return retc_fail(lexer->diagnostics, RETC_FAILED, "kernel %s: out of memory", name);
   p->kernel->source = (retc_kernel_source){lexer->file_name, lexer->text, (size_t)(lexer->end - lexer->text)};
   RETC_TRY(read_parameters(p));
+  p->kernel->product = retc_lexer_accept_word(lexer, "product");
   RETC_TRY(read_braces(p, &p->kernel->body, &remark));
   if (comment) p->kernel->comment = retc_arena_strdup(&p->kernel->arena, comment);
   if (remark) p->kernel->remark = retc_arena_strdup(&p->kernel->arena, remark);

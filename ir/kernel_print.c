@@ -205,7 +205,7 @@ void retc_kernel_print(const retc_kernel *kernel, retc_text *out_text) {
   retc_comment_print(kernel->comment, 0, out_text);
   retc_text_printf(out_text, "kernel %s(", kernel->name);
   print_parameters(&p);
-  retc_text_add(out_text, ") {");
+  retc_text_add(out_text, kernel->product ? ") product {" : ") {");
   retc_remark_print(kernel->remark, out_text);
   print_block(&p, &kernel->body, 1);
   print_end(&p, &kernel->body, 0);

@@ -88,6 +88,7 @@ static void copy_names(const retc_kernel *in, retc_kernel *out) {
   if (in->comment) out->comment = retc_arena_strdup(&out->arena, in->comment);
   if (in->remark) out->remark = retc_arena_strdup(&out->arena, in->remark);
   out->source = in->source;
+  out->product = in->product;
 }
 
 retc_kernel *retc_kernel_rewrite(const retc_kernel *in, retc_rewrite_expr expr, void *user) {

@@ -524,6 +524,30 @@ static retc_status check_parameters(checker *c) {
   return RETC_OK;
 }
 
+/* What is said of a product is so of its parameters. */
+static retc_status check_product(const checker *c) {
+  const retc_buffer *of[3] = {NULL};
+  int count = 0;
+  for (size_t i = 1; i < c->kernel->buffers.count; i++) {
+    const retc_buffer *buffer = &c->kernel->buffers.items[i];
+    if (buffer->scope != RETC_SCOPE_GLOBAL) continue;
+    if (count < 3) of[count] = buffer;
+    count++;
+  }
+  bool fits = count == 3 && of[0]->shape.rank == 2 && of[1]->shape.rank >= 2 && of[1]->shape.rank == of[2]->shape.rank;
+  if (fits) {
+    const int last = of[1]->shape.rank - 1;
+    for (int i = 0; i < last; i++) fits &= of[1]->shape.dim[i] == of[2]->shape.dim[i];
+    fits &= of[1]->shape.dim[last] == of[0]->shape.dim[1] && of[2]->shape.dim[last] == of[0]->shape.dim[0];
+    fits &= of[0]->dtype == of[1]->dtype && of[2]->dtype == RETC_DTYPE_F32;
+    fits &= of[0]->access == RETC_ACCESS_READ && of[1]->access == RETC_ACCESS_READ && of[2]->access == RETC_ACCESS_WRITE;
+  }
+  if (fits) return RETC_OK;
+  return retc_fail(c->diagnostics, RETC_INVALID,
+                   "kernel %s: a product is expected to read [N,K] and [..,K] of one type and to write f32[..,N]",
+                   c->kernel->name);
+}
+
 retc_status retc_kernel_verify(const retc_kernel *kernel, retc_diagnostics *diagnostics) {
   retc_arena arena;
   retc_arena_init(&arena);
@@ -539,6 +563,7 @@ retc_status retc_kernel_verify(const retc_kernel *kernel, retc_diagnostics *diag
     .arena = &arena,
   };
   retc_status status = check_parameters(&c);
+  if (status == RETC_OK && kernel->product) status = check_product(&c);
   if (status == RETC_OK) status = check_names(&c, &arena);
   if (status == RETC_OK) status = check_block(&c, &kernel->body, 0);
   retc_arena_deinit(&arena);

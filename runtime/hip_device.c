@@ -55,7 +55,15 @@ retc_status retc_hip_device_open(int number, retc_diagnostics *diagnostics, retc
   return status;
 }
 
+retc_status retc_hip_device_open_blas(retc_hip_device *device, retc_diagnostics *diagnostics) {
+  const char *chosen = getenv("RETC_HIP_LIBRARY");
+  if (device->blas.handle) return RETC_OK;
+  return retc_hip_blas_open(chosen && *chosen ? device->library.handle : NULL, device->stream, diagnostics,
+                            &device->blas);
+}
+
 void retc_hip_device_close(retc_hip_device *device) {
+  retc_hip_blas_close(&device->blas);
   if (device->stream) device->library.hipStreamDestroy(device->stream);
   if (device->library.handle) retc_hip_library_unload(&device->library);
   *device = (retc_hip_device){0};

@@ -5,11 +5,13 @@
 
 #include <stdint.h>
 
+#include "runtime/hip_blas.h"
 #include "runtime/hip_library.h"
 
 typedef struct retc_hip_device {
   retc_hip_library library;
   hipStream_t stream;
+  retc_hip_blas blas; /* once it is asked for */
   char name[256]; /* as HIP calls the card */
   char arch[64];  /* "gfx90a": without features behind a colon */
   int number;
@@ -18,6 +20,8 @@ typedef struct retc_hip_device {
 /* Loads the library and takes device `number`. No library, no device of that number: RETC_FAILED. */
 retc_status retc_hip_device_open(int number, retc_diagnostics *diagnostics, retc_hip_device *out_device);
 void retc_hip_device_close(retc_hip_device *device);
+/* As retc_hip_blas_open; nothing when it is open already. */
+retc_status retc_hip_device_open_blas(retc_hip_device *device, retc_diagnostics *diagnostics);
 
 /* Device memory of `size` bytes, content undefined; NULL of none. A refusal names `what`, its size and what is free. */
 retc_status retc_hip_alloc(retc_hip_device *device, const char *what, int64_t size, retc_diagnostics *diagnostics,

@@ -37,6 +37,9 @@ static retc_status prepare(retc_program *program, const retc_weights *weights, h
     return retc_fail(diagnostics, RETC_FAILED, "program: out of memory");
   }
   RETC_TRY(find_functions(program, module, diagnostics));
+  for (size_t i = 0; i < program->plan->kernels.count; i++) {
+    if (program->plan->kernels.items[i].product) RETC_TRY(retc_hip_device_open_blas(program->gpu, diagnostics));
+  }
   return copy_weights(program, weights, diagnostics);
 }
 

@@ -209,20 +209,50 @@ static retc_status read_spans(retc_run *run, const retc_plan_entry *entry, retc_
   return RETC_OK;
 }
 
-static retc_status launch_steps(retc_run *run, const retc_plan_entry *entry, retc_diagnostics *diagnostics) {
+/* Whether the vendor's library computes the step in this call; then its sizes. */
+static bool goes_to_blas(const retc_run *run, const retc_plan_step *step, const extent *e, int64_t *out_rows,
+                         const retc_shape **out_weight) {
+  const retc_plan *plan = run->program->plan;
+  if (!plan->kernels.items[step->kernel].product || is_empty(e)) return false;
+  const retc_shape *sums = &plan->buffers.items[step->buffers[2]].shape;
+  *out_weight = &plan->buffers.items[step->buffers[0]].shape;
+  *out_rows = 1;
+  for (int i = 0; i + 1 < sums->rank; i++) *out_rows *= retc_dim_value(sums->dim[i], &run->dims);
+  return retc_hip_blas_takes(&run->program->gpu->blas, *out_rows, (*out_weight)->dim[0], (*out_weight)->dim[1]);
+}
+
+/* Its launches are no kernels that a graph could have. */
+static bool any_goes_to_blas(const retc_run *run, const retc_plan_entry *entry) {
+  const retc_shape *weight;
+  int64_t rows;
+  for (size_t i = 0; i < entry->steps.count; i++) {
+    if (goes_to_blas(run, &entry->steps.items[i], &run->gpu->extents[i], &rows, &weight)) return true;
+  }
+  return false;
+}
+
+static retc_status launch_step(retc_run *run, const retc_plan_step *step, const extent *e,
+                               retc_diagnostics *diagnostics) {
   const retc_program *program = run->program;
+  const retc_shape *weight;
+  int64_t rows;
+  if (is_empty(e)) return RETC_OK;
+  if (goes_to_blas(run, step, e, &rows, &weight)) {
+    void *const *at = run->addresses;
+    return retc_hip_blas_multiply(&program->gpu->blas, program->plan->buffers.items[step->buffers[0]].dtype, rows,
+                                  weight->dim[0], weight->dim[1], at[step->buffers[0]], at[step->buffers[1]],
+                                  at[step->buffers[2]], diagnostics);
+  }
+  hipError_t error = program->gpu->library.hipModuleLaunchKernel(
+      program->functions[step->kernel], e->grid.x, e->grid.y, e->grid.z, e->block.x, e->block.y, e->block.z, 0,
+      program->gpu->stream, arguments_of(run, step), NULL);
+  return check_step(run, step, error, diagnostics);
+}
+
+static retc_status launch_steps(retc_run *run, const retc_plan_entry *entry, retc_diagnostics *diagnostics) {
   RETC_TRY(mark_time(run, 0, diagnostics));
   for (size_t i = 0; i < entry->steps.count; i++) {
-    const retc_plan_step *step = &entry->steps.items[i];
-    const extent *e = &run->gpu->extents[i];
-    if (is_empty(e)) {
-      RETC_TRY(mark_time(run, i + 1, diagnostics));
-      continue;
-    }
-    hipError_t error = program->gpu->library.hipModuleLaunchKernel(
-        program->functions[step->kernel], e->grid.x, e->grid.y, e->grid.z, e->block.x, e->block.y, e->block.z, 0,
-        program->gpu->stream, arguments_of(run, step), NULL);
-    RETC_TRY(check_step(run, step, error, diagnostics));
+    RETC_TRY(launch_step(run, &entry->steps.items[i], &run->gpu->extents[i], diagnostics));
     RETC_TRY(mark_time(run, i + 1, diagnostics));
   }
   return RETC_OK;
@@ -302,7 +332,9 @@ static retc_status launch(retc_run *run, const retc_plan_entry *entry, retc_diag
   part->last_entry = run->last_entry;
   memcpy(part->last_extents, part->extents, size);
   if (run->spans) RETC_TRY(create_events(run, diagnostics));
-  if (run->spans || !device->library.has_graphs || (!fits && !again)) return launch_steps(run, entry, diagnostics);
+  if (run->spans || !device->library.has_graphs || (!fits && !again) || any_goes_to_blas(run, entry)) {
+    return launch_steps(run, entry, diagnostics);
+  }
   if (fits) {
     RETC_TRY(update_graph(run, entry, diagnostics));
   } else {

@@ -79,6 +79,8 @@ typedef struct retc_plan_kernel {
   retc_plan_number grid[3];       /* GPU: blocks along x, y, z; CPU: no numbers */
   retc_plan_number block[3];      /* GPU: threads of a block */
   int64_t shared_bytes;           /* GPU: of a block */
+  bool product;                   /* it is o[..,n] = sum_k a[..,k] w[n,k] of its buffers w, a and o, and nothing else: a
+                                     vendor's library may compute that instead */
 } retc_plan_kernel;
 
 typedef struct retc_plan_step {

@@ -98,6 +98,7 @@ static json_t *kernel_json(const retc_plan_kernel *kernel) {
     json_object_set_new(object, "grid", numbers_json(kernel->grid));
     json_object_set_new(object, "block", numbers_json(kernel->block));
     json_object_set_new(object, "shared_bytes", json_integer(kernel->shared_bytes));
+    if (kernel->product) json_object_set_new(object, "product", json_true());
   } else {
     json_object_set_new(object, "scratch_bytes", json_integer(kernel->scratch_bytes));
   }

@@ -105,6 +105,7 @@ static retc_status compile_kernels(retc_engine *engine, const retc_engine_option
   if (options->gpu) RETC_TRY(retc_gpu_profile(engine->gpu, options->archs, diagnostics, &compile.profile));
   else RETC_TRY(retc_llvm_profile(llvm, diagnostics, &compile.profile));
   compile.profile.math = options->math;
+  compile.profile.blas = options->blas;
   if (options->gpu && engine->source->network.arithmetic.math != RETC_PRODUCT_F32) {
     return retc_fail(diagnostics, RETC_INVALID,
                      "a GPU keeps weights as they are stored, expected no --weights of integers");

@@ -27,6 +27,7 @@ typedef struct retc_engine_options {
   bool code_only;       /* of compiled kernels: no weights, no threads, so that there can be no runner */
   bool gpu;             /* kernels are made for GPUs, and compiled ones run on the first that HIP finds */
   retc_math_type math;  /* of products with weights, on GPUs */
+  bool blas;            /* a vendor's library may compute those of many rows, in an order of its own */
   const char *archs;    /* of GPUs, a list; NULL: that of the one they run on, of interpreted kernels all */
   /* As in retc_compile_options, of code generation too. */
   void (*failed)(void *user, const retc_failure *failure, retc_diagnostics *diagnostics);

@@ -80,6 +80,8 @@ retc_status retc_gpu_make_program(retc_gpu *gpu, const retc_plan *plan, const re
   return retc_hip_program_create(plan, weights, &gpu->device, gpu->module, diagnostics, out_program);
 }
 
+bool retc_gpu_has_blas(const retc_gpu *gpu) { return gpu->device.blas.handle != NULL; }
+
 void retc_gpu_describe(const retc_gpu *gpu, retc_text *out_text) {
   retc_text_printf(out_text, "%s, %s", gpu->device.name, gpu->device.arch);
 }

@@ -22,6 +22,8 @@ retc_status retc_gpu_load(retc_gpu *gpu, const retc_compilation *compilation, co
 /* As retc_hip_program_create. */
 retc_status retc_gpu_make_program(retc_gpu *gpu, const retc_plan *plan, const retc_weights *weights,
                                   retc_diagnostics *diagnostics, retc_program **out_program);
+/* Whether products that plans leave to a vendor's BLAS go there. */
+bool retc_gpu_has_blas(const retc_gpu *gpu);
 /* "NAME, ARCH" of the device, into text. */
 void retc_gpu_describe(const retc_gpu *gpu, retc_text *out_text);
 /* As retc_hip_measure_copy. */

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "compiler/main/reproducer.h"
+#include "compiler/main/target.h"
 
 retc_status retc_build_choose_target(const retc_build_target *target, const char *cpu, retc_diagnostics *diagnostics,
                                      retc_hip_targets *out_hip, retc_target_profile *out_profile) {
@@ -12,6 +13,7 @@ retc_status retc_build_choose_target(const retc_build_target *target, const char
   size_t chosen = 0;
   *out_hip = (retc_hip_targets){.count = 0};
   if (target->math) RETC_TRY(retc_arguments_choose("--math", target->math, maths, 3, diagnostics, &math));
+  RETC_TRY(retc_target_check_blas(target, diagnostics));
   if (target->target) RETC_TRY(retc_arguments_choose("--target", target->target, names, 2, diagnostics, &chosen));
   if (!chosen) {
     if (math) return retc_fail(diagnostics, RETC_INVALID, "--math %s goes with --target hip", target->math);
@@ -22,6 +24,7 @@ retc_status retc_build_choose_target(const retc_build_target *target, const char
   RETC_TRY(retc_hip_targets_parse(target->arch, diagnostics, out_hip));
   *out_profile = retc_hip_targets_profile(out_hip);
   out_profile->math = (retc_math_type)math;
+  out_profile->blas = target->blas;
   return RETC_OK;
 }
 

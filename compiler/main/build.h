@@ -13,6 +13,7 @@ typedef struct retc_build_target {
   const char *target; /* "cpu", "hip"; NULL: cpu */
   const char *arch;   /* a list, NULL: all; only with hip */
   const char *math;   /* "f32", "bf16", "f16"; NULL: f32; others only with hip */
+  bool blas;          /* products of many rows may go to a vendor's BLAS; with hip and bf16 or f16 */
 } retc_build_target;
 
 typedef struct retc_build {

@@ -4,6 +4,7 @@
 
 #include "compiler/main/build.h"
 #include "compiler/main/output_files.h"
+#include "compiler/main/target.h"
 #include "runtime/hip_compiler.h"
 
 typedef struct options {
@@ -128,6 +129,7 @@ retc_status retc_compile_command(int count, char **words, retc_diagnostics *diag
       {"math", 0, "TYPE",
        "of products with weights: f32, bf16, int8 (what goes with the weights); on GPUs f32, bf16, f16",
        RETC_OPTION_TEXT, &chosen.target.math, 0, 0},
+      RETC_BLAS_OPTION(&chosen),
       RETC_CPU_OPTION(chosen.cpu),
   };
   const retc_syntax syntax = {"compile", "Writes model.ll, model.s, model.o and plan.json, or for GPUs model.hip and\n"

@@ -1,6 +1,7 @@
 #include <string.h>
 
 #include "compiler/main/dump.h"
+#include "compiler/main/target.h"
 
 enum { EMIT_LLVM, EMIT_ASM, EMIT_HIP, EMIT_COUNT };
 static const char *const emits[EMIT_COUNT] = {[EMIT_LLVM] = "llvm", [EMIT_ASM] = "asm", [EMIT_HIP] = "hip"};
@@ -141,6 +142,7 @@ retc_status retc_dump_command(int count, char **words, retc_diagnostics *diagnos
       {"math", 0, "TYPE",
        "of products with weights: f32, bf16, int8 (what goes with the weights); on GPUs f32, bf16, f16",
        RETC_OPTION_TEXT, &chosen.target.math, 0, 0},
+      RETC_BLAS_OPTION(&chosen),
       RETC_CPU_OPTION(chosen.cpu),
   };
   const retc_syntax syntax = {

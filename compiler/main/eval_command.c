@@ -91,6 +91,7 @@ static retc_status parse(int count, char **words, retc_diagnostics *diagnostics,
       RETC_WEIGHTS_OPTION(o->arithmetic),
       {"threads", 0, "N", "that run kernels (all)", RETC_OPTION_INTEGER, &o->threads, 1, RETC_THREADS_MAX},
       RETC_TARGET_OPTIONS(&o->target),
+      RETC_BLAS_OPTION(o),
       RETC_CPU_OPTION(o->cpu),
       {"engine", 0, "ENGINE", "jit: compiled; kernel: the same bits interpreted; graph: in float64 (jit)",
        RETC_OPTION_TEXT, &o->engine, 0, 0},
@@ -223,7 +224,7 @@ static retc_engine_options engine_options(const options *o, const retc_eval_inpu
                                 .chunk_length = o->chunk,
                                 .threads = (int)o->threads,
                                 .gpu = o->gpu,
-                                .archs = o->target.arch, .math = retc_target_math(&o->target),
+                                .archs = o->target.arch, .math = retc_target_math(&o->target), .blas = o->target.blas,
                                 .cpu = o->cpu,
                                 .failed = retc_reproducer_write};
   if (o->chosen_form == RETC_FORM_PARALLEL) result.chunk_length = input->length;

@@ -5,6 +5,7 @@
 #include "compiler/driver/engine.h"
 #include "compiler/main/explain.h"
 #include "compiler/main/explain_schedule.h"
+#include "compiler/main/target.h"
 #include "compiler/network_parameters.h"
 
 typedef struct options {
@@ -167,6 +168,7 @@ retc_status retc_explain_command(int count, char **words, retc_diagnostics *diag
       {"math", 0, "TYPE",
        "of products with weights: f32, bf16, int8 (what goes with the weights); on GPUs f32, bf16, f16",
        RETC_OPTION_TEXT, &chosen.target.math, 0, 0},
+      RETC_BLAS_OPTION(&chosen),
       {"batch", 0, "N", "of --target hip: rows of the call (1)", RETC_OPTION_INTEGER, &chosen.batch, 1, 1 << 20},
       {"tokens", 0, "N", "of --target hip: tokens a row of the call (1)", RETC_OPTION_INTEGER, &chosen.tokens, 1,
        1 << 20},

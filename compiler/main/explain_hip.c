@@ -88,7 +88,8 @@ static void print_row(report *r, const row *of, const retc_hip_profile *gpu) {
   retc_text_printf(&r->text, "%-16s %8lld %10lld %7lld %7lld %9.0f%% %6s %10.4g %10.4g %9.2f  %s\n", of->kernel->name,
                    (long long)of->launches, (long long)of->blocks, (long long)threads,
                    (long long)of->kernel->shared_bytes, occupancy, code, of->flop / 1e9, of->bytes / 1e6,
-                   of->seconds * 1e6, of->by_bandwidth ? "memory" : "code");
+                   of->seconds * 1e6,
+                   of->kernel->product ? "code, or rocBLAS" : of->by_bandwidth ? "memory" : "code");
 }
 
 static void print_gpu(report *r, const retc_hip_profile *gpu, size_t entry) {

@@ -78,6 +78,7 @@ static retc_status parse(int count, char **words, retc_diagnostics *diagnostics,
       {"chunk", 0, "C", "tokens a chunk (the model's)", RETC_OPTION_INTEGER, &o->chunk, 1, RETC_CHUNK_MAX},
       {"threads", 0, "N", "that run kernels (all)", RETC_OPTION_INTEGER, &o->threads, 1, RETC_THREADS_MAX},
       RETC_TARGET_OPTIONS(&o->target),
+      RETC_BLAS_OPTION(o),
       RETC_CPU_OPTION(o->cpu),
       {"bos", 0, NULL, "begin with the bos token, as text does where there is a tokenizer", RETC_OPTION_FLAG,
        &o->prompt.bos, 0, 0},
@@ -218,7 +219,7 @@ static retc_status run_source(const options *o, const retc_source *source, const
                               retc_diagnostics *diagnostics) {
   const retc_engine_options engine_options = {
       .chunk_length = o->chunk, .threads = (int)o->threads, .gpu = o->gpu, .archs = o->target.arch,
-      .math = retc_target_math(&o->target),
+      .math = retc_target_math(&o->target), .blas = o->target.blas,
       .cpu = o->cpu, .failed = retc_reproducer_write};
   const retc_run_options run_options = {1, prompt->count < PIECE ? prompt->count : PIECE, 1};
   generation g = {.chosen = o, .network = &source->network, .prompt = prompt, .started = started};

@@ -15,6 +15,11 @@ retc_math_type retc_target_math(const retc_build_target *target) {
   return RETC_MATH_F32;
 }
 
+retc_status retc_target_check_blas(const retc_build_target *target, retc_diagnostics *diagnostics) {
+  if (!target->blas || retc_target_math(target) != RETC_MATH_F32) return RETC_OK;
+  return retc_fail(diagnostics, RETC_INVALID, "--blas goes with --target hip and --math bf16 or f16");
+}
+
 retc_status retc_target_check(const retc_build_target *target, const char *cpu, retc_diagnostics *diagnostics,
                               bool *out_gpu) {
   static const char *const names[] = {"cpu", "hip"};
@@ -23,6 +28,7 @@ retc_status retc_target_check(const retc_build_target *target, const char *cpu, 
   if (target->math && is_hip(target))
     RETC_TRY(retc_arguments_choose("--math", target->math, maths, MATH_COUNT, diagnostics, &math));
   *out_gpu = chosen == 1;
+  RETC_TRY(retc_target_check_blas(target, diagnostics));
   if (*out_gpu && cpu) {
     return retc_fail(diagnostics, RETC_INVALID, "--cpu names a CPU, it does not go with --target hip");
   }

@@ -17,6 +17,12 @@
    RETC_OPTION_TEXT, \
    &(options)->math, 0, 0}
 
+#define RETC_BLAS_OPTION(options) \
+  {"blas", 0, NULL, "of hip with --math bf16 or f16: products of many rows by rocBLAS where it is found; other bits", \
+   RETC_OPTION_FLAG, &(options)->target.blas, 0, 0}
+
+/* RETC_INVALID: --blas with what its products are not for. */
+retc_status retc_target_check_blas(const retc_build_target *target, retc_diagnostics *diagnostics);
 /* Whether it is a GPU. RETC_INVALID: no such target, no such math of hip, --arch without hip, or `cpu`, the word of
  * --cpu (NULL: not given), with it. */
 retc_status retc_target_check(const retc_build_target *target, const char *cpu, retc_diagnostics *diagnostics,

@@ -16,7 +16,7 @@ CONFIG = os.path.join(HERE, "..", "bench", "configs", "1.3b.json")
 def run_json(words):
     done = subprocess.run(words, text=True, capture_output=True)
     if done.returncode:
-        print(f"decode: {' '.join(words)}: {done.stderr.strip() or done.stdout.strip()}", file=sys.stderr)
+        print(f"{' '.join(words)}: {done.stderr.strip() or done.stdout.strip()}", file=sys.stderr)
         return None
     return json.loads(done.stdout)
 
@@ -71,4 +71,5 @@ def main():
         print(f"slower than PyTorch: {what}")
 
 
-main()
+if __name__ == "__main__":
+    main()

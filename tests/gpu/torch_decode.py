@@ -92,4 +92,5 @@ def main():
     print(json.dumps(report, indent=2))
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -70,6 +70,7 @@ typedef struct retc_bench_kernel {
   double seconds; /* of them all; median over the rounds */
   retc_cost cost;
   bool known; /* cost */
+  bool blas;  /* where it had blocks, the vendor's library did its work */
 } retc_bench_kernel;
 
 typedef struct retc_bench_profile {

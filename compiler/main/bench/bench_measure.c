@@ -26,6 +26,7 @@ static retc_engine_options engine_options(const retc_bench *bench) {
                                .gpu = o->gpu,
                                .archs = o->target.arch,
                                .math = retc_target_math(&o->target),
+                               .blas = o->target.blas,
                                .failed = retc_reproducer_write};
 }
 

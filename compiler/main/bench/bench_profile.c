@@ -1,6 +1,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "compiler/driver/gpu_engine.h"
 #include "compiler/main/bench/bench.h"
 
 /* A profile while it is taken: spans of one call, and text of the trace. */
@@ -100,7 +101,11 @@ static retc_status take_phase(taking *t, bool restart, int64_t tokens, int64_t p
   if (!profile->kernels || !t->samples) {
     return retc_fail(diagnostics, RETC_FAILED, "bench: memory refused for a profile");
   }
-  for (size_t i = 0; i < profile->count; i++) profile->kernels[i].name = plan->kernels.items[i].name;
+  const retc_gpu *gpu = retc_engine_gpu(t->bench->engine);
+  for (size_t i = 0; i < profile->count; i++) {
+    profile->kernels[i].name = plan->kernels.items[i].name;
+    profile->kernels[i].blas = plan->kernels.items[i].product && gpu && retc_gpu_has_blas(gpu);
+  }
   for (t->round = 0; t->round < rounds; t->round++) {
     if (restart) retc_runner_reset(t->bench->runner);
     RETC_TRY(take_round(t, tokens, piece, profile, diagnostics));
