@@ -60,16 +60,29 @@ static uint32_t open_region(retc_fuse_state *s, const char *anchor, uint32_t nod
   return s->home[node];
 }
 
+/* Of more products of i4 a lane would need more registers than it has. */
+static uint32_t products_most(const retc_fuse_state *s, const retc_node *product) {
+  return node_at(s, product->inputs[1].index)->type.dtype == RETC_DTYPE_I4 ? 2 : RETC_GPU_PRODUCTS_MAX;
+}
+
 /* Products of the same rows with weights of one type: one launch of a GPU has blocks of all of them. */
 static bool join_products(retc_fuse_state *s, uint32_t node) {
   const retc_node *n = node_at(s, node);
-  if (!s->joins || n->op != RETC_OP_CONTRACT || !is_leaf(s, n->inputs[1].index)) return false;
+  if (!s->joins || (n->op != RETC_OP_CONTRACT && n->op != RETC_OP_CONTRACT_SCALED)) return false;
   for (uint32_t r = 1; r < s->regions.count; r++) {
     retc_fuse_region *region = &s->regions.items[r];
     const retc_node *first = node_at(s, region->node);
-    if (strcmp(region->anchor, "contract") != 0 || first->op != n->op || region->products == RETC_GPU_PRODUCTS_MAX) continue;
-    if (first->inputs[0].index != n->inputs[0].index || !is_leaf(s, first->inputs[1].index)) continue;
-    if (node_at(s, first->inputs[1].index)->type.dtype != node_at(s, n->inputs[1].index)->type.dtype) continue;
+    if (strcmp(region->anchor, "contract") != 0 || first->op != n->op ||
+        (uint32_t)region->products >= products_most(s, n))
+      continue;
+    bool like =
+        first->inputs[0].index == n->inputs[0].index && first->attributes.integer[0] == n->attributes.integer[0];
+    for (int i = 1; i < n->input_count; i++) {
+      const uint32_t theirs = first->inputs[i].index, own = n->inputs[i].index;
+      like = like && is_leaf(s, theirs) && is_leaf(s, own);
+      like = like && node_at(s, theirs)->type.dtype == node_at(s, own)->type.dtype;
+    }
+    if (!like) continue;
     region->products++;
     add_node(s, r, node);
     return true;

@@ -1,6 +1,8 @@
 /* Products of rows with a weight matrix on a GPU: o[m,n] = epilogue(sum_k prologue(a)[m,k] w[n,k]).
+ * contract_scaled has integers times scales for w, which are made of them as they are used: the products are exact.
  *
- * The summed axis is cut into chunks of CHUNK elements; part p of PARTS has the chunks p, p + PARTS, ... So
+ * The summed axis is cut into chunks of as many elements as 16 bytes
+ * of bf16 or of i8 are, 16 of i4; part p of PARTS has the chunks p, p + PARTS, ... So
  * neighbouring lanes read neighbouring memory, 16 bytes and more each. A part is one chain of fma, a sum is that of its
  * parts by a fixed tree: the bits depend neither on how many rows there are nor on which block a row falls into.
  *
@@ -12,9 +14,10 @@
  * something is made of two of them, side by side, so that a block has the same columns of all. */
 #include "compiler/gpu_contract.h"
 
-enum { PARTS = 32, CHUNK = 8, STEP = PARTS * CHUNK, COLUMNS = 16, OWN = 4, LANES = PARTS * COLUMNS / OWN };
+enum { PARTS = 32, COLUMNS = 16, OWN = 4, LANES = PARTS * COLUMNS / OWN };
+enum { CHUNK = 8, CHUNK_OF_INTEGERS = 16, QUAD = 4 /* of a chunk, 16 bytes of rows */ };
 enum { ROWS = 8, ROWS_AT_ONCE = 4 /* of results */, READ_AT_ONCE = 16 /* of rows */ };
-enum { ROW_STEPS = 4 /* read at once for one row alone */ };
+enum { ROW_STEPS = 4, ROW_STEPS_OF_INTEGERS = 2 /* read at once for one row alone */ };
 
 void retc_gpu_contract_schedule(const retc_graph *graph, const retc_node *node, const retc_target_profile *profile,
                                 retc_region *region) {
@@ -23,13 +26,15 @@ void retc_gpu_contract_schedule(const retc_graph *graph, const retc_node *node, 
     retc_gpu_matrix_schedule(graph, node, math, profile->blas, region);
     return;
   }
+  const int64_t depth = retc_graph_node(graph, node->inputs[1])->type.shape.dim[1];
+  const bool is_scaled = node->op == RETC_OP_CONTRACT_SCALED;
   retc_schedule_set(region, "rows", ROWS);
-  retc_schedule_set(region, "steps", retc_graph_node(graph, node->inputs[1])->type.shape.dim[1] > STEP ? 2 : 1);
+  retc_schedule_set(region, "steps", !is_scaled && depth > PARTS * CHUNK ? 2 : 1);
 }
 
 typedef struct product {
   retc_value node;
-  retc_buffer_id weight;
+  retc_buffer_id weight, scale;
   int64_t columns, start, end; /* of the columns of all, in whole blocks */
 } product;
 
@@ -43,6 +48,9 @@ typedef struct contract {
   retc_shape row_shape; /* the leading axes */
   int row_rank;
   int64_t depth;
+  int64_t chunk, step; /* elements of a chunk, of one of all parts */
+  int64_t group_size;  /* elements with a scale of their own; 0: no scales */
+  int64_t pack;        /* elements of weights in one */
   int64_t rows, steps; /* of the schedule */
   int64_t room;        /* elements of the tile */
   retc_expr row_count, first_row, first_column;
@@ -53,7 +61,8 @@ typedef struct contract {
 /* How many rows are computed, how much of them lies in the tile, and how many steps of weights are read at once. */
 typedef struct form {
   int64_t rows, slice, steps;
-  retc_buffer_id weights; /* of a lane: [OWN, steps, CHUNK] */
+  retc_buffer_id weights; /* of a lane: [OWN, steps, chunk / pack] */
+  retc_buffer_id scales;  /* [OWN, steps] */
 } form;
 
 static retc_expr times(contract *c, retc_expr a, int64_t b) { return retc_mul(c->l, a, retc_int(c->l, b)); }
@@ -63,15 +72,15 @@ static retc_expr within(contract *c, retc_expr index, retc_expr count) {
   return retc_min(c->l, index, retc_sub(c->l, count, retc_int(c->l, 1)));
 }
 
-/* Where element k of a row lies in the tile: of each STEP the first halves of all chunks come before the second ones,
+/* Where element k of a row lies in the tile: of each step the first quads of all chunks come before the second ones,
  * so that 16 bytes a lane are read without two lanes at one bank. */
 static retc_expr place_of(contract *c, retc_expr k) {
   retc_lowering *l = c->l;
-  retc_expr in_step = retc_mod(l, k, retc_int(l, STEP)), in_chunk = retc_mod(l, k, retc_int(l, CHUNK));
-  retc_expr half = times(c, retc_div(l, in_chunk, retc_int(l, CHUNK / 2)), STEP / 2);
-  retc_expr chunk = times(c, retc_div(l, in_step, retc_int(l, CHUNK)), CHUNK / 2);
-  retc_expr before = retc_add(l, retc_sub(l, k, in_step), half);
-  return retc_add(l, retc_add(l, before, chunk), retc_mod(l, k, retc_int(l, CHUNK / 2)));
+  retc_expr in_step = retc_mod(l, k, retc_int(l, c->step)), in_chunk = retc_mod(l, k, retc_int(l, c->chunk));
+  retc_expr quads = times(c, retc_div(l, in_chunk, retc_int(l, QUAD)), PARTS * QUAD);
+  retc_expr chunk = times(c, retc_div(l, in_step, retc_int(l, c->chunk)), QUAD);
+  retc_expr before = retc_add(l, retc_sub(l, k, in_step), quads);
+  return retc_add(l, retc_add(l, before, chunk), retc_mod(l, k, retc_int(l, QUAD)));
 }
 
 /* tile[r,k] = element first + k of row first_row + r. Which row that is of which sequence is divided out once a row. */
@@ -101,7 +110,8 @@ static void write_rows(contract *c, const form *f, retc_expr first) {
 
 /* The number along the summed axis of the lane's chunk in step `step` behind `first`. */
 static retc_expr chunk_at(contract *c, retc_expr first, retc_expr step) {
-  return retc_let(c->l, "chunk", retc_add(c->l, retc_add(c->l, first, times(c, step, STEP)), times(c, c->part, CHUNK)));
+  return retc_let(c->l, "chunk",
+                  retc_add(c->l, retc_add(c->l, first, times(c, step, c->step)), times(c, c->part, c->chunk)));
 }
 
 /* Opens branches by which the statements for product p are reached: the block's product, or the lane's. */
@@ -131,12 +141,18 @@ static void read_product(contract *c, const form *f, retc_expr first, int p) {
   if (of->columns % c->own_columns) column = within(c, column, retc_int(l, of->columns));
   column = retc_let(l, "column", column);
   retc_expr step = retc_count_to(l, "step", RETC_LOOP_UNROLL, f->steps), chunk = chunk_at(c, first, step);
-  const bool chunks = c->depth % CHUNK == 0;
-  if (chunks && c->depth % (f->steps * STEP)) {
-    chunk = retc_let(l, "there", retc_min(l, chunk, retc_int(l, c->depth - CHUNK)));
+  const bool chunks = c->depth % c->chunk == 0;
+  if (chunks && c->depth % (f->steps * c->step)) {
+    chunk = retc_let(l, "there", retc_min(l, chunk, retc_int(l, c->depth - c->chunk)));
   }
-  retc_expr i = retc_count_to(l, "i", RETC_LOOP_UNROLL, CHUNK), k = retc_add(l, chunk, i);
-  if (!chunks) k = within(c, k, retc_int(l, c->depth));
+  if (c->group_size) {
+    retc_expr first_k = chunks ? chunk : within(c, chunk, retc_int(l, c->depth));
+    retc_expr at[2] = {column, retc_div(l, first_k, retc_int(l, c->group_size))};
+    retc_write_store(&l->writer, f->scales, (retc_expr[]){own, step}, retc_load(l, of->scale, at));
+  }
+  retc_expr i = retc_count_to(l, "i", RETC_LOOP_UNROLL, c->chunk / c->pack);
+  retc_expr k = retc_add(l, retc_div(l, chunk, retc_int(l, c->pack)), i);
+  if (!chunks) k = within(c, k, retc_int(l, (c->depth + c->pack - 1) / c->pack));
   retc_write_store(&l->writer, f->weights, (retc_expr[]){own, step, i},
                    retc_load(l, of->weight, (retc_expr[]){column, k}));
   retc_end(l, 3);
@@ -150,21 +166,67 @@ static void read_weights(contract *c, const form *f, retc_expr first) {
   end_products(c);
 }
 
-/* Adds the products of the steps behind `first`, which lie in the tile from `in_tile` on. */
-static void write_products(contract *c, const form *f, retc_expr first, retc_expr in_tile) {
+/* wide[own, i] = the lane's weights of a quad of a step. */
+static retc_buffer_id write_wide(contract *c, const form *f, retc_expr step, retc_expr quad) {
   retc_lowering *l = c->l;
   retc_writer *w = &l->writer;
-  const bool chunks = c->depth % CHUNK == 0, whole = c->depth % (f->steps * STEP) == 0;
+  retc_buffer_id wide = retc_write_alloc(w, "wide", RETC_SCOPE_PRIVATE, RETC_DTYPE_F32, 2, (int64_t[]){OWN, QUAD});
+  retc_expr own = retc_count_to(l, "own", RETC_LOOP_UNROLL, OWN), numbers[2];
+  retc_expr scale = retc_let(l, "scale", retc_load(l, f->scales, (retc_expr[]){own, step}));
+  retc_expr i = retc_count_to(l, "i", RETC_LOOP_UNROLL, QUAD / c->pack);
+  retc_expr at[3] = {own, step, retc_add(l, times(c, quad, QUAD / c->pack), i)};
+  const int count = retc_gpu_integers(l, f->weights, at, numbers);
+  for (int n = 0; n < count; n++) {
+    retc_expr to[2] = {own, retc_add(l, times(c, i, c->pack), retc_int(l, n))};
+    retc_write_store(w, wide, to, retc_mul(l, numbers[n], scale));
+  }
+  retc_end(l, 2);
+  return wide;
+}
+
+/* write_products of integers: a quad is made once for all rows. */
+static void write_scaled_products(contract *c, const form *f, retc_expr first, retc_expr in_tile) {
+  retc_lowering *l = c->l;
+  retc_writer *w = &l->writer;
+  const bool chunks = c->depth % c->chunk == 0, whole = c->depth % (f->steps * c->step) == 0;
   retc_expr step = retc_count_to(l, "step", RETC_LOOP_UNROLL, f->steps), depth = retc_int(l, c->depth);
   retc_expr chunk = whole ? (retc_expr){0} : chunk_at(c, first, step), zero = retc_int(l, 0);
-  retc_expr place = retc_let(
-      l, "place", retc_add(l, retc_add(l, in_tile, times(c, step, STEP)), times(c, c->part, CHUNK / 2)));
+  retc_expr place = retc_add(l, retc_add(l, in_tile, times(c, step, c->step)), times(c, c->part, QUAD));
+  place = retc_let(l, "place", place);
+  if (!whole) retc_write_if(w, retc_less(l, chunk, depth));
+  retc_expr quad = retc_count_to(l, "quad", RETC_LOOP_UNROLL, c->chunk / QUAD);
+  retc_buffer_id wide = write_wide(c, f, step, quad);
+  retc_expr r = retc_count_to(l, "r", RETC_LOOP_UNROLL, f->rows), i = retc_count_to(l, "i", RETC_LOOP_UNROLL, QUAD);
+  if (!chunks) retc_write_if(w, retc_less(l, retc_add(l, retc_add(l, chunk, times(c, quad, QUAD)), i), depth));
+  retc_expr at = retc_add(l, retc_add(l, place, f->rows > 1 ? times(c, r, f->slice) : zero), i);
+  at = retc_add(l, at, times(c, quad, PARTS * QUAD));
+  retc_expr x = retc_let(l, "x", retc_load(l, c->tile, &at)), own = retc_count_to(l, "own", RETC_LOOP_UNROLL, OWN),
+            to[2] = {r, own};
+  retc_lower_note(l, l->anchor);
+  retc_expr weight = retc_load(l, wide, (retc_expr[]){own, i});
+  retc_write_store(w, c->sum, to, retc_fma(l, x, weight, retc_load(l, c->sum, to)));
+  retc_end(l, 5 + !whole + !chunks);
+}
+
+/* Adds the products of the steps behind `first`, which lie in the tile from `in_tile` on. */
+static void write_products(contract *c, const form *f, retc_expr first, retc_expr in_tile) {
+  if (c->group_size) {
+    write_scaled_products(c, f, first, in_tile);
+    return;
+  }
+  retc_lowering *l = c->l;
+  retc_writer *w = &l->writer;
+  const bool chunks = c->depth % CHUNK == 0, whole = c->depth % (f->steps * c->step) == 0;
+  retc_expr step = retc_count_to(l, "step", RETC_LOOP_UNROLL, f->steps), depth = retc_int(l, c->depth);
+  retc_expr chunk = whole ? (retc_expr){0} : chunk_at(c, first, step), zero = retc_int(l, 0);
+  retc_expr place =
+      retc_let(l, "place", retc_add(l, retc_add(l, in_tile, times(c, step, c->step)), times(c, c->part, QUAD)));
   if (!whole && chunks) retc_write_if(w, retc_less(l, chunk, depth));
   retc_expr r = retc_count_to(l, "r", RETC_LOOP_UNROLL, f->rows),
             i = retc_count_to(l, "i", RETC_LOOP_UNROLL, CHUNK);
   if (!chunks) retc_write_if(w, retc_less(l, retc_add(l, chunk, i), depth));
-  retc_expr in_chunk = retc_add(l, times(c, retc_div(l, i, retc_int(l, CHUNK / 2)), STEP / 2),
-                                retc_mod(l, i, retc_int(l, CHUNK / 2)));
+  retc_expr in_chunk =
+      retc_add(l, times(c, retc_div(l, i, retc_int(l, QUAD)), PARTS * QUAD), retc_mod(l, i, retc_int(l, QUAD)));
   retc_expr at = retc_add(l, retc_add(l, place, f->rows > 1 ? times(c, r, f->slice) : zero), in_chunk);
   retc_expr x = retc_let(l, "x", retc_load(l, c->tile, &at)),
             own = retc_count_to(l, "own", RETC_LOOP_UNROLL, OWN), to[2] = {r, own};
@@ -261,10 +323,14 @@ static void write_form(contract *c, int64_t rows, int64_t slice, int64_t steps) 
   retc_lowering *l = c->l;
   retc_writer *w = &l->writer;
   form f = {.rows = rows, .slice = slice, .steps = steps};
-  const int64_t read = steps * STEP;
+  const int64_t read = steps * c->step;
   f.weights =
       retc_write_alloc(w, "weights", RETC_SCOPE_PRIVATE, retc_kernel_buffer(l->kernel, c->products[0].weight)->dtype, 3,
-                       (int64_t[]){OWN, steps, CHUNK});
+                       (int64_t[]){OWN, steps, c->chunk / c->pack});
+  if (c->group_size) {
+    const retc_dtype dtype = retc_kernel_buffer(l->kernel, c->products[0].scale)->dtype;
+    f.scales = retc_write_alloc(w, "scales", RETC_SCOPE_PRIVATE, dtype, 2, (int64_t[]){OWN, steps});
+  }
   retc_expr first = retc_write_for(w, "first", RETC_LOOP_SERIAL, retc_int(l, 0), retc_int(l, c->depth), slice);
   read_weights(c, &f, first);
   write_rows(c, &f, first);
@@ -290,7 +356,11 @@ static void write_form(contract *c, int64_t rows, int64_t slice, int64_t steps) 
 static bool may_share(const contract *c, const retc_node *node) {
   const retc_type *own = &retc_lower_node(c->l, node->inputs[1])->type;
   const retc_type *first = &retc_lower_node(c->l, c->node->inputs[1])->type;
-  return c->count < RETC_GPU_PRODUCTS_MAX && node->op == c->node->op && own->dtype == first->dtype &&
+  const bool scales_differ =
+      node->op == RETC_OP_CONTRACT_SCALED && c->node->op == node->op &&
+      (retc_lower_node(c->l, node->inputs[2])->type.dtype != retc_lower_node(c->l, c->node->inputs[2])->type.dtype ||
+       node->attributes.integer[0] != c->node->attributes.integer[0]);
+  return !scales_differ && c->count < RETC_GPU_PRODUCTS_MAX && node->op == c->node->op && own->dtype == first->dtype &&
          own->shape.dim[1] == first->shape.dim[1] && node->inputs[0].index == c->node->inputs[0].index;
 }
 
@@ -307,8 +377,10 @@ static void find_products(contract *c) {
       return;
     }
     const retc_shape *weight = &retc_lower_node(l, node->inputs[1])->type.shape;
-    c->products[c->count++] =
-        (product){.node = {i}, .weight = retc_lower_buffer(l, node->inputs[1]), .columns = weight->dim[0]};
+    c->products[c->count++] = (product){.node = {i},
+                                        .columns = weight->dim[0],
+                                        .weight = retc_lower_buffer(l, node->inputs[1]),
+                                        .scale = retc_lower_buffer(l, node->inputs[node->input_count - 1])};
   }
   for (size_t i = 0; i < l->results.count; i++) {
     int of = 0;
@@ -335,11 +407,15 @@ static contract describe(retc_lowering *l) {
   const retc_region *region = retc_graph_region(l->graph, l->region);
   contract c = {.l = l, .node = node, .row_shape = node->type.shape, .row_rank = node->type.shape.rank - 1};
   c.depth = retc_lower_node(l, node->inputs[1])->type.shape.dim[1];
+  if (node->op == RETC_OP_CONTRACT_SCALED) c.group_size = node->attributes.integer[0];
+  c.chunk = c.group_size ? CHUNK_OF_INTEGERS : CHUNK;
+  c.step = PARTS * c.chunk;
+  c.pack = retc_lower_node(l, node->inputs[1])->type.dtype == RETC_DTYPE_I4 ? 2 : 1;
   c.rows = retc_schedule_get(region, "rows", ROWS);
   c.steps = retc_schedule_get(region, "steps", 1);
   find_products(&c);
   const int64_t results = (c.rows < ROWS_AT_ONCE ? c.rows : ROWS_AT_ONCE) * COLUMNS * (PARTS + 1);
-  c.room = c.rows * c.steps * STEP;
+  c.room = c.rows * c.steps * c.step;
   if (c.room < results) c.room = results;
   return c;
 }
@@ -357,9 +433,10 @@ static void begin_blocks(contract *c) {
 
 /* Steps of one row read at once, and elements of it in the tile. */
 static void write_one_row(contract *c) {
-  const int64_t least = (c->depth + STEP - 1) / STEP, steps = least < ROW_STEPS ? least : ROW_STEPS;
-  const int64_t wanted = (least + steps - 1) / steps, most = c->room / (steps * STEP);
-  write_form(c, 1, (wanted < most ? wanted : most) * steps * STEP, steps);
+  const int64_t least = (c->depth + c->step - 1) / c->step, at_once = c->group_size ? ROW_STEPS_OF_INTEGERS : ROW_STEPS;
+  const int64_t steps = least < at_once ? least : at_once;
+  const int64_t wanted = (least + steps - 1) / steps, most = c->room / (steps * c->step);
+  write_form(c, 1, (wanted < most ? wanted : most) * steps * c->step, steps);
 }
 
 retc_status retc_gpu_contract_lower(retc_lowering *l) {
@@ -381,7 +458,7 @@ retc_status retc_gpu_contract_lower(retc_lowering *l) {
   retc_write_if(w, retc_equal(l, retc_sub(l, c.row_count, c.first_row), retc_int(l, 1)));
   write_one_row(&c);
   retc_write_else(w);
-  write_form(&c, c.rows, c.steps * STEP, c.steps);
+  write_form(&c, c.rows, c.steps * c.step, c.steps);
   retc_end(l, 4);
   return l->status;
 }

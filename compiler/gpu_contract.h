@@ -11,6 +11,11 @@ enum { RETC_GPU_PARTS = 8 };
 /* Products of the same rows that share a launch; of several every weight has the first one's type and depth. */
 enum { RETC_GPU_PRODUCTS_MAX = 4 };
 
+/* What w[column, k] of a product is multiplied as, in f32: the number stored or, of contract_scaled, times its scale. */
+retc_expr retc_gpu_weight(retc_lowering *l, const retc_node *product, retc_expr column, retc_expr k);
+/* The integer numbers at the place `at` of a buffer of i8 (one) or u4x2 (two, one behind the other) as f32. */
+int retc_gpu_integers(retc_lowering *l, retc_buffer_id codes, const retc_expr *at, retc_expr out_numbers[2]);
+
 /* The type that matrix instructions are to work on for this product; f32: it is not for them. */
 retc_dtype retc_gpu_matrix_type(const retc_graph *graph, const retc_node *node, const retc_target_profile *profile);
 void retc_gpu_matrix_schedule(const retc_graph *graph, const retc_node *node, retc_dtype math, bool blas,

@@ -99,7 +99,7 @@ static void write_weights(large *m, retc_expr start) {
   const retc_dtype dtype = retc_kernel_buffer(l->kernel, m->weight)->dtype;
   retc_buffer_id values = alloc_group(m, dtype == m->math ? m->math : RETC_DTYPE_F32);
   retc_expr y = retc_count_to(l, "y", RETC_LOOP_UNROLL, GROUP);
-  retc_write_store(w, values, &y, retc_load(l, m->weight, (retc_expr[]){column, retc_add(l, from, y)}));
+  retc_write_store(w, values, &y, retc_gpu_weight(l, m->node, column, retc_add(l, from, y)));
   retc_end(l, 1);
   store_group(m, m->weights_tile, c, first, values);
   if (may_miss) {

@@ -105,7 +105,7 @@ static void write_weights(matrix *m, retc_expr first) {
   retc_expr column = retc_let(l, "column", retc_add(l, m->first_column, to[1]));
   retc_write_if(
       w, retc_and(l, retc_less(l, column, retc_int(l, m->width)), retc_less(l, from, retc_int(l, m->depth))));
-  retc_write_store(w, m->weights_tile, to, retc_load(l, m->weight, (retc_expr[]){column, from}));
+  retc_write_store(w, m->weights_tile, to, retc_gpu_weight(l, m->node, column, from));
   retc_write_else(w);
   retc_write_store(w, m->weights_tile, to, retc_f32(l, 0));
   retc_end(l, 2);

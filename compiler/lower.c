@@ -58,7 +58,6 @@ static retc_status add_packed(lower_state *s, const retc_graph *graph, retc_valu
 static retc_status find_panels(lower_state *s) {
   static const char anchor[] = "contract";
   const retc_compilation *compilation = s->cx->compilation;
-  if (compilation->profile.wave) return RETC_OK; /* lanes of a GPU read along the rows of a weight */
   for (size_t g = 0; g < compilation->graphs.count; g++) {
     const retc_graph *graph = compilation->graphs.items[g];
     const retc_uses uses = retc_graph_uses(graph, s->arena);
@@ -66,6 +65,11 @@ static retc_status find_panels(lower_state *s) {
       const retc_node *node = &graph->nodes.items[i];
       if (!node->region.index || strcmp(retc_graph_region(graph, node->region)->anchor, anchor)) continue;
       if (!retc_anchor_find(anchor)->matches(graph, &uses, node)) continue;
+      if (compilation->profile.wave) { /* lanes of a GPU read along the rows of a weight */
+        const retc_dtype dtype = retc_graph_node(graph, node->inputs[1])->type.dtype;
+        if (dtype == RETC_DTYPE_I4) RETC_TRY(add_packed(s, graph, node->inputs[1], RETC_LAYOUT_ROWS));
+        continue;
+      }
       RETC_TRY(add_packed(s, graph, node->inputs[1], retc_contract_layout(graph, node)));
       if (node->input_count == 3) RETC_TRY(add_packed(s, graph, node->inputs[2], RETC_LAYOUT_PANEL));
     }
@@ -334,10 +338,10 @@ static retc_status make_kernel(lower_state *s, retc_lowering *l, const retc_text
   add_parameters(l);
   l->uses = count_uses(l);
   const retc_op op = retc_lower_node(l, l->anchor)->op;
-  if (retc_lower_is_gpu(l) &&
-      (op == RETC_OP_CONTRACT_BF16 || op == RETC_OP_CONTRACT_INT8 || op == RETC_OP_CONTRACT_SCALED)) {
+  if (retc_lower_is_gpu(l) && (op == RETC_OP_CONTRACT_BF16 || op == RETC_OP_CONTRACT_INT8)) {
     return retc_lower_refuse(l, l->anchor,
-                             "a GPU multiplies floats in f32; expected another --weights and --math, or a contract");
+                             "a GPU has its math from its schedule; expected --math f32, bf16 or f16, or a contract or "
+                             "contract_scaled");
   }
   RETC_TRY(retc_lower_is_gpu(l) ? retc_anchor_find(region->anchor)->gpu_lower(l)
                                 : retc_anchor_find(region->anchor)->lower(l));

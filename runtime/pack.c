@@ -86,6 +86,17 @@ static void pack_pairs(retc_dtype from, const void *source, int64_t row, int64_t
   }
 }
 
+static void pack_rows(retc_dtype from, const void *source, int64_t rows, int64_t columns, int64_t width,
+                      uint8_t *target) {
+  memset(target, 0x88, (size_t)(rows * width));
+  for (int64_t i = 0; i < rows * columns; i++) {
+    const int64_t k = i % columns;
+    uint8_t *to = &target[i / columns * width + k / 2];
+    const uint8_t code = (uint8_t)code_at(from, source, i, -8, 7, 8);
+    *to = k % 2 ? (uint8_t)((*to & 15) | code << 4) : (uint8_t)((*to & 0xF0) | code);
+  }
+}
+
 void retc_pack(retc_weight_layout layout, retc_dtype from, const void *source, int64_t rows, int64_t columns,
                retc_dtype to, void *target) {
   if (layout == RETC_LAYOUT_PANEL) {
@@ -93,6 +104,10 @@ void retc_pack(retc_weight_layout layout, retc_dtype from, const void *source, i
     return;
   }
   const retc_shape shape = retc_weight_layout_shape(layout, &(retc_shape){2, {rows, columns}});
+  if (layout == RETC_LAYOUT_ROWS) {
+    pack_rows(from, source, rows, columns, shape.dim[1], target);
+    return;
+  }
   const int64_t together = shape.rank > 3 ? shape.dim[3] : 1,
                 filled = (columns + RETC_PACKED_COLUMNS - 1) / RETC_PACKED_COLUMNS * RETC_PACKED_COLUMNS;
   const size_t size = layout == RETC_LAYOUT_PAIRS ? 2 : 1,

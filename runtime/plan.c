@@ -4,7 +4,7 @@
 #include <string.h>
 
 static const char *const kind_names[] = {"weight", "constant", "state", "scratch", "input", "output"};
-static const char *const layout_names[] = {"plain", "panel", "pairs", "quads", "nibbles", "halves"};
+static const char *const layout_names[] = {"plain", "panel", "pairs", "quads", "nibbles", "halves", "rows"};
 
 const char *retc_plan_buffer_kind_name(retc_plan_buffer_kind kind) { return kind_names[kind]; }
 
@@ -48,7 +48,8 @@ bool retc_weight_layout_holds(retc_weight_layout layout, retc_dtype dtype) {
     case RETC_LAYOUT_PAIRS: return dtype == RETC_DTYPE_BF16;
     case RETC_LAYOUT_QUADS: return dtype == RETC_DTYPE_I8;
     case RETC_LAYOUT_NIBBLES:
-    case RETC_LAYOUT_HALVES: return dtype == RETC_DTYPE_I4;
+    case RETC_LAYOUT_HALVES:
+    case RETC_LAYOUT_ROWS: return dtype == RETC_DTYPE_I4;
     default: return dtype != RETC_DTYPE_I4 && dtype != RETC_DTYPE_U4X2;
   }
 }
@@ -62,13 +63,19 @@ retc_shape retc_weight_layout_shape(retc_weight_layout layout, const retc_shape 
     case RETC_LAYOUT_QUADS: return (retc_shape){4, {panels, filled / 4, RETC_PANEL, 4}};
     case RETC_LAYOUT_NIBBLES: return (retc_shape){4, {panels, filled / 8, RETC_PANEL, 4}};
     case RETC_LAYOUT_HALVES: return (retc_shape){3, {panels, filled / 2, RETC_PANEL}};
+    case RETC_LAYOUT_ROWS: return (retc_shape){2, {matrix->dim[0], filled / 2}};
     default: return (retc_shape){3, {panels, columns, RETC_PANEL}};
   }
 }
 
 retc_dtype retc_weight_layout_dtype(retc_weight_layout layout, retc_dtype dtype) {
-  if (layout == RETC_LAYOUT_NIBBLES || layout == RETC_LAYOUT_HALVES) return RETC_DTYPE_U4X2;
-  return layout == RETC_LAYOUT_QUADS ? RETC_DTYPE_U8 : dtype;
+  switch (layout) {
+    case RETC_LAYOUT_NIBBLES:
+    case RETC_LAYOUT_HALVES:
+    case RETC_LAYOUT_ROWS: return RETC_DTYPE_U4X2;
+    case RETC_LAYOUT_QUADS: return RETC_DTYPE_U8;
+    default: return dtype;
+  }
 }
 
 retc_shape retc_plan_buffer_memory_shape(const retc_plan_buffer *buffer) {

@@ -21,6 +21,7 @@ typedef enum retc_weight_layout {
   RETC_LAYOUT_QUADS,   /* i8 as u8, 128 added: [..][columns / 4][64][4] */
   RETC_LAYOUT_NIBBLES, /* i4 as u4x2, 8 added: [..][columns / 8][64][4]; columns k and k + 4 of 8 share a byte */
   RETC_LAYOUT_HALVES,  /* i4 as u4x2, 8 added: [..][columns / 2][64]; columns k and k + 1 share a byte */
+  RETC_LAYOUT_ROWS,    /* for GPUs: i4 as u4x2, 8 added, no panels: [rows][columns / 2]; k and k + 1 share a byte */
   RETC_LAYOUT_COUNT
 } retc_weight_layout;
 /* Columns are filled up to a multiple of this where they are packed. */

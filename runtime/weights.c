@@ -67,7 +67,8 @@ typedef struct packing {
   char *target;
   int bits;        /* of integers; 0: no scales */
   int64_t group;
-  char *scales;    /* in panels of f16 */
+  char *scales; /* of f16 */
+  retc_weight_layout scale_layout;
   atomic_bool failed;
 } packing;
 
@@ -75,6 +76,15 @@ static size_t panel_bytes(retc_weight_layout layout, retc_dtype dtype, int64_t c
   const retc_dims none = {0};
   const retc_shape shape = retc_weight_layout_shape(layout, &(retc_shape){2, {RETC_PANEL, columns}});
   return (size_t)retc_shape_count(&shape, &none) * retc_dtype_size(dtype);
+}
+
+/* As retc_pack, and plain ones as they are. */
+static void pack(retc_weight_layout layout, retc_dtype from, const void *source, int64_t rows, int64_t columns,
+                 retc_dtype to, void *target) {
+  if (layout)
+    retc_pack(layout, from, source, rows, columns, to, target);
+  else
+    retc_dtype_convert(from, source, to, target, (size_t)(rows * columns));
 }
 
 /* Rows of the tensor, whole panels: `room` for what they are read into and made of. */
@@ -92,9 +102,9 @@ static void pack_range(packing *p, int64_t row, int64_t count, char *room) {
     int8_t *codes = (int8_t *)(scales + count * groups);
     retc_dtype_convert(tensor->dtype, source, RETC_DTYPE_F32, wide, (size_t)elements);
     retc_quantize(p->bits, p->group, wide, count, columns, codes, scales);
-    retc_pack(p->layout, RETC_DTYPE_I8, codes, count, columns, p->dtype, to);
-    char *scale = p->scales + (size_t)(row / RETC_PANEL) * panel_bytes(RETC_LAYOUT_PANEL, RETC_DTYPE_F16, groups);
-    retc_pack(RETC_LAYOUT_PANEL, RETC_DTYPE_F16, scales, count, groups, RETC_DTYPE_F16, scale);
+    pack(p->layout, RETC_DTYPE_I8, codes, count, columns, p->dtype, to);
+    char *scale = p->scales + (size_t)(row / RETC_PANEL) * panel_bytes(p->scale_layout, RETC_DTYPE_F16, groups);
+    pack(p->scale_layout, RETC_DTYPE_F16, scales, count, groups, RETC_DTYPE_F16, scale);
   }
   drop_pages(tensor, source, (size_t)elements * retc_dtype_size(tensor->dtype));
 }
@@ -117,7 +127,7 @@ static void pack_share(void *user, retc_team *team, int thread) {
   free(room);
 }
 
-static retc_status pack(packing *p, retc_team *team, retc_diagnostics *diagnostics) {
+static retc_status pack_tensor(packing *p, retc_team *team, retc_diagnostics *diagnostics) {
   retc_team_run(team, pack_share, p);
   if (!atomic_load(&p->failed)) return RETC_OK;
   return retc_fail(diagnostics, RETC_FAILED, "%s: tensor '%s': out of memory while packing it", p->tensor->file,
@@ -138,7 +148,8 @@ static retc_status load_integers(const retc_plan *plan, const retc_checkpoint *c
                                  retc_team *team, retc_diagnostics *diagnostics, retc_weights *weights) {
   const retc_plan_buffer *buffer = &plan->buffers.items[index];
   retc_quantized made;
-  bool is_code = buffer->kind == RETC_PLAN_WEIGHT && buffer->layout != RETC_LAYOUT_PLAIN && buffer->shape.rank == 2;
+  const bool is_integer = buffer->dtype == RETC_DTYPE_I8 || buffer->dtype == RETC_DTYPE_I4;
+  const bool is_code = buffer->kind == RETC_PLAN_WEIGHT && is_integer && buffer->shape.rank == 2;
   if (!is_code || retc_checkpoint_find(checkpoint, buffer->name)) return RETC_OK;
   if (!retc_quantized_find(checkpoint, buffer->name, &made) || made.is_scale) return RETC_OK;
   RETC_TRY(check_shape(buffer, made.tensor, diagnostics));
@@ -148,16 +159,21 @@ static retc_status load_integers(const retc_plan *plan, const retc_checkpoint *c
   free(name);
   const retc_plan_buffer *scales = scale < 0 ? NULL : &plan->buffers.items[scale];
   const int64_t group = scales ? retc_quantized_group(buffer->shape.dim[1], scales->shape.dim[1]) : 0;
-  if (!group || scales->layout != RETC_LAYOUT_PANEL || scales->dtype != RETC_DTYPE_F16) {
-    return retc_fail(diagnostics, RETC_INVALID,
-                     "%s: expected scales %s.scale, f16 in panels, of groups of 16, 32 or 64", buffer->name,
-                     buffer->name);
+  if (!group || (scales->layout && scales->layout != RETC_LAYOUT_PANEL) || scales->dtype != RETC_DTYPE_F16) {
+    return retc_fail(diagnostics, RETC_INVALID, "%s: expected scales %s.scale, f16, of groups of 16, 32 or 64",
+                     buffer->name, buffer->name);
   }
   RETC_TRY(allocate(buffer, diagnostics, &weights->data[index], &weights->owned[index]));
   RETC_TRY(allocate(scales, diagnostics, &weights->data[scale], &weights->owned[scale]));
-  packing p = {.tensor = made.tensor, .layout = buffer->layout, .dtype = buffer->dtype, .target = weights->data[index],
-               .bits = made.bits, .group = group, .scales = weights->data[scale]};
-  return pack(&p, team, diagnostics);
+  packing p = {.tensor = made.tensor,
+               .layout = buffer->layout,
+               .dtype = buffer->dtype,
+               .target = weights->data[index],
+               .bits = made.bits,
+               .group = group,
+               .scales = weights->data[scale],
+               .scale_layout = scales->layout};
+  return pack_tensor(&p, team, diagnostics);
 }
 
 static retc_status load_weight(const retc_plan_buffer *buffer, const retc_checkpoint *checkpoint, retc_team *team,
@@ -174,7 +190,7 @@ static retc_status load_weight(const retc_plan_buffer *buffer, const retc_checkp
   RETC_TRY(allocate(buffer, diagnostics, out_data, out_owned));
   if (!plain) {
     packing p = {.tensor = tensor, .layout = buffer->layout, .dtype = buffer->dtype, .target = *out_data};
-    return pack(&p, team, diagnostics);
+    return pack_tensor(&p, team, diagnostics);
   }
   retc_stored_tensor_convert(tensor, buffer->dtype, *out_data);
   drop_pages(tensor, tensor->data, (size_t)tensor->count * retc_dtype_size(tensor->dtype));

@@ -1,11 +1,16 @@
 /* Elements that lie one behind the other, copied into a lane's array by an unrolled loop: as one copy from a multiple
- * of 16 bytes. An array of halves that is filled by such loops alone keeps them as they lie in memory, two a register.
+ * of what it copies, at most 16 bytes. An array of halves or bytes that is filled by such loops alone keeps them as
+ * they lie in memory, two or four a register.
  * Compilers would find both out, but not where branches read from several arrays. */
 #include <inttypes.h>
 
 #include "backends/hip/hip_private.h"
 
-enum { RUN = 8 };
+/* Elements of a run: 8 of floats, 8 or 16 of bytes. */
+static bool is_run(retc_dtype dtype, int64_t count) {
+  const bool floats = dtype == RETC_DTYPE_BF16 || dtype == RETC_DTYPE_F16 || dtype == RETC_DTYPE_F32;
+  return (count == 8 && (floats || hip_is_narrow(dtype))) || (count == 16 && retc_dtype_size(dtype) == 1);
+}
 
 static bool is_variable(const hip_emitter *e, retc_expr expr, retc_variable variable) {
   const retc_expr_node *node = retc_kernel_expr(e->kernel, expr);
@@ -30,12 +35,12 @@ static retc_expr find_start(const hip_emitter *e, retc_expr expr, retc_variable 
   return (retc_expr){0};
 }
 
-/* The leading indices do not mention the variable; where `aligned`, rows begin at multiples of RUN. */
+/* The leading indices do not mention the variable; rows begin at multiples of `aligned`, if that is not 0. */
 static bool has_fixed_row(const hip_emitter *e, const retc_buffer *buffer, const retc_expr *at, retc_variable variable,
-                          bool aligned) {
+                          int64_t aligned) {
   for (int axis = 0; axis + 1 < buffer->shape.rank; axis++) {
     const int64_t stride = hip_stride_of(buffer, axis);
-    if (mentions(e, at[axis], variable) || (aligned && (!stride || stride % RUN))) return false;
+    if (mentions(e, at[axis], variable) || (aligned && (!stride || stride % aligned))) return false;
   }
   return buffer->shape.rank > 0;
 }
@@ -47,17 +52,17 @@ static const retc_statement *find_run(const hip_emitter *e, const retc_statement
   if (s->kind != RETC_STATEMENT_STORE) return NULL;
   const retc_expr_node *low = retc_kernel_expr(e->kernel, loop->low), *high = retc_kernel_expr(e->kernel, loop->high);
   const retc_expr_node *value = retc_kernel_expr(e->kernel, s->value);
-  if (low->integer != 0 || high->integer != RUN || value->op != RETC_KERNEL_OP_LOAD) return NULL;
+  if (low->integer != 0 || value->op != RETC_KERNEL_OP_LOAD) return NULL;
   const retc_buffer *to = retc_kernel_buffer(e->kernel, s->buffer),
                     *from = retc_kernel_buffer(e->kernel, value->buffer);
-  const bool floats = to->dtype == RETC_DTYPE_BF16 || to->dtype == RETC_DTYPE_F16 || to->dtype == RETC_DTYPE_F32;
-  if (to->scope != RETC_SCOPE_PRIVATE || from->scope != RETC_SCOPE_GLOBAL || to->dtype != from->dtype || !floats)
-    return NULL;
-  if (!has_fixed_row(e, to, s->indices, loop->variable, false)) return NULL;
-  if (!has_fixed_row(e, from, value->indices, loop->variable, true)) return NULL;
+  if (to->scope != RETC_SCOPE_PRIVATE || from->scope != RETC_SCOPE_GLOBAL || to->dtype != from->dtype) return NULL;
+  const int64_t run = high->integer;
+  if (high->op != RETC_KERNEL_OP_CONST || !is_run(to->dtype, run)) return NULL;
+  if (!has_fixed_row(e, to, s->indices, loop->variable, 0)) return NULL;
+  if (!has_fixed_row(e, from, value->indices, loop->variable, run)) return NULL;
   *out_start = find_start(e, value->indices[from->shape.rank - 1], loop->variable);
   const bool whole = is_variable(e, s->indices[to->shape.rank - 1], loop->variable);
-  return whole && out_start->index && hip_is_aligned(e, *out_start) ? s : NULL;
+  return whole && out_start->index && hip_is_aligned(e, *out_start, run) ? s : NULL;
 }
 
 static void find_definitions(hip_emitter *e, const retc_block *block) {
@@ -84,18 +89,25 @@ static void unpack_others(hip_emitter *e, const retc_block *block) {
 void hip_find_packed(hip_emitter *e) {
   for (size_t i = 1; i < e->kernel->buffers.count; i++) {
     const retc_buffer *buffer = &e->kernel->buffers.items[i];
-    const bool halves = buffer->dtype == RETC_DTYPE_BF16 || buffer->dtype == RETC_DTYPE_F16;
-    e->packed[i] = buffer->scope == RETC_SCOPE_PRIVATE && halves && buffer->shape.rank > 1 &&
-                   buffer->shape.dim[buffer->shape.rank - 1] == RUN;
+    e->packed[i] = buffer->scope == RETC_SCOPE_PRIVATE && hip_is_narrow(buffer->dtype) && buffer->shape.rank > 1 &&
+                   is_run(buffer->dtype, buffer->shape.dim[buffer->shape.rank - 1]);
   }
   find_definitions(e, &e->kernel->body);
   unpack_others(e, &e->kernel->body);
 }
 
+void hip_print_run_type(hip_emitter *e, const retc_buffer *buffer) {
+  const char *type = hip_memory_type(buffer->dtype);
+  if (retc_dtype_size(buffer->dtype) == 2)
+    retc_text_printf(e->text, "retc_run<%s>", type);
+  else
+    retc_text_printf(e->text, "retc_bytes<%s, %" PRId64 ">", type, buffer->shape.dim[buffer->shape.rank - 1]);
+}
+
 bool hip_emit_run(hip_emitter *e, const retc_statement *loop, int depth) {
   retc_expr start, at[RETC_RANK_MAX];
   const retc_statement *s = find_run(e, loop, &start);
-  if (!s) return false;
+  if (!s || (!e->packed[s->buffer.index] && retc_kernel_expr(e->kernel, loop->high)->integer != 8)) return false;
   const retc_expr_node *value = retc_kernel_expr(e->kernel, s->value);
   const int to_last = retc_kernel_buffer(e->kernel, s->buffer)->shape.rank - 1;
   const int from_last = retc_kernel_buffer(e->kernel, value->buffer)->shape.rank - 1;

@@ -277,7 +277,7 @@ static void emit_let(hip_emitter *e, const retc_statement *s, int depth) {
 static bool is_copy(const hip_emitter *e, const retc_statement *s) {
   const retc_expr_node *value = retc_kernel_expr(e->kernel, s->value);
   const retc_dtype dtype = retc_kernel_buffer(e->kernel, s->buffer)->dtype;
-  if (dtype != RETC_DTYPE_BF16 && dtype != RETC_DTYPE_F16) return false;
+  if (!hip_is_narrow(dtype)) return false;
   return value->op == RETC_KERNEL_OP_LOAD && retc_kernel_buffer(e->kernel, value->buffer)->dtype == dtype;
 }
 
@@ -305,7 +305,12 @@ static void emit_store(hip_emitter *e, const retc_statement *s, int depth) {
 static void declare_buffer(hip_emitter *e, const retc_buffer *buffer, const char *storage, int depth) {
   const bool packed = e->packed[buffer - e->kernel->buffers.items];
   indent(e, depth);
-  retc_text_printf(e->text, packed ? "%sretc_run<%s> " : "%s%s ", storage, hip_memory_type(buffer->dtype));
+  retc_text_add(e->text, storage);
+  if (packed)
+    hip_print_run_type(e, buffer);
+  else
+    retc_text_add(e->text, hip_memory_type(buffer->dtype));
+  retc_text_add(e->text, " ");
   hip_print_name(e, buffer->name);
   for (int axis = 0; axis < buffer->shape.rank - packed; axis++)
     retc_text_printf(e->text, "[%" PRId64 "]", buffer->shape.dim[axis]);

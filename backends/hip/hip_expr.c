@@ -8,7 +8,11 @@ const char *hip_value_type(retc_dtype dtype) {
   switch (dtype) {
     case RETC_DTYPE_F64: return "double";
     case RETC_DTYPE_I64:
-    case RETC_DTYPE_I32: return "int64_t";
+    case RETC_DTYPE_I32:
+    case RETC_DTYPE_I8:
+    case RETC_DTYPE_I4:
+    case RETC_DTYPE_U8:
+    case RETC_DTYPE_U4X2: return "int64_t";
     case RETC_DTYPE_BOOL: return "bool";
     default: return "float";
   }
@@ -22,9 +26,18 @@ const char *hip_memory_type(retc_dtype dtype) {
     case RETC_DTYPE_I32: return "int32_t";
     case RETC_DTYPE_BF16: return "retc_bf16";
     case RETC_DTYPE_F16: return "retc_f16";
+    case RETC_DTYPE_I8:
+    case RETC_DTYPE_I4: return "int8_t";
     default: return "uint8_t";
   }
 }
+
+/* Of one byte, read as i64. */
+static bool is_byte(retc_dtype dtype) {
+  return dtype == RETC_DTYPE_I8 || dtype == RETC_DTYPE_I4 || dtype == RETC_DTYPE_U8 || dtype == RETC_DTYPE_U4X2;
+}
+
+bool hip_is_narrow(retc_dtype dtype) { return dtype == RETC_DTYPE_BF16 || dtype == RETC_DTYPE_F16 || is_byte(dtype); }
 
 void hip_print_name(hip_emitter *e, const char *name) {
   static const char *const words[] = {
@@ -160,19 +173,28 @@ void hip_print_view_element(hip_emitter *e, const retc_view *view, const char *r
 void hip_begin_widened(hip_emitter *e, retc_dtype dtype) {
   if (dtype == RETC_DTYPE_BF16) retc_text_add(e->text, "retc_from_bf16(");
   if (dtype == RETC_DTYPE_F16) retc_text_add(e->text, "retc_from_f16(");
-  if (dtype == RETC_DTYPE_I32) retc_text_add(e->text, "int64_t(");
+  if (dtype == RETC_DTYPE_I32 || is_byte(dtype)) retc_text_add(e->text, "int64_t(");
   if (dtype == RETC_DTYPE_BOOL) retc_text_add(e->text, "(");
 }
 
 void hip_end_widened(hip_emitter *e, retc_dtype dtype) {
   if (dtype == RETC_DTYPE_BOOL) retc_text_add(e->text, " != 0)");
-  if (dtype == RETC_DTYPE_BF16 || dtype == RETC_DTYPE_F16 || dtype == RETC_DTYPE_I32) retc_text_add(e->text, ")");
+  if (dtype == RETC_DTYPE_I32 || hip_is_narrow(dtype)) retc_text_add(e->text, ")");
 }
 
 static void print_cast(hip_emitter *e, const retc_expr_node *node) {
   const bool truncates = node->dtype == RETC_DTYPE_I64 &&
                          retc_kernel_expr(e->kernel, node->inputs[0])->dtype != RETC_DTYPE_I64;
-  const bool truth = retc_kernel_expr(e->kernel, node->inputs[0])->dtype == RETC_DTYPE_BOOL;
+  const retc_expr_node *from = retc_kernel_expr(e->kernel, node->inputs[0]);
+  const bool truth = from->dtype == RETC_DTYPE_BOOL;
+  if (node->dtype == RETC_DTYPE_F32 && from->op == RETC_KERNEL_OP_LOAD &&
+      is_byte(retc_kernel_buffer(e->kernel, from->buffer)->dtype)) {
+    /* Without a detour by 64 bits, which compilers do not see through. */
+    retc_text_add(e->text, "float(");
+    hip_print_element(e, from->buffer, from->indices);
+    retc_text_add(e->text, ")");
+    return;
+  }
   retc_text_printf(e->text, "%s(", truncates && !truth ? "retc_truncate" : hip_value_type(node->dtype));
   hip_print_top(e, node->inputs[0]);
   retc_text_add(e->text, ")");

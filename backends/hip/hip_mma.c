@@ -5,20 +5,20 @@
 
 enum { TILE = 16, ALIGNED = 8 /* elements of two bytes: 16 bytes */ };
 
-bool hip_is_aligned(const hip_emitter *e, retc_expr expr) {
+bool hip_is_aligned(const hip_emitter *e, retc_expr expr, int64_t by) {
   const retc_expr_node *node = retc_kernel_expr(e->kernel, expr);
   switch (node->op) {
-    case RETC_KERNEL_OP_CONST: return node->integer % ALIGNED == 0;
+    case RETC_KERNEL_OP_CONST: return node->integer % by == 0;
     case RETC_KERNEL_OP_ADD:
     case RETC_KERNEL_OP_MIN:
     case RETC_KERNEL_OP_MAX:
-    case RETC_KERNEL_OP_SUB: return hip_is_aligned(e, node->inputs[0]) && hip_is_aligned(e, node->inputs[1]);
-    case RETC_KERNEL_OP_MUL: return hip_is_aligned(e, node->inputs[0]) || hip_is_aligned(e, node->inputs[1]);
+    case RETC_KERNEL_OP_SUB: return hip_is_aligned(e, node->inputs[0], by) && hip_is_aligned(e, node->inputs[1], by);
+    case RETC_KERNEL_OP_MUL: return hip_is_aligned(e, node->inputs[0], by) || hip_is_aligned(e, node->inputs[1], by);
     case RETC_KERNEL_OP_VARIABLE: {
       const retc_statement *s = e->definitions[node->variable.index];
       if (!s) return false;
-      if (s->kind == RETC_STATEMENT_LET) return hip_is_aligned(e, s->value);
-      return s->step % ALIGNED == 0 && hip_is_aligned(e, s->low);
+      if (s->kind == RETC_STATEMENT_LET) return hip_is_aligned(e, s->value, by);
+      return s->step % by == 0 && hip_is_aligned(e, s->low, by);
     }
     default: return false;
   }
@@ -37,7 +37,7 @@ int64_t hip_stride_of(const retc_buffer *buffer, int axis) {
 static bool has_rows(const hip_emitter *e, const retc_view *view, int rows, int along) {
   const retc_buffer *buffer = retc_kernel_buffer(e->kernel, view->buffer);
   const int64_t stride = hip_stride_of(buffer, rows);
-  if (along != buffer->shape.rank - 1 || !stride || !hip_is_aligned(e, view->base[along])) return false;
+  if (along != buffer->shape.rank - 1 || !stride || !hip_is_aligned(e, view->base[along], ALIGNED)) return false;
   for (int axis = 0; axis < along; axis++) {
     const int64_t own = hip_stride_of(buffer, axis);
     if (!own || own % ALIGNED) return false;

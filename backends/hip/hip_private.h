@@ -13,7 +13,7 @@ typedef struct hip_emitter {
   bool *used_variables, *used_buffers; /* by what is written */
   bool used_dims[RETC_DIM_COUNT];
   const retc_statement **definitions; /* of each variable: its loop or let, of those above the statement at hand */
-  bool *packed; /* of each buffer: an array of runs of halves */
+  bool *packed;                       /* of each buffer: an array of runs of halves or bytes */
   bool in_wave;
   const retc_statement *element_rows; /* the loop of rows around the element loop at hand */
   const char *refused; /* the first thing that cannot be expressed */
@@ -22,6 +22,8 @@ typedef struct hip_emitter {
 /* Types as the text names them. */
 const char *hip_value_type(retc_dtype dtype);
 const char *hip_memory_type(retc_dtype dtype);
+/* Whether numbers lie in memory in fewer than four bytes, and are widened when they are read. */
+bool hip_is_narrow(retc_dtype dtype);
 
 /* Names that C++ or HIP has a use for get an underscore. */
 void hip_print_name(hip_emitter *e, const char *name);
@@ -34,10 +36,11 @@ void hip_print_element(hip_emitter *e, retc_buffer_id buffer, const retc_expr *i
 void hip_print_view_element(hip_emitter *e, const retc_view *view, const char *row, const char *column);
 /* hip_copy.c: writes a loop that copies 8 elements into an array of the lane as one copy; false: it is no such loop. */
 bool hip_emit_run(hip_emitter *e, const retc_statement *loop, int depth);
-/* Finds the packed buffers. */
+/* Finds the packed buffers; the type of one's runs. */
 void hip_find_packed(hip_emitter *e);
-/* hip_mma.c: whether the value is certainly a multiple of 8. */
-bool hip_is_aligned(const hip_emitter *e, retc_expr expr);
+void hip_print_run_type(hip_emitter *e, const retc_buffer *buffer);
+/* hip_mma.c: whether the value is certainly a multiple of `by`. */
+bool hip_is_aligned(const hip_emitter *e, retc_expr expr, int64_t by);
 /* Elements from one index on `axis` to the next; 0: no constant. */
 int64_t hip_stride_of(const retc_buffer *buffer, int axis);
 /* hip_fragment.c: fragments in registers. A wave loop whose iterations they belong to; a pair of element loops; a

@@ -35,17 +35,12 @@ retc_status retc_build_open(retc_build *build, const char *model, int64_t chunk_
   RETC_TRY(retc_source_open(model, diagnostics, &build->source));
   /* On a CPU the math is part of the program, on a GPU of its schedule. */
   retc_build_target target = build->target;
-  if (!target.target || strcmp(target.target, "hip") != 0) {
-    build->arithmetic.math = target.math;
-    target.math = NULL;
-  }
+  const bool is_hip = target.target && !strcmp(target.target, "hip");
+  build->arithmetic.math = retc_target_product_math(&target, build->arithmetic.weights);
+  if (!is_hip) target.math = NULL;
   RETC_TRY(retc_source_choose(build->source, &build->arithmetic, diagnostics));
   RETC_TRY(retc_build_choose_target(&target, cpu, diagnostics, &build->hip, &build->options.profile));
   build->is_hip = build->hip.count > 0;
-  if (build->is_hip && build->source->network.arithmetic.math != RETC_PRODUCT_F32) {
-    return retc_fail(diagnostics, RETC_INVALID,
-                     "--target hip keeps weights as they are stored, expected no --weights of integers");
-  }
   return RETC_OK;
 }
 

@@ -48,7 +48,7 @@ static retc_status check_options(options *o, retc_diagnostics *diagnostics) {
   }
   o->chosen_engine = (retc_engine_kind)engine;
   RETC_TRY(retc_target_check(&o->target, o->cpu, diagnostics, &o->gpu));
-  if (!o->gpu) o->arithmetic.math = o->target.math;
+  o->arithmetic.math = retc_target_product_math(&o->target, o->arithmetic.weights);
   if ((o->text != NULL) == (o->tokens != NULL)) {
     return retc_fail(diagnostics, RETC_INVALID, "eval: expected either --tokens FILE or --text FILE");
   }

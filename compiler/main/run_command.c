@@ -264,8 +264,8 @@ retc_status retc_run_command(int count, char **words, retc_diagnostics *diagnost
   if (help) return RETC_OK;
   retc_source *source;
   RETC_TRY(retc_source_open_random(model, chosen.random_weights, diagnostics, &source));
-  const retc_arithmetic_words arithmetic = {chosen.inputs ? NULL : chosen.weights,
-                                            chosen.gpu ? NULL : chosen.target.math};
+  const char *weights = chosen.inputs ? NULL : chosen.weights;
+  const retc_arithmetic_words arithmetic = {weights, retc_target_product_math(&chosen.target, weights)};
   retc_status status = RETC_OK;
   if (source->is_text && arithmetic.weights) {
     status = retc_fail(diagnostics, RETC_INVALID, "run: --weights goes with --inputs");

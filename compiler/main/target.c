@@ -20,6 +20,10 @@ retc_status retc_target_check_blas(const retc_build_target *target, retc_diagnos
   return retc_fail(diagnostics, RETC_INVALID, "--blas goes with --target hip and --math bf16 or f16");
 }
 
+const char *retc_target_product_math(const retc_build_target *target, const char *weights) {
+  return !is_hip(target) ? target->math : weights ? "f32" : NULL;
+}
+
 retc_status retc_target_check(const retc_build_target *target, const char *cpu, retc_diagnostics *diagnostics,
                               bool *out_gpu) {
   static const char *const names[] = {"cpu", "hip"};

@@ -29,5 +29,7 @@ retc_status retc_target_check(const retc_build_target *target, const char *cpu, 
                               bool *out_gpu);
 /* Of a target that has been checked; that of a CPU is the model's, see retc_source_choose. */
 retc_math_type retc_target_math(const retc_build_target *target);
+/* --math as part of the program: of a GPU, which has it in its schedule, f32 where `weights` are chosen. */
+const char *retc_target_product_math(const retc_build_target *target, const char *weights);
 
 #endif

@@ -38,7 +38,7 @@ static retc_status parse(int count, char **words, retc_diagnostics *diagnostics,
                               "MODEL", table, sizeof table / sizeof table[0]};
   RETC_TRY(retc_command_begin(&syntax, count, words, diagnostics, out_model, out_help));
   RETC_TRY(retc_target_check(&o->target, o->cpu, diagnostics, &o->gpu));
-  if (!o->gpu) o->arithmetic.math = o->target.math;
+  o->arithmetic.math = retc_target_product_math(&o->target, o->arithmetic.weights);
   if (retc_target_math(&o->target) == RETC_MATH_F32) return RETC_OK;
   return retc_fail(diagnostics, RETC_INVALID, "verify: what it compares is computed in f32, expected no --math %s",
                    o->target.math);

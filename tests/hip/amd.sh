@@ -125,8 +125,10 @@ table() { # MODEL MATH: a row a kernel, a column an architecture
   done
 }
 
-examine() { # MODEL MATH
-  "$RETC" compile "$1" --target hip --math "$2" -o "$work/out" >"$work/words" 2>&1 || { cat "$work/words" >&2; fail "$1"; }
+examine() { # MODEL MATH OPTION...
+  model=$1 math=$2
+  shift 2
+  "$RETC" compile "$model" --target hip --math "$math" "$@" -o "$work/out" >"$work/words" 2>&1 || { cat "$work/words" >&2; fail "$model"; }
   text=$work/out/model.hip
   build_by_hipcc "$text"
   build_by_hiprtc "$text"
@@ -137,19 +139,22 @@ examine() { # MODEL MATH
     matrices "$arch" >"$work/matrices.$arch"
     check "$arch"
   done
-  [ "$2" = f32 ] || [ -s "$work/planned" ] || fail "$1: no product is planned for matrix instructions with --math $2"
-  table "${1#"$source"/}" "$2"
+  [ "$math" = f32 ] || [ -s "$work/planned" ] ||
+    fail "$model: no product is planned for matrix instructions with --math $math"
+  table "${model#"$source"/}" "$math${*:+ $*}"
 }
 
 if [ "${1-}" != --document ]; then
-  for model in "$@"; do
-    for math in f32 bf16 f16; do examine "$model" $math; done
+  for named in "$@"; do
+    for math in f32 bf16 f16; do examine "$named" $math; done
+    for weights in int8 int4; do examine "$named" f32 --weights $weights; done
   done
   exit 0
 fi
 document=$source/docs/hip.md
-for model in examples/shakespeare tests/bench/configs/1.3b.json; do
-  for math in f32 bf16; do examine "$source/$model" $math; done
+for named in examples/shakespeare tests/bench/configs/1.3b.json; do
+  for math in f32 bf16; do examine "$source/$named" $math; done
+  examine "$source/$named" f32 --weights int8
 done >"$work/tables"
 awk -v tables="$work/tables" '
   /^<!-- end of tables/ { while ((getline line < tables) > 0) print line; print ""; inside = 0 }
