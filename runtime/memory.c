@@ -4,12 +4,14 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 
-/* Large memory asks for huge pages, which streams of weights and rows of states that lie far apart profit from. */
+/* Large memory asks for huge pages, which streams of weights and rows of states that lie far apart profit from. The
+ * heap may give what it had before, in small pages: these are given back first, as the content is undefined anyway. */
 enum { HUGE_PAGE = 2 << 20, HUGE_FROM = 4 << 20 };
 
 static void *alloc_huge(size_t bytes) {
   void *memory = NULL;
   if (posix_memalign(&memory, HUGE_PAGE, bytes)) return NULL;
+  (void)madvise(memory, bytes / HUGE_PAGE * HUGE_PAGE, MADV_DONTNEED);
   (void)madvise(memory, bytes, MADV_HUGEPAGE);
   return memory;
 }

@@ -12,7 +12,7 @@
 #include "runtime/quantize.h"
 #include "runtime/threads.h"
 
-enum { RANGE_BYTES = 8 << 20 };
+enum { RANGE_BYTES = 8 << 20, PLACE_BYTES = 4096 };
 
 static retc_status missing(const char *name, const retc_checkpoint *checkpoint, retc_diagnostics *diagnostics) {
   size_t count = retc_checkpoint_count(checkpoint);
@@ -134,13 +134,37 @@ static retc_status pack_tensor(packing *p, retc_team *team, retc_diagnostics *di
                    p->tensor->name);
 }
 
-static retc_status allocate(const retc_plan_buffer *buffer, retc_diagnostics *diagnostics, void **out_data,
-                            void **out_owned) {
+static bool is_fixed(const retc_plan_buffer *buffer) {
+  return buffer->kind == RETC_PLAN_WEIGHT || buffer->kind == RETC_PLAN_CONSTANT;
+}
+
+/* Bytes of the buffer's place in the room, 0 for what is not loaded, -1 for more than can be addressed. */
+static int64_t place_bytes(const retc_plan_buffer *buffer) {
   const retc_dims none = {0};
-  RETC_TRY(retc_memory_alloc(buffer->name, retc_plan_buffer_elements(buffer, &none), retc_dtype_size(buffer->dtype),
-                             diagnostics, out_owned));
-  *out_data = *out_owned;
-  return RETC_OK;
+  const int64_t size = (int64_t)retc_dtype_size(buffer->dtype);
+  const int64_t elements = is_fixed(buffer) ? retc_plan_buffer_elements(buffer, &none) : 0;
+  if (elements < 0 || elements > INT64_MAX / 4 / size) return -1;
+  return (elements * size + PLACE_BYTES - 1) / PLACE_BYTES * PLACE_BYTES;
+}
+
+/* One room for all, in the order of the plan, so that huge pages cover the ends of matrices and small ones, too. The
+ * places of what stays mapped are never touched. */
+static retc_status make_room(const retc_plan *plan, retc_diagnostics *diagnostics, retc_weights *weights) {
+  int64_t all = 0;
+  for (size_t i = 0; i < plan->buffers.count; i++) {
+    const retc_plan_buffer *buffer = &plan->buffers.items[i];
+    const int64_t bytes = place_bytes(buffer);
+    if (bytes < 0 || bytes > INT64_MAX / 4 - all) {
+      return retc_fail(diagnostics, RETC_FAILED, "%s: more bytes than can be addressed", buffer->name);
+    }
+    weights->place[i] = all;
+    all += bytes;
+  }
+  return retc_memory_alloc("weights", all, 1, diagnostics, &weights->room);
+}
+
+static void *place_of(const retc_weights *weights, size_t index) {
+  return (char *)weights->room + weights->place[index];
 }
 
 /* A matrix of integers and its scales at once, when buffer number `index` is one. */
@@ -163,8 +187,8 @@ static retc_status load_integers(const retc_plan *plan, const retc_checkpoint *c
     return retc_fail(diagnostics, RETC_INVALID, "%s: expected scales %s.scale, f16, of groups of 16, 32 or 64",
                      buffer->name, buffer->name);
   }
-  RETC_TRY(allocate(buffer, diagnostics, &weights->data[index], &weights->owned[index]));
-  RETC_TRY(allocate(scales, diagnostics, &weights->data[scale], &weights->owned[scale]));
+  weights->data[index] = place_of(weights, index);
+  weights->data[scale] = place_of(weights, (size_t)scale);
   packing p = {.tensor = made.tensor,
                .layout = buffer->layout,
                .dtype = buffer->dtype,
@@ -177,7 +201,7 @@ static retc_status load_integers(const retc_plan *plan, const retc_checkpoint *c
 }
 
 static retc_status load_weight(const retc_plan_buffer *buffer, const retc_checkpoint *checkpoint, retc_team *team,
-                               retc_diagnostics *diagnostics, void **out_data, void **out_owned) {
+                               retc_diagnostics *diagnostics, void *place, void **out_data) {
   const retc_stored_tensor *tensor = retc_checkpoint_find(checkpoint, buffer->name);
   if (!tensor) return missing(buffer->name, checkpoint, diagnostics);
   RETC_TRY(check_shape(buffer, tensor, diagnostics));
@@ -187,7 +211,7 @@ static retc_status load_weight(const retc_plan_buffer *buffer, const retc_checkp
     *out_data = (void *)tensor->data;
     return RETC_OK;
   }
-  RETC_TRY(allocate(buffer, diagnostics, out_data, out_owned));
+  *out_data = place;
   if (!plain) {
     packing p = {.tensor = tensor, .layout = buffer->layout, .dtype = buffer->dtype, .target = *out_data};
     return pack_tensor(&p, team, diagnostics);
@@ -197,13 +221,14 @@ static retc_status load_weight(const retc_plan_buffer *buffer, const retc_checkp
   return RETC_OK;
 }
 
-static retc_status load_constant(const retc_plan_buffer *buffer, retc_diagnostics *diagnostics, void **out_data) {
+static retc_status load_constant(const retc_plan_buffer *buffer, retc_diagnostics *diagnostics, void *place,
+                                 void **out_data) {
   const retc_dims none = {0};
   int64_t elements = retc_plan_buffer_elements(buffer, &none);
   size_t size = retc_dtype_size(buffer->dtype);
   if (!buffer->constant) return retc_fail(diagnostics, RETC_INTERNAL, "%s: a constant without numbers", buffer->name);
-  RETC_TRY(retc_memory_alloc(buffer->name, elements, size, diagnostics, out_data));
-  memcpy(*out_data, buffer->constant, (size_t)elements * size);
+  memcpy(place, buffer->constant, (size_t)elements * size);
+  *out_data = place;
   return RETC_OK;
 }
 
@@ -221,13 +246,10 @@ static retc_status check_fixed(const retc_plan_buffer *buffer, retc_diagnostics 
 }
 
 static retc_status load_buffer(const retc_plan_buffer *buffer, const retc_checkpoint *checkpoint, retc_team *team,
-                               retc_diagnostics *diagnostics, void **out_data, void **out_owned) {
-  if (*out_data || (buffer->kind != RETC_PLAN_WEIGHT && buffer->kind != RETC_PLAN_CONSTANT)) return RETC_OK;
-  RETC_TRY(check_fixed(buffer, diagnostics));
-  if (buffer->kind == RETC_PLAN_WEIGHT) return load_weight(buffer, checkpoint, team, diagnostics, out_data, out_owned);
-  RETC_TRY(load_constant(buffer, diagnostics, out_owned));
-  *out_data = *out_owned;
-  return RETC_OK;
+                               retc_diagnostics *diagnostics, void *place, void **out_data) {
+  if (*out_data || !is_fixed(buffer)) return RETC_OK;
+  if (buffer->kind == RETC_PLAN_WEIGHT) return load_weight(buffer, checkpoint, team, diagnostics, place, out_data);
+  return load_constant(buffer, diagnostics, place, out_data);
 }
 
 retc_status retc_weights_load(const retc_plan *plan, const retc_checkpoint *checkpoint, retc_diagnostics *diagnostics,
@@ -235,19 +257,23 @@ retc_status retc_weights_load(const retc_plan *plan, const retc_checkpoint *chec
   size_t count = plan->buffers.count;
   *out_weights = (retc_weights){.count = count};
   out_weights->data = calloc(count + 1, sizeof *out_weights->data);
-  out_weights->owned = calloc(count + 1, sizeof *out_weights->owned);
+  out_weights->place = calloc(count + 1, sizeof *out_weights->place);
   retc_status status = RETC_OK;
-  if (!out_weights->data || !out_weights->owned) {
+  if (!out_weights->data || !out_weights->place) {
     status = retc_fail(diagnostics, RETC_FAILED, "out of memory while loading %zu buffers", count);
   }
+  for (size_t i = 0; i < count && status == RETC_OK; i++) {
+    if (is_fixed(&plan->buffers.items[i])) status = check_fixed(&plan->buffers.items[i], diagnostics);
+  }
+  if (status == RETC_OK) status = make_room(plan, diagnostics, out_weights);
   retc_team *team = NULL;
   if (status == RETC_OK) status = retc_team_create(0, diagnostics, &team);
   for (size_t i = 0; i < count && status == RETC_OK && checkpoint; i++) {
     status = load_integers(plan, checkpoint, i, team, diagnostics, out_weights);
   }
   for (size_t i = 0; i < count && status == RETC_OK; i++) {
-    status = load_buffer(&plan->buffers.items[i], checkpoint, team, diagnostics, &out_weights->data[i],
-                         &out_weights->owned[i]);
+    status = load_buffer(&plan->buffers.items[i], checkpoint, team, diagnostics, place_of(out_weights, i),
+                         &out_weights->data[i]);
   }
   if (team) retc_team_destroy(team);
   if (status != RETC_OK) retc_weights_deinit(out_weights);
@@ -255,8 +281,8 @@ retc_status retc_weights_load(const retc_plan *plan, const retc_checkpoint *chec
 }
 
 void retc_weights_deinit(retc_weights *weights) {
-  for (size_t i = 0; weights->owned && i < weights->count; i++) free(weights->owned[i]);
+  free(weights->room);
+  free(weights->place);
   free(weights->data);
-  free(weights->owned);
   *weights = (retc_weights){0};
 }

@@ -8,7 +8,8 @@
 
 typedef struct retc_weights {
   void **data; /* one a plan buffer; NULL for those that are not weights or constants */
-  void **owned; /* the ones to free */
+  void *room;  /* the memory of all that are made; owned */
+  int64_t *place; /* where a plan buffer's begins in it; owned */
   size_t count;
 } retc_weights;
 
