@@ -27,7 +27,8 @@ void retc_gpu_store_total(retc_lowering *l, const retc_shape *row_shape, int row
 /* A launch for RETC_GPU_MANY_ROWS rows and more; the other one has no blocks then. `part`: of the summed axis. */
 enum { RETC_GPU_MANY_ROWS = 64 };
 retc_expr retc_gpu_has_many_rows(retc_lowering *l, retc_expr rows); /* 1 or 0 */
-/* `plain`: where rows and sums lie, of a plain product; NULL: rows are computed as they are read, results of the sums. */
+/* `plain`: where rows and sums lie, of a plain product; NULL: rows are computed as they are read, results of the sums.
+ */
 typedef struct retc_gpu_plain {
   retc_buffer_id rows, sums;
 } retc_gpu_plain;

@@ -32,7 +32,7 @@ static retc_buffer_id sums_of(around *a, unsigned access) {
 static void begin_elements(around *a, int64_t width, retc_expr *out_row, retc_expr *out_element) {
   retc_lowering *l = a->l;
   retc_writer *w = &l->writer;
-  retc_expr zero = retc_int(l, 0), count = retc_let(l, "row_count", retc_lower_row_count(l, &a->sums, a->row_rank));
+  retc_expr zero = retc_int(l, 0), count = retc_lower_row_count(l, &a->sums, a->row_rank);
   retc_expr many = retc_mul(l, count, retc_gpu_has_many_rows(l, count));
   *out_row = retc_write_for(w, "row", RETC_LOOP_GRID, zero, many, 1);
   retc_expr first = retc_write_for(w, "first", RETC_LOOP_GRID, zero, retc_int(l, width), LANES * RUN);

@@ -75,7 +75,8 @@ static void write_rows(large *m, retc_expr start) {
   retc_lower_row(l, &m->row_shape, m->row_rank, row, at);
   retc_expr y = retc_count_to(l, "y", RETC_LOOP_UNROLL, GROUP);
   at[m->row_rank] = retc_at(retc_add(l, from, y));
-  retc_write_store(w, values, &y, m->plain ? load_at(m, m->plain->rows, at) : retc_lower_value(l, m->node->inputs[0], at));
+  retc_expr value = m->plain ? load_at(m, m->plain->rows, at) : retc_lower_value(l, m->node->inputs[0], at);
+  retc_write_store(w, values, &y, value);
   retc_end(l, 1);
   store_group(m, m->rows_tile, r, first, values);
   retc_write_else(w);

@@ -31,8 +31,8 @@ static retc_status find_library(retc_hip_blas *blas, void *hip, retc_diagnostics
     if (!strcmp(chosen, "off")) return RETC_OK;
     *out_library = blas->library = dlopen(chosen, RTLD_NOW | RTLD_LOCAL);
     if (*out_library) return RETC_OK;
-    return retc_fail(diagnostics, RETC_FAILED, "rocblas: RETC_ROCBLAS is no library that can be loaded, and not off: %s",
-                     dlerror());
+    return retc_fail(diagnostics, RETC_FAILED,
+                     "rocblas: RETC_ROCBLAS is no library that can be loaded, and not off: %s", dlerror());
   }
   if (hip) {
     *out_library = dlsym(hip, "rocblas_gemm_ex") ? hip : NULL;
@@ -88,9 +88,8 @@ retc_status retc_hip_blas_multiply(const retc_hip_blas *blas, retc_dtype dtype, 
   const rocblas_datatype type = dtype == RETC_DTYPE_BF16 ? rocblas_datatype_bf16_r : rocblas_datatype_f16_r,
                          f32 = rocblas_datatype_f32_r;
   const rocblas_int m = (rocblas_int)columns, n = (rocblas_int)rows, k = (rocblas_int)depth;
-  return check(blas,
-               blas->rocblas_gemm_ex(blas->handle, rocblas_operation_transpose, rocblas_operation_none, m, n, k, &one, w,
-                                     type, k, a, type, k, &zero, o, f32, m, o, f32, m, f32, rocblas_gemm_algo_standard,
-                                     0, 0),
-               "rocblas_gemm_ex", diagnostics);
+  const rocblas_status status = blas->rocblas_gemm_ex(
+      blas->handle, rocblas_operation_transpose, rocblas_operation_none, m, n, k, &one, w, type, k, a, type, k, &zero,
+      o, f32, m, o, f32, m, f32, rocblas_gemm_algo_standard, 0, 0);
+  return check(blas, status, "rocblas_gemm_ex", diagnostics);
 }

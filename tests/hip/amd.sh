@@ -148,6 +148,7 @@ if [ "${1-}" != --document ]; then
   for named in "$@"; do
     for math in f32 bf16 f16; do examine "$named" $math; done
     for weights in int8 int4; do examine "$named" f32 --weights $weights; done
+    examine "$named" bf16 --weights bf16 --blas
   done
   exit 0
 fi

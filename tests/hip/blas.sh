@@ -44,6 +44,10 @@ expect_failure 2 "--blas goes with --target hip and --math bf16 or f16" run --ta
 expect_failure 2 "--blas goes with --target hip and --math bf16 or f16" run --blas
 expect_failure 1 "RETC_ROCBLAS is no library that can be loaded, and not off" \
   env RETC_ROCBLAS=/nowhere/librocblas.so "$RETC" run "$case" --prompt-tokens 1,2 -n 1 --weights bf16 --math bf16 --target hip --blas
+"$RETC" dump "$case" --target hip --arch gfx90a --weights bf16 --math bf16 --blas >"$work/once.graph" &&
+  "$RETC" dump "$work/once.graph" >"$work/twice.graph" && cmp "$work/once.graph" "$work/twice.graph" ||
+  fail "program text is not read back"
+grep -q ") product {" "$work/once.graph" || fail "no kernel is marked"
 "$RETC" explain "$case" --target hip --arch gfx942 --weights bf16 --math bf16 --blas --tokens 64 --batch 2 >"$work/stdout" ||
   fail "explain"
 grep -q "code, or rocBLAS" "$work/stdout" || fail "explain does not tell which products may go to rocBLAS"
