@@ -6,7 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { BLOCK_BYTES = 64 * 1024, ALIGNMENT = _Alignof(max_align_t) };
+/* The first block is small, since many arenas hold little. */
+enum { FIRST_BYTES = 4 * 1024, BLOCK_BYTES = 64 * 1024, ALIGNMENT = _Alignof(max_align_t) };
 
 typedef struct retc_arena_block {
   struct retc_arena_block *previous;
@@ -47,7 +48,9 @@ void *retc_arena_alloc(retc_arena *arena, size_t size) {
   size = (size + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
   if (size > BLOCK_BYTES / 4) return alloc_alone(arena, size);
   if (!arena->last || arena->last->size - arena->last->used < size) {
-    block *made = block_create(BLOCK_BYTES);
+    size_t bytes = arena->last ? 4 * arena->last->size : FIRST_BYTES;
+    if (bytes > BLOCK_BYTES) bytes = BLOCK_BYTES;
+    block *made = block_create(bytes < size ? BLOCK_BYTES : bytes);
     if (!made) return NULL;
     made->previous = arena->last;
     arena->last = made;

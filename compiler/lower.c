@@ -26,6 +26,7 @@ typedef struct lower_state {
   retc_arena *arena;
   retc_plan_writer plan;
   RETC_VEC(known_kernel) known;
+  retc_text key; /* of the region at hand */
   RETC_VEC(struct packed_weight {
     const char *name;
     retc_weight_layout layout;
@@ -360,24 +361,20 @@ static retc_status make_kernel(lower_state *s, retc_lowering *l, const retc_text
 }
 
 static retc_status find_kernel(lower_state *s, retc_lowering *l, known_kernel *out_known) {
-  retc_text key;
-  retc_text_init(&key);
-  make_key(s, l, &key);
-  retc_status status = RETC_OK;
+  retc_text *key = &s->key;
+  retc_text_clear(key);
+  make_key(s, l, key);
   size_t found = 0;
-  while (found < s->known.count && (s->known.items[found].key_size != key.length ||
-                                    memcmp(s->known.items[found].key, key.data, key.length))) {
+  while (found < s->known.count && (s->known.items[found].key_size != key->length ||
+                                    memcmp(s->known.items[found].key, key->data, key->length))) {
     found++;
   }
-  if (found < s->known.count) {
-    *out_known = s->known.items[found];
-    for (size_t c = 0; c < out_known->constant_count; c++)
-      RETC_VEC_PUSH(l->arena, l->operands, out_known->constants[c]);
-  } else {
-    status = make_kernel(s, l, &key, out_known);
+  if (found == s->known.count) return make_kernel(s, l, key, out_known);
+  *out_known = s->known.items[found];
+  for (size_t c = 0; c < out_known->constant_count; c++) {
+    RETC_VEC_PUSH(l->arena, l->operands, out_known->constants[c]);
   }
-  retc_text_deinit(&key);
-  return status;
+  return RETC_OK;
 }
 
 /* ---- entries ---- */
@@ -485,6 +482,7 @@ retc_status retc_lower(const retc_pass_context *cx) {
   plan->eos_token = compilation->facts.eos_token;
   lower_state s = {.cx = cx, .arena = &arena, .plan = {.plan = plan, .arena = &arena, .diagnostics = cx->diagnostics}};
   retc_status status = lower_graphs(&s);
+  retc_text_deinit(&s.key);
   retc_arena_deinit(&arena);
   return status;
 }

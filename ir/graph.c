@@ -25,6 +25,7 @@ static const retc_op_info infos[RETC_OP_COUNT] = {
 struct retc_graph_index {
   retc_table nodes, names, regions;
   retc_table copies, region_copies; /* of names: the number that the last copy of a name got */
+  retc_text key;                    /* of the node being added */
 };
 
 const retc_op_info *retc_op_get_info(retc_op op) {
@@ -89,11 +90,58 @@ retc_graph *retc_graph_create_next(const retc_graph *in) {
   graph->notes = retc_notes_copy(graph, &in->notes);
   graph->end_comment = copy_text(graph, in->end_comment);
   graph->next_number = in->next_number;
+  const size_t count = in->nodes.count + in->nodes.count / 8 + 8;
+  retc_node *nodes = RETC_NEW_ARRAY(&graph->arena, retc_node, count);
+  nodes[0] = graph->nodes.items[0];
+  graph->nodes.items = nodes;
+  graph->nodes.capacity = count;
+  retc_table_reserve(&graph->arena, &graph->index->nodes, count);
+  retc_table_reserve(&graph->arena, &graph->index->names, count);
+  return graph;
+}
+
+/* What of a node lies on its graph's arena. */
+static retc_node copy_node(retc_graph *graph, const retc_node *old) {
+  retc_node node = *old;
+  node.name = copy_text(graph, old->name);
+  node.origin = copy_text(graph, old->origin);
+  node.notes = retc_notes_copy(graph, &old->notes);
+  node.attributes.word = copy_text(graph, old->attributes.word);
+  if (!old->attributes.dense_count) return node;
+  double *dense = RETC_NEW_ARRAY(&graph->arena, double, old->attributes.dense_count);
+  memcpy(dense, old->attributes.dense, sizeof *dense * old->attributes.dense_count);
+  node.attributes.dense = dense;
+  return node;
+}
+
+retc_graph *retc_graph_copy(const retc_graph *in) {
+  retc_graph *graph = retc_graph_create_next(in);
+  for (uint32_t i = 1; i < in->nodes.count; i++) {
+    const retc_node node = copy_node(graph, &in->nodes.items[i]);
+    RETC_VEC_PUSH(&graph->arena, graph->nodes, node);
+    retc_table_lend(&graph->arena, &graph->index->names, node.name, strlen(node.name), i);
+  }
+  for (uint32_t r = 1; r < in->regions.count; r++) {
+    const retc_region *region = &in->regions.items[r];
+    retc_region *copy =
+        retc_graph_region_mutable(graph, retc_graph_add_region(graph, region->name, region->anchor));
+    for (size_t i = 0; i < region->folded.count; i++) {
+      RETC_VEC_PUSH(&graph->arena, copy->folded, copy_text(graph, region->folded.items[i]));
+    }
+    copy->notes = retc_notes_copy(graph, &region->notes);
+    copy->end_comment = copy_text(graph, region->end_comment);
+  }
+  for (size_t i = 0; i < in->outputs.count; i++) {
+    const retc_output *output = &in->outputs.items[i];
+    retc_graph_add_output(graph, output->name, output->value);
+    graph->outputs.items[i].notes = retc_notes_copy(graph, &output->notes);
+  }
   return graph;
 }
 
 void retc_graph_destroy(retc_graph *graph) {
   if (!graph) return;
+  retc_text_deinit(&graph->index->key);
   /* The graph itself lies on the arena. */
   retc_arena arena = graph->arena;
   retc_arena_deinit(&arena);
@@ -138,7 +186,7 @@ static const char *make_unique(retc_graph *graph, const retc_table *table, retc_
 static void name_node(retc_graph *graph, retc_value value, const char *name) {
   retc_node *node = &graph->nodes.items[value.index];
   node->name = make_unique(graph, &graph->index->names, &graph->index->copies, name);
-  retc_table_put(&graph->arena, &graph->index->names, node->name, strlen(node->name), value.index);
+  retc_table_lend(&graph->arena, &graph->index->names, node->name, strlen(node->name), value.index);
   if (!retc_name_is_number(name)) return;
   uint32_t number = (uint32_t)strtoul(name, NULL, 10);
   if (number >= graph->next_number) graph->next_number = number + 1;
@@ -174,7 +222,7 @@ retc_region_id retc_graph_add_region(retc_graph *graph, const char *name, const 
                         .anchor = retc_arena_strdup(&graph->arena, anchor)};
   retc_region_id id = {(uint32_t)graph->regions.count};
   RETC_VEC_PUSH(&graph->arena, graph->regions, region);
-  retc_table_put(&graph->arena, &graph->index->regions, region.name, strlen(region.name), id.index);
+  retc_table_lend(&graph->arena, &graph->index->regions, region.name, strlen(region.name), id.index);
   return id;
 }
 
@@ -196,14 +244,18 @@ static retc_attributes pick_attributes(retc_op op, const retc_attributes *given)
 /* Two nodes are the same when their keys are: region, operation, inputs, attributes, type. */
 static void write_key(const retc_node *node, retc_text *out_key) {
   const retc_attributes *attributes = &node->attributes;
-  const int64_t head[] = {node->op, node->region.index, node->input_count, node->type.dtype, node->type.shape.rank,
-                          (int64_t)attributes->dense_count};
+  const uint32_t head[] = {(uint32_t)node->op, node->region.index, (uint32_t)node->input_count,
+                           (uint32_t)node->type.dtype, (uint32_t)node->type.shape.rank,
+                           attributes->dense_count != 0};
   retc_text_append(out_key, (const char *)head, sizeof head);
   retc_text_append(out_key, (const char *)node->inputs, sizeof *node->inputs * (size_t)node->input_count);
   retc_text_append(out_key, (const char *)node->type.shape.dim, sizeof(retc_dim) * (size_t)node->type.shape.rank);
-  retc_text_append(out_key, (const char *)attributes->integer, sizeof attributes->integer);
-  retc_text_append(out_key, (const char *)&attributes->number, sizeof attributes->number);
+  if (strchr(infos[node->op].attributes, ':')) {
+    retc_text_append(out_key, (const char *)attributes->integer, sizeof attributes->integer);
+    retc_text_append(out_key, (const char *)&attributes->number, sizeof attributes->number);
+  }
   if (attributes->dense_count) {
+    retc_text_append(out_key, (const char *)&attributes->dense_count, sizeof attributes->dense_count);
     retc_text_append(out_key, (const char *)attributes->dense, sizeof *attributes->dense * attributes->dense_count);
   }
   if (attributes->word) retc_text_add(out_key, attributes->word);
@@ -247,15 +299,14 @@ retc_value retc_graph_add(retc_builder *builder, retc_op op, const retc_value *i
     retc_value folded = retc_graph_fold(builder, &node);
     if (folded.index || builder->status != RETC_OK) return folded;
   }
-  retc_text key;
-  retc_text_init(&key);
-  write_key(&node, &key);
-  retc_value value = {reuse ? retc_table_find(&graph->index->nodes, key.data, key.length) : 0};
+  retc_text *key = &graph->index->key;
+  retc_text_clear(key);
+  write_key(&node, key);
+  retc_value value = {reuse ? retc_table_find(&graph->index->nodes, key->data, key->length) : 0};
   if (!value.index) {
     value = append_node(builder, node);
-    retc_table_put(&graph->arena, &graph->index->nodes, key.data, key.length, value.index);
+    retc_table_put(&graph->arena, &graph->index->nodes, key->data, key->length, value.index);
   }
-  retc_text_deinit(&key);
   return value;
 }
 

@@ -126,6 +126,9 @@ typedef struct retc_graph {
 retc_graph *retc_graph_create(const char *name);
 /* An empty graph that a pass writes the next version of `in` into: its name, comments and numbering. */
 retc_graph *retc_graph_create_next(const retc_graph *in);
+/* The same graph on an arena of its own, but without the schedules of its regions. A node that is added to it does not
+ * become one of those it was made with. */
+retc_graph *retc_graph_copy(const retc_graph *in);
 void retc_graph_destroy(retc_graph *graph);
 
 const retc_node *retc_graph_node(const retc_graph *graph, retc_value value);

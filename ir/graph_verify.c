@@ -60,7 +60,7 @@ static retc_status verify_name(verification *v, uint32_t index) {
     return wrong(v, index, "is an input without a name");
   size_t length = strlen(node->name);
   if (retc_table_find(&v->names, node->name, length)) return wrong(v, index, "has the name of another value");
-  retc_table_put(&v->arena, &v->names, node->name, length, index);
+  retc_table_lend(&v->arena, &v->names, node->name, length, index);
   return RETC_OK;
 }
 
@@ -83,7 +83,7 @@ static retc_status verify_regions(verification *v) {
     const char *problem = !v->closed[i] ? "is empty"
                           : retc_table_find(&names, name, strlen(name)) ? "has the name of another region" : NULL;
     if (problem) return retc_fail(v->diagnostics, RETC_INTERNAL, "graph %s: region %s %s", graph->name, name, problem);
-    retc_table_put(&v->arena, &names, name, strlen(name), i);
+    retc_table_lend(&v->arena, &names, name, strlen(name), i);
   }
   return RETC_OK;
 }
@@ -110,7 +110,7 @@ static retc_status verify_outputs(verification *v) {
     if (problem) {
       return retc_fail(v->diagnostics, RETC_INTERNAL, "graph %s: output %s %s", graph->name, output->name, problem);
     }
-    retc_table_put(&v->arena, &names, output->name, strlen(output->name), i + 1);
+    retc_table_lend(&v->arena, &names, output->name, strlen(output->name), i + 1);
   }
   return RETC_OK;
 }
@@ -130,6 +130,7 @@ retc_status retc_graph_verify(const retc_graph *graph, retc_diagnostics *diagnos
   verification v = {.graph = graph, .diagnostics = diagnostics};
   retc_arena_init(&v.arena);
   v.closed = RETC_NEW_ARRAY(&v.arena, bool, graph->regions.count);
+  retc_table_reserve(&v.arena, &v.names, graph->nodes.count);
   retc_status status = verify(&v);
   retc_arena_deinit(&v.arena);
   return status;

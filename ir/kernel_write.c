@@ -29,6 +29,9 @@ void retc_writer_open(retc_writer *w, retc_block *block) {
   if (w->depth < BLOCKS_MAX) w->block[w->depth] = block;
 }
 
+/* Most names differ in their first letter. */
+static bool is_same(const char *a, const char *b) { return *a == *b && !strcmp(a, b); }
+
 bool retc_kernel_word_is_reserved(const char *name) {
   static const char *const words[] = {"kernel",  "for",     "in",       "step",    "if",     "else",   "let",
                                       "alloc",   "mma",     "row",      "rows",    "depth",  "true",   "column",
@@ -36,11 +39,11 @@ bool retc_kernel_word_is_reserved(const char *name) {
                                       "inf_f64", "nan_f64", "update",   "none",    "global", "shared", "private",
                                       "pairs",   "tiles",   "integers", "fragment"};
   for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
-    if (!strcmp(name, words[i])) return true;
+    if (is_same(name, words[i])) return true;
   for (int op = 0; op < RETC_KERNEL_OP_COUNT; op++)
-    if (!strcmp(name, retc_kernel_op_get_info((retc_kernel_op)op)->name)) return true;
+    if (is_same(name, retc_kernel_op_get_info((retc_kernel_op)op)->name)) return true;
   for (int kind = 0; kind < RETC_LOOP_KIND_COUNT; kind++)
-    if (!strcmp(name, retc_loop_kind_name((retc_loop_kind)kind))) return true;
+    if (is_same(name, retc_loop_kind_name((retc_loop_kind)kind))) return true;
   retc_dtype dtype;
   retc_dim_name dim;
   return retc_dtype_parse(name, strlen(name), &dtype) || retc_dim_parse(name, strlen(name), &dim);
@@ -48,9 +51,9 @@ bool retc_kernel_word_is_reserved(const char *name) {
 
 static bool is_taken(const retc_kernel *kernel, const char *name) {
   for (size_t i = 1; i < kernel->variables.count; i++)
-    if (!strcmp(name, kernel->variables.items[i])) return true;
+    if (is_same(name, kernel->variables.items[i])) return true;
   for (size_t i = 1; i < kernel->buffers.count; i++)
-    if (!strcmp(name, kernel->buffers.items[i].name)) return true;
+    if (is_same(name, kernel->buffers.items[i].name)) return true;
   return retc_kernel_word_is_reserved(name);
 }
 

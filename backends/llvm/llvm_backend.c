@@ -1,5 +1,6 @@
 #include "backends/llvm/llvm_backend.h"
 
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -98,11 +99,28 @@ static bool has_tiles(const retc_llvm_target *target) {
   return has(target, "+amx-tile") && has(target, "+amx-bf16") && has(target, "+amx-int8") && retc_tiles_permit();
 }
 
+static char *host_cpu, *host_features;
+
+static void read_host(void) {
+  host_cpu = LLVMGetHostCPUName();
+  host_features = LLVMGetHostCPUFeatures();
+}
+
+/* Read once, since a virtual machine is asked for each of the many words that a CPU describes itself by. */
+void retc_llvm_host(const char **out_cpu, const char **out_features) {
+  static pthread_once_t once = PTHREAD_ONCE_INIT;
+  (void)pthread_once(&once, read_host);
+  *out_cpu = host_cpu;
+  *out_features = host_features;
+}
+
 /* The features count, not the name: a system may keep the CPU's widest registers from programs. */
 static void target_init_host(retc_llvm_target *target, bool no_tiles) {
   static const cpu_row unknown = {"", "unknown", 16, 32, 32, 512, "none"};
-  target->cpu = LLVMGetHostCPUName();
-  target->features = LLVMGetHostCPUFeatures();
+  const char *cpu, *features;
+  retc_llvm_host(&cpu, &features);
+  target->cpu = LLVMCreateMessage(cpu);
+  target->features = LLVMCreateMessage(features);
   retc_target_profile *profile = &target->profile;
   const cpu_row *row = find_host_row(target);
   take_row(profile, row ? row : &unknown);

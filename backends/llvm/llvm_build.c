@@ -59,15 +59,15 @@ static retc_status check_cpu(const retc_llvm_options *options, retc_diagnostics 
   retc_llvm_cpu cpu;
   RETC_TRY(retc_llvm_read_cpu(options, diagnostics, &cpu));
   if (cpu.is_host || has_level(cpu.name)) return RETC_OK;
-  char *host = LLVMGetHostCPUName();
+  const char *host, *features;
   retc_status status = RETC_OK;
+  retc_llvm_host(&host, &features);
   if (strcmp(host, cpu.name)) {
     status = retc_fail(diagnostics, RETC_INVALID,
                        "code for CPU '%s' may not run on this one, expected host, %s, or a level that "
                        "it has, such as x86-64-v2",
                        cpu.name, host);
   }
-  LLVMDisposeMessage(host);
   RETC_TRY(status);
   retc_target_profile profile;
   RETC_TRY(retc_llvm_profile(options, diagnostics, &profile));
@@ -109,12 +109,12 @@ static retc_status describe_target(const retc_llvm_options *options, retc_diagno
   LLVMGetVersion(&major, &minor, &patch);
   retc_text_printf(out_key, "retc %d, LLVM %u.%u.%u, build ", RETC_API_VERSION, major, minor, patch);
   (void)dl_iterate_phdr(find_build, out_key);
-  char *triple = LLVMGetDefaultTargetTriple(), *host = LLVMGetHostCPUName(), *features = LLVMGetHostCPUFeatures();
+  const char *host, *features;
+  retc_llvm_host(&host, &features);
+  char *triple = LLVMGetDefaultTargetTriple();
   retc_text_printf(out_key, "\n%s, %s, %s, tiles %d\n", triple, cpu.is_host ? host : cpu.name,
                    cpu.is_host ? features : "", profile.has_tiles);
   LLVMDisposeMessage(triple);
-  LLVMDisposeMessage(host);
-  LLVMDisposeMessage(features);
   return RETC_OK;
 }
 

@@ -128,6 +128,8 @@ typedef struct retc_llvm_cpu {
   bool is_host, no_tiles;
 } retc_llvm_cpu;
 retc_status retc_llvm_read_cpu(const retc_llvm_options *options, retc_diagnostics *diagnostics, retc_llvm_cpu *out_cpu);
+/* LLVM's words for the CPU of this machine; they stay. */
+void retc_llvm_host(const char **out_cpu, const char **out_features);
 
 /* llvm_tiles.c: an mma by tiles. What can be: the form TILES, and integers whose sums are the same either way. */
 bool retc_llvm_has_tiles(const retc_llvm_emitter *e, const retc_statement *mma);
