@@ -192,22 +192,16 @@ static retc_status run_row(const retc_pass_context *cx, const pass_row *row) {
   return row->whole(cx);
 }
 
-typedef enum check { CHECK_NEW, CHECK_LATER, CHECK_ALL } check;
-
-/* Runs the row and checks what it made. A failure is reported where each row is checked on its own. There is no program
- * before import, so that one's own is reported. */
-static retc_status run_checked(const retc_pass_context *cx, const pass_row *row, check how,
-                               const retc_compile_options *options, double *out_seconds) {
+/* Runs the row and checks what it made. There is no program before import, so that one's own is reported. */
+static retc_status run_checked(const retc_pass_context *cx, const pass_row *row, const retc_compile_options *options,
+                               double *out_seconds) {
   given before;
   RETC_TRY(check_level(cx, row));
   given_init(&before, cx->compilation);
   double start = now();
   retc_status status = run_row(cx, row);
   *out_seconds = now() - start;
-  const given nothing = {.graph_count = 0};
-  if (status == RETC_OK && how != CHECK_LATER) {
-    status = verify(how == CHECK_NEW ? &before : &nothing, cx->compilation, row, cx->diagnostics);
-  }
+  if (status == RETC_OK) status = verify(&before, cx->compilation, row, cx->diagnostics);
   if (status == RETC_OK) {
     given_release(&before, cx->compilation);
     return RETC_OK;
@@ -215,18 +209,11 @@ static retc_status run_checked(const retc_pass_context *cx, const pass_row *row,
   bool has_before = row->whole != retc_import_network;
   if (has_before) given_restore(&before, row, cx->compilation);
   else given_release(&before, cx->compilation);
-  if (how != CHECK_NEW) return status;
   return retc_compile_report(options, row->info.name, cx->compilation, status, cx->diagnostics);
 }
 
-/* The graphs before they are lowered, and the kernels and the plan in the end. */
-static check check_of(const size_t *passes, size_t count, size_t i, bool each) {
-  if (each) return CHECK_NEW;
-  return i + 1 == count || rows[passes[i + 1]].whole == retc_lower ? CHECK_ALL : CHECK_LATER;
-}
-
 static retc_status run(const retc_pass_context *cx, const size_t *passes, size_t count,
-                       const retc_compile_options *options, bool each) {
+                       const retc_compile_options *options) {
   retc_text before, after;
   retc_text_init(&before);
   retc_text_init(&after);
@@ -234,7 +221,7 @@ static retc_status run(const retc_pass_context *cx, const size_t *passes, size_t
   print_if(options, cx->compilation, &before);
   for (size_t i = 0; i < count && status == RETC_OK; i++) {
     double seconds;
-    status = run_checked(cx, &rows[passes[i]], check_of(passes, count, i, each), options, &seconds);
+    status = run_checked(cx, &rows[passes[i]], options, &seconds);
     if (status != RETC_OK) break;
     cx->compilation->passes_done = passes[i] + 1;
     cx->compilation->replay = (retc_replay){.pass_count = 0};
@@ -255,7 +242,7 @@ retc_status retc_passes_run(retc_compilation *compilation, const size_t *passes,
                             const retc_compile_options *options, retc_diagnostics *diagnostics) {
   compilation->profile = options->profile;
   const retc_pass_context cx = {.diagnostics = diagnostics, .compilation = compilation};
-  return run(&cx, passes, count, options, true);
+  return run(&cx, passes, count, options);
 }
 
 enum { PASSES_MAX = sizeof rows / sizeof rows[0] };
@@ -298,8 +285,11 @@ static retc_status check_chunk(const retc_network *network, int64_t chunk, retc_
       (long long)chunk, (long long)network->key_width, (long long)chunk, (long long)width, (long long)most_elements);
 }
 
-static retc_status compile(const retc_network *network, const retc_compile_options *options, int64_t chunk, bool each,
-                           retc_diagnostics *diagnostics, retc_compilation **out_compilation) {
+retc_status retc_compile(const retc_network *network, const retc_compile_options *options,
+                         retc_diagnostics *diagnostics, retc_compilation **out_compilation) {
+  int64_t chunk = options->form == RETC_FORM_CHUNKWISE ? network->form_chunk_length : network->chunk_length;
+  if (options->chunk_length) chunk = options->chunk_length;
+  RETC_TRY(check_chunk(network, chunk, diagnostics));
   retc_compilation *compilation = calloc(1, sizeof *compilation);
   if (!compilation) return retc_fail(diagnostics, RETC_FAILED, "compile: out of memory");
   retc_arena_init(&compilation->arena);
@@ -308,30 +298,13 @@ static retc_status compile(const retc_network *network, const retc_compile_optio
   retc_pass_context cx = {
       diagnostics, network, {options->form, chunk, options->padded, options->profile.has_tiles}, compilation};
   size_t passes[PASSES_MAX];
-  retc_status status = run(&cx, passes, list_passes(0, options, true, passes), options, each);
+  retc_status status = run(&cx, passes, list_passes(0, options, true, passes), options);
   if (status != RETC_OK) {
     retc_compilation_destroy(compilation);
     return status;
   }
   *out_compilation = compilation;
   return RETC_OK;
-}
-
-/* Checking the graphs and the kernels once is enough to know that something is wrong; which pass did it, a second run
- * tells, which checks after each. */
-retc_status retc_compile(const retc_network *network, const retc_compile_options *options,
-                         retc_diagnostics *diagnostics, retc_compilation **out_compilation) {
-  int64_t chunk = options->form == RETC_FORM_CHUNKWISE ? network->form_chunk_length : network->chunk_length;
-  if (options->chunk_length) chunk = options->chunk_length;
-  RETC_TRY(check_chunk(network, chunk, diagnostics));
-  if (!options->observe) {
-    retc_diagnostics first;
-    retc_diagnostics_init(&first);
-    const retc_status status = compile(network, options, chunk, false, &first, out_compilation);
-    retc_diagnostics_deinit(&first);
-    if (status == RETC_OK) return RETC_OK;
-  }
-  return compile(network, options, chunk, true, diagnostics, out_compilation);
 }
 
 void retc_compilation_destroy(retc_compilation *compilation) {
