@@ -41,9 +41,10 @@ static void grow_table(retc_arena *arena, retc_table *table, size_t capacity) {
 }
 
 void retc_table_reserve(retc_arena *arena, retc_table *table, size_t count) {
-  size_t capacity = 64;
+  if (4 * count <= 3 * table->capacity) return;
+  size_t capacity = table->capacity ? 2 * table->capacity : 64;
   while (3 * capacity < 4 * count) capacity *= 2;
-  if (capacity > table->capacity) grow_table(arena, table, capacity);
+  grow_table(arena, table, capacity);
 }
 
 /* The slot of the key, whose own pointer it keeps when it is new. */

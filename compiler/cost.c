@@ -268,13 +268,13 @@ static bool is_left_out(const counter *c, const retc_plan_step *step) {
 
 /* Where a product is a launch of its own, those that write its rows and read its sums are counted with it. */
 static bool is_beside_product(const counter *c, const retc_plan_step *step) {
-  bool beside = false;
+  if (!step->region || c->plan->kernels.items[step->kernel].product) return false;
   for (size_t i = 0; i < c->entry->steps.count; i++) {
     const retc_plan_step *other = &c->entry->steps.items[i];
-    const bool same = other->region && step->region && !strcmp(other->region, step->region);
-    beside |= same && c->plan->kernels.items[other->kernel].product && !is_left_out(c, other);
+    if (!c->plan->kernels.items[other->kernel].product || !other->region) continue;
+    if (!strcmp(other->region, step->region) && !is_left_out(c, other)) return true;
   }
-  return beside && !c->plan->kernels.items[step->kernel].product;
+  return false;
 }
 
 static bool count_step(counter *c, const retc_plan_step *step) {
