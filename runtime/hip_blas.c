@@ -4,21 +4,17 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "runtime/hip_library.h"
+
 static const char *const names[] = {"librocblas.so", "librocblas.so.5", "librocblas.so.4", "librocblas.so.3",
                                     "librocblas.so.0", "/opt/rocm/lib/librocblas.so"};
 enum { NAMES = sizeof names / sizeof *names };
-
-static bool resolve(void *library, const char *name, void *out_function) {
-  void *address = dlsym(library, name);
-  memcpy(out_function, &address, sizeof address);
-  return address != NULL;
-}
 
 /* The first function that is missing; NULL: all are there. */
 static const char *resolve_all(retc_hip_blas *blas, void *library) {
   const char *missing = NULL;
 #define RETC_ROCBLAS_SYMBOL(result, name, parameters) \
-  if (!resolve(library, #name, &blas->name) && !missing) missing = #name;
+  if (!retc_library_resolve(library, #name, &blas->name) && !missing) missing = #name;
 #include "runtime/rocblas_symbols.def"
   return missing;
 }
@@ -38,8 +34,7 @@ static retc_status find_library(retc_hip_blas *blas, void *hip, retc_diagnostics
     *out_library = dlsym(hip, "rocblas_gemm_ex") ? hip : NULL;
     return RETC_OK;
   }
-  for (int i = 0; i < NAMES && !blas->library; i++) blas->library = dlopen(names[i], RTLD_NOW | RTLD_LOCAL);
-  *out_library = blas->library;
+  *out_library = blas->library = retc_library_open_first(names, NAMES);
   return RETC_OK;
 }
 

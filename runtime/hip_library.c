@@ -11,7 +11,7 @@ static const char *const compiler_names[] = {"libhiprtc.so", "libhiprtc.so.7", "
 enum { LIBRARY_NAMES = sizeof library_names / sizeof *library_names,
        COMPILER_NAMES = sizeof compiler_names / sizeof *compiler_names };
 
-static void *open_first(const char *const *names, int count) {
+void *retc_library_open_first(const char *const *names, int count) {
   for (int i = 0; i < count; i++) {
     void *handle = dlopen(names[i], RTLD_NOW | RTLD_LOCAL);
     if (handle) return handle;
@@ -26,14 +26,14 @@ static retc_status open_library(retc_diagnostics *diagnostics, void **out_handle
     if (*out_handle) return RETC_OK;
     return retc_fail(diagnostics, RETC_FAILED, "hip: RETC_HIP_LIBRARY is no library that can be loaded: %s", dlerror());
   }
-  *out_handle = open_first(library_names, LIBRARY_NAMES);
+  *out_handle = retc_library_open_first(library_names, LIBRARY_NAMES);
   if (*out_handle) return RETC_OK;
   return retc_fail(diagnostics, RETC_FAILED,
                    "hip: no %s was found; install ROCm, or set RETC_HIP_LIBRARY to where it is", library_names[0]);
 }
 
 /* POSIX has function pointers fit into void *; ISO C has no cast for it. */
-static bool resolve(void *handle, const char *name, void *out_function) {
+bool retc_library_resolve(void *handle, const char *name, void *out_function) {
   void *address = handle ? dlsym(handle, name) : NULL;
   memcpy(out_function, &address, sizeof address);
   return address != NULL;
@@ -43,14 +43,15 @@ static retc_status resolve_all(retc_hip_library *library, retc_diagnostics *diag
   const char *missing = NULL;
   library->has_hiprtc = true;
 #define RETC_HIP_SYMBOL(result, name, parameters) \
-  if (!resolve(library->handle, #name, &library->name) && !missing) missing = #name;
-#define RETC_HIP_OPTIONAL(result, name, parameters) resolve(library->handle, #name, &library->name);
+  if (!retc_library_resolve(library->handle, #name, &library->name) && !missing) missing = #name;
+#define RETC_HIP_OPTIONAL(result, name, parameters) retc_library_resolve(library->handle, #name, &library->name);
 #define RETC_HIPRTC_SYMBOL(result, name, parameters) \
-  if (!resolve(library->compiler_handle, #name, &library->name) && !resolve(library->handle, #name, &library->name)) \
+  if (!retc_library_resolve(library->compiler_handle, #name, &library->name) && \
+      !retc_library_resolve(library->handle, #name, &library->name)) \
     library->has_hiprtc = false;
 #include "runtime/hip_symbols.def"
 #undef RETC_HIP_SYMBOL
-  resolve(library->handle, "hipGetDevicePropertiesR0600", &library->hipGetDevicePropertiesR0600);
+  retc_library_resolve(library->handle, "hipGetDevicePropertiesR0600", &library->hipGetDevicePropertiesR0600);
   library->has_graphs = library->hipGraphCreate && library->hipGraphDestroy && library->hipGraphAddKernelNode &&
                         library->hipGraphInstantiate && library->hipGraphExecKernelNodeSetParams &&
                         library->hipGraphLaunch && library->hipGraphExecDestroy;
@@ -63,7 +64,7 @@ retc_status retc_hip_library_load(retc_diagnostics *diagnostics, retc_hip_librar
   RETC_TRY(open_library(diagnostics, &out_library->handle));
   /* A library that was chosen brings its own compiler, if any. */
   const char *chosen = getenv("RETC_HIP_LIBRARY");
-  if (!chosen || !*chosen) out_library->compiler_handle = open_first(compiler_names, COMPILER_NAMES);
+  if (!chosen || !*chosen) out_library->compiler_handle = retc_library_open_first(compiler_names, COMPILER_NAMES);
   retc_status status = resolve_all(out_library, diagnostics);
   if (status != RETC_OK) retc_hip_library_unload(out_library);
   return status;

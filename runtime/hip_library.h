@@ -23,6 +23,11 @@ typedef struct retc_hip_library {
 retc_status retc_hip_library_load(retc_diagnostics *diagnostics, retc_hip_library *out_library);
 void retc_hip_library_unload(retc_hip_library *library);
 
+/* For libraries that are found at run time. The first of the names that can be loaded; NULL: none. */
+void *retc_library_open_first(const char *const *names, int count);
+/* Sets the function pointer at `out_function` to that of the name; false: there is none, or no library, and it is NULL. */
+bool retc_library_resolve(void *handle, const char *name, void *out_function);
+
 /* RETC_OK of hipSuccess; else RETC_FAILED: "hip: WHAT: hipErrorName (its text)". */
 retc_status retc_hip_check(const retc_hip_library *library, hipError_t error, retc_diagnostics *diagnostics,
                            const char *what);

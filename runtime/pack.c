@@ -58,9 +58,11 @@ static int code_at(retc_dtype from, const void *source, int64_t index, int low, 
   return (int)(value < low ? low : value > high ? high : value) + offset;
 }
 
-/* Which byte of a row of its panel holds column k, and whether in its upper half. */
+/* Which byte, of those of its row and behind, holds column k, and whether in its upper half. */
 static int64_t place_of(retc_weight_layout layout, int64_t k, bool *out_upper) {
-  *out_upper = layout == RETC_LAYOUT_HALVES ? k % 2 : layout == RETC_LAYOUT_NIBBLES && k % 8 >= 4;
+  const bool is_pair = layout == RETC_LAYOUT_HALVES || layout == RETC_LAYOUT_ROWS;
+  *out_upper = is_pair ? k % 2 : layout == RETC_LAYOUT_NIBBLES && k % 8 >= 4;
+  if (layout == RETC_LAYOUT_ROWS) return k / 2;
   if (layout == RETC_LAYOUT_HALVES) return k / 2 * RETC_PANEL;
   return k / (layout == RETC_LAYOUT_NIBBLES ? 8 : 4) * (RETC_PANEL * 4) + k % 4;
 }
@@ -86,26 +88,22 @@ static void pack_pairs(retc_dtype from, const void *source, int64_t row, int64_t
   }
 }
 
-static void pack_rows(retc_dtype from, const void *source, int64_t rows, int64_t columns, int64_t width,
-                      uint8_t *target) {
-  memset(target, 0x88, (size_t)(rows * width));
-  for (int64_t i = 0; i < rows * columns; i++) {
-    const int64_t k = i % columns;
-    uint8_t *to = &target[i / columns * width + k / 2];
-    const uint8_t code = (uint8_t)code_at(from, source, i, -8, 7, 8);
-    *to = k % 2 ? (uint8_t)((*to & 15) | code << 4) : (uint8_t)((*to & 0xF0) | code);
-  }
-}
-
 void retc_pack(retc_weight_layout layout, retc_dtype from, const void *source, int64_t rows, int64_t columns,
                retc_dtype to, void *target) {
+  if (layout == RETC_LAYOUT_PLAIN) {
+    retc_dtype_convert(from, source, to, target, (size_t)(rows * columns));
+    return;
+  }
   if (layout == RETC_LAYOUT_PANEL) {
     retc_pack_panels(from, source, rows, columns, to, target);
     return;
   }
   const retc_shape shape = retc_weight_layout_shape(layout, &(retc_shape){2, {rows, columns}});
   if (layout == RETC_LAYOUT_ROWS) {
-    pack_rows(from, source, rows, columns, shape.dim[1], target);
+    const int64_t width = shape.dim[1];
+    for (int64_t row = 0; row < rows; row++) {
+      pack_codes(layout, from, source, row, columns, 2 * width, (uint8_t *)target + row * width);
+    }
     return;
   }
   const int64_t together = shape.rank > 3 ? shape.dim[3] : 1,

@@ -78,15 +78,6 @@ static size_t panel_bytes(retc_weight_layout layout, retc_dtype dtype, int64_t c
   return (size_t)retc_shape_count(&shape, &none) * retc_dtype_size(dtype);
 }
 
-/* As retc_pack, and plain ones as they are. */
-static void pack(retc_weight_layout layout, retc_dtype from, const void *source, int64_t rows, int64_t columns,
-                 retc_dtype to, void *target) {
-  if (layout)
-    retc_pack(layout, from, source, rows, columns, to, target);
-  else
-    retc_dtype_convert(from, source, to, target, (size_t)(rows * columns));
-}
-
 /* Rows of the tensor, whole panels: `room` for what they are read into and made of. */
 static void pack_range(packing *p, int64_t row, int64_t count, char *room) {
   const retc_stored_tensor *tensor = p->tensor;
@@ -102,9 +93,9 @@ static void pack_range(packing *p, int64_t row, int64_t count, char *room) {
     int8_t *codes = (int8_t *)(scales + count * groups);
     retc_dtype_convert(tensor->dtype, source, RETC_DTYPE_F32, wide, (size_t)elements);
     retc_quantize(p->bits, p->group, wide, count, columns, codes, scales);
-    pack(p->layout, RETC_DTYPE_I8, codes, count, columns, p->dtype, to);
+    retc_pack(p->layout, RETC_DTYPE_I8, codes, count, columns, p->dtype, to);
     char *scale = p->scales + (size_t)(row / RETC_PANEL) * panel_bytes(p->scale_layout, RETC_DTYPE_F16, groups);
-    pack(p->scale_layout, RETC_DTYPE_F16, scales, count, groups, RETC_DTYPE_F16, scale);
+    retc_pack(p->scale_layout, RETC_DTYPE_F16, scales, count, groups, RETC_DTYPE_F16, scale);
   }
   drop_pages(tensor, source, (size_t)elements * retc_dtype_size(tensor->dtype));
 }

@@ -20,7 +20,7 @@ void retc_weights_deinit(retc_weights *weights);
 
 /* rows x columns of `from`, row-major, into panels of `to` (see RETC_LAYOUT_PANEL). */
 void retc_pack_panels(retc_dtype from, const void *source, int64_t rows, int64_t columns, retc_dtype to, void *target);
-/* The same into any layout but the plain one; of codes into quads and nibbles. `rows` of a whole matrix, or of whole
+/* The same into any layout, the plain one too; of codes into those of integers. `rows` of a whole matrix, or of whole
  * panels of one. */
 void retc_pack(retc_weight_layout layout, retc_dtype from, const void *source, int64_t rows, int64_t columns,
                retc_dtype to, void *target);
