@@ -21,10 +21,11 @@ def run_json(words):
     return json.loads(done.stdout)
 
 
-def bench(a, batch, math, weights):
-    words = [os.environ.get("RETC", "build/gpu/retc"), "bench", a.config, "--target", "hip", "--batch", str(batch)]
-    words += ["--prompt", str(a.prompt), "--tokens", str(a.tokens), "--rounds", str(a.rounds), "--math", math, "--json"]
-    return run_json(words + (["--weights", weights] if weights else []))
+def bench(a, batch, tokens, math, options):
+    """What retc bench reports."""
+    words = [os.environ.get("RETC", "build/gpu/retc"), "bench", a.config, "--target", "hip", "--batch", batch]
+    words += ["--prompt", str(a.prompt), "--tokens", str(tokens), "--rounds", str(a.rounds), "--math", math, "--json"]
+    return run_json(words + options)
 
 
 def row(batch, what, ms, share, best):
@@ -55,7 +56,7 @@ def main():
             row(batch, f"PyTorch, {mode}", ms, "-", None)
         for weights in [""] + [w for w in a.weights.split(",") if w]:
             for math in a.maths.split(","):
-                found = bench(a, batch, math, weights)
+                found = bench(a, batch, a.tokens, math, ["--weights", weights] if weights else [])
                 if not found:
                     continue
                 decode = found["decode"]

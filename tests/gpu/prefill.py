@@ -8,13 +8,7 @@ import argparse
 import os
 import sys
 
-from decode import CONFIG, HERE, run_json
-
-
-def bench(a, batch, options):
-    words = [os.environ.get("RETC", "build/gpu/retc"), "bench", a.config, "--target", "hip", "--batch", batch, "--prompt"]
-    words += [str(a.prompt), "--tokens", "0", "--rounds", str(a.rounds), "--math", "bf16", "--profile", "--json"]
-    return run_json(words + options)
+from decode import CONFIG, HERE, bench, run_json
 
 
 def row(batch, what, tokens, ms, flop, peak, best):
@@ -46,7 +40,7 @@ def main():
     for batch in a.batches.split(","):
         tokens, found = int(batch) * a.prompt, {}
         for what, options in (("own kernels", []), ("with the vendor's BLAS", ["--blas"])):
-            found[what] = bench(a, batch, options)
+            found[what] = bench(a, batch, 0, "bf16", ["--profile", *options])
         flop = next((1e9 * f["prefill"]["gflops"] * tokens / f["prefill"]["tokens_per_s"] for f in found.values() if f), 0)
         modes = torch.get(batch, {})
         best = min(modes.values(), default=None)

@@ -44,6 +44,46 @@ def capture(call):
     return graph
 
 
+def measure_modes(model, method, call, modes, eager_calls, graph_calls):
+    """Milliseconds of a call by mode; `method` is what torch.compile gets of each layer."""
+    results = {}
+    for mode in modes:
+        if mode == "eager":
+            call()
+            results[mode] = time_calls(call, eager_calls)
+            continue
+        if mode == "compile + graph":
+            for layer in model.layers:
+                setattr(layer, method, torch.compile(getattr(layer, method), fullgraph=True, dynamic=False))
+        graph = capture(call)
+        graph.replay()
+        results[mode] = time_calls(graph.replay, graph_calls)
+        del graph
+        for layer in model.layers:
+            layer.__dict__.pop(method, None)
+    return results
+
+
+def load_model(config):
+    """Exits with 77, and a word, where PyTorch has no GPU."""
+    if not torch.cuda.is_available():
+        print("skipped: no GPU for PyTorch")
+        sys.exit(77)
+    torch.manual_seed(1)
+    torch.set_default_device("cuda")
+    return RetNet(json.load(open(config)), torch.bfloat16).eval()
+
+
+def print_report(a, measure, **facts):
+    """`measure` gives milliseconds by mode of a batch."""
+    report = {"torch": torch.__version__, "gpu": torch.cuda.get_device_name(), **facts}
+    for batch in (int(b) for b in a.batches.split(",")):
+        report[str(batch)] = {mode: round(ms, 4) for mode, ms in measure(batch, a.modes.split(",")).items()}
+        torch.compiler.reset()
+        torch.cuda.empty_cache()
+    print(json.dumps(report, indent=2))
+
+
 @torch.inference_mode()
 def measure(model, batch, modes):
     tokens = torch.randint(model.shape.vocabulary, (batch, 1))
@@ -51,26 +91,7 @@ def measure(model, batch, modes):
     states = model.new_states(batch)
     for state in states:
         state.normal_()
-    results = {}
-
-    def step():
-        return model.step_body(tokens, cos, sin, states)
-
-    for mode in modes:
-        if mode == "eager":
-            step()
-            results[mode] = time_calls(step, 5)
-            continue
-        if mode == "compile + graph":
-            for layer in model.layers:
-                layer.step = torch.compile(layer.step, fullgraph=True, dynamic=False)
-        graph = capture(step)
-        graph.replay()
-        results[mode] = time_calls(graph.replay, 20)
-        del graph
-        for layer in model.layers:
-            layer.__dict__.pop("step", None)
-    return results
+    return measure_modes(model, "step", lambda: model.step_body(tokens, cos, sin, states), modes, 5, 20)
 
 
 def main():
@@ -79,17 +100,8 @@ def main():
     parser.add_argument("--batches", default="1,16,64")
     parser.add_argument("--modes", default="eager,eager + graph,compile + graph")
     a = parser.parse_args()
-    if not torch.cuda.is_available():
-        print("skipped: no GPU for PyTorch")
-        sys.exit(77)
-    torch.manual_seed(1)
-    torch.set_default_device("cuda")
-    model = RetNet(json.load(open(a.config)), torch.bfloat16).eval()
-    report = {"torch": torch.__version__, "gpu": torch.cuda.get_device_name()}
-    for batch in (int(b) for b in a.batches.split(",")):
-        report[str(batch)] = {mode: round(ms, 4) for mode, ms in measure(model, batch, a.modes.split(",")).items()}
-        torch.compiler.reset()
-    print(json.dumps(report, indent=2))
+    model = load_model(a.config)
+    print_report(a, lambda batch, modes: measure(model, batch, modes))
 
 
 if __name__ == "__main__":
