@@ -5,15 +5,6 @@ case=$1
 golden=$case/golden.safetensors
 export XDG_CACHE_HOME="$work/cache"
 
-# expect STATUS TEXT COMMAND...: its status, and part of what it says
-expect() {
-  wanted=$1 text=$2 status=0
-  shift 2
-  "$@" >"$work/stdout" 2>"$work/stderr" || status=$?
-  [ $status = "$wanted" ] && cat "$work/stdout" "$work/stderr" | grep -qF -e "$text" && return
-  cat "$work/stdout" "$work/stderr"
-  fail "$*: status $status, expected $wanted and \"$text\""
-}
 run() { "$RETC" run "$case" --prompt-tokens 1,2,3,4,5 -n 6 "$@"; }
 
 # The same tokens as a CPU, with the launches of a graph from the second step on.
@@ -52,22 +43,22 @@ compile() { RETC_HIPCC="$work/hipcc" "$RETC" compile "$case" --target hip -o "$w
 compile --arch gfx942,gfx1100 --emit hip,code 2>/dev/null || fail "compile --emit code"
 [ "$(ls "$work/compiled")" = "$(printf '%s\n' model.gfx1100.co model.gfx942.co model.hip)" ] || fail "$(ls "$work/compiled")"
 [ "$(cat "$work/compiled/model.gfx942.co")" = "code for gfx942" ] || fail "model.gfx942.co"
-expect 1 "hip: no compiler for gfx90a: no hiprtc was asked, and no program /nowhere/hipcc was found" env RETC_HIPCC=/nowhere/hipcc "$RETC" \
+expect_words 1 "hip: no compiler for gfx90a: no hiprtc was asked, and no program /nowhere/hipcc was found" env RETC_HIPCC=/nowhere/hipcc "$RETC" \
   compile "$case" --target hip --arch gfx90a --emit code -o "$work/none"
 [ ! -e "$work/none" ] || fail "files of a compilation that failed"
-expect 2 'compile: --emit: found "cod", did you mean "code"? expected one of: hip, plan, code' compile --emit cod
-expect 2 'expected one of: llvm, asm, object, plan' "$RETC" compile "$case" --emit code -o "$work/none"
+expect_words 2 'compile: --emit: found "cod", did you mean "code"? expected one of: hip, plan, code' compile --emit cod
+expect_words 2 'expected one of: llvm, asm, object, plan' "$RETC" compile "$case" --emit code -o "$work/none"
 
 none() { RETC_EMULATOR_ARCH=none run --target hip; }
 other() { RETC_EMULATOR_ARCH=gfx1030 run --target hip; }
 small() { RETC_EMULATOR_MEMORY=100000 run --target hip; }
 absent() { RETC_HIP_LIBRARY=/nowhere/libamdhip64.so run --target hip; }
-expect 1 "hip: no GPU that HIP can use: hipErrorNoDevice" none
-expect 1 "hip: the device is a gfx1030 (emulated gfx1030), expected one of gfx90a, gfx942, gfx1100, gfx1201" other
-expect 1 "bytes of device memory wanted" small
-expect 1 "hipErrorOutOfMemory (out of memory)" small
-expect 1 "RETC_HIP_LIBRARY is no library that can be loaded" absent
-expect 1 "which is not among --arch gfx942" run --target hip --arch gfx942
-expect 2 "gfx90b" run --target hip --arch gfx90b
-expect 2 "--arch names GPUs, it goes with --target hip" run --arch gfx90a
-expect 2 "--target" run --target gpu
+expect_words 1 "hip: no GPU that HIP can use: hipErrorNoDevice" none
+expect_words 1 "hip: the device is a gfx1030 (emulated gfx1030), expected one of gfx90a, gfx942, gfx1100, gfx1201" other
+expect_words 1 "bytes of device memory wanted" small
+expect_words 1 "hipErrorOutOfMemory (out of memory)" small
+expect_words 1 "RETC_HIP_LIBRARY is no library that can be loaded" absent
+expect_words 1 "which is not among --arch gfx942" run --target hip --arch gfx942
+expect_words 2 "gfx90b" run --target hip --arch gfx90b
+expect_words 2 "--arch names GPUs, it goes with --target hip" run --arch gfx90a
+expect_words 2 "--target" run --target gpu
