@@ -17,7 +17,7 @@ typedef struct retc_target_profile {
   const char *dots;             /* a CPU's dot instructions of less than f32, for people; NULL: unknown */
   int64_t wave;                 /* lanes of a wave of a GPU; 0: it is a CPU */
   retc_math_type math;          /* GPU */
-  bool blas;                    /* GPU: products of many rows are kernels of their own, which a vendor's BLAS may replace */
+  bool blas;                    /* GPU: products of many rows are kernels that a vendor's BLAS may replace */
   int64_t shared_bytes;         /* GPU: what a block may have of shared memory */
   bool has_dot_bf16, has_dot_int8; /* instructions for products of pairs of bf16, of fours of bytes */
   bool has_tiles; /* AMX: matrices of bf16 and int8 in registers; the order of bf16 sums depends on it */

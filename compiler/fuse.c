@@ -72,17 +72,13 @@ static bool join_products(retc_fuse_state *s, uint32_t node) {
   for (uint32_t r = 1; r < s->regions.count; r++) {
     retc_fuse_region *region = &s->regions.items[r];
     const retc_node *first = node_at(s, region->node);
-    if (strcmp(region->anchor, "contract") != 0 || first->op != n->op ||
-        (uint32_t)region->products >= products_most(s, n))
-      continue;
-    bool like =
-        first->inputs[0].index == n->inputs[0].index && first->attributes.integer[0] == n->attributes.integer[0];
+    if (strcmp(region->anchor, "contract") != 0 || (uint32_t)region->products >= products_most(s, n)) continue;
+    if (!retc_gpu_products_match(s->graph, first, n)) continue;
+    bool leaves = true;
     for (int i = 1; i < n->input_count; i++) {
-      const uint32_t theirs = first->inputs[i].index, own = n->inputs[i].index;
-      like = like && is_leaf(s, theirs) && is_leaf(s, own);
-      like = like && node_at(s, theirs)->type.dtype == node_at(s, own)->type.dtype;
+      leaves = leaves && is_leaf(s, first->inputs[i].index) && is_leaf(s, n->inputs[i].index);
     }
-    if (!like) continue;
+    if (!leaves) continue;
     region->products++;
     add_node(s, r, node);
     return true;

@@ -184,28 +184,53 @@ static retc_buffer_id write_wide(contract *c, const form *f, retc_expr step, ret
   return wide;
 }
 
-/* write_products of integers: a quad is made once for all rows. */
-static void write_scaled_products(contract *c, const form *f, retc_expr first, retc_expr in_tile) {
+/* sum[r, own] += the tile's number at `at` times weights[own, rest]; inside the loops of r and the chunk's numbers. */
+static void add_product(contract *c, retc_expr r, retc_expr at, retc_buffer_id weights, const retc_expr rest[2]) {
   retc_lowering *l = c->l;
-  retc_writer *w = &l->writer;
-  const bool chunks = c->depth % c->chunk == 0, whole = c->depth % (f->steps * c->step) == 0;
-  retc_expr step = retc_count_to(l, "step", RETC_LOOP_UNROLL, f->steps), depth = retc_int(l, c->depth);
-  retc_expr chunk = whole ? (retc_expr){0} : chunk_at(c, first, step), zero = retc_int(l, 0);
-  retc_expr place = retc_add(l, retc_add(l, in_tile, times(c, step, c->step)), times(c, c->part, QUAD));
-  place = retc_let(l, "place", place);
-  if (!whole) retc_write_if(w, retc_less(l, chunk, depth));
-  retc_expr quad = retc_count_to(l, "quad", RETC_LOOP_UNROLL, c->chunk / QUAD);
-  retc_buffer_id wide = write_wide(c, f, step, quad);
-  retc_expr r = retc_count_to(l, "r", RETC_LOOP_UNROLL, f->rows), i = retc_count_to(l, "i", RETC_LOOP_UNROLL, QUAD);
-  if (!chunks) retc_write_if(w, retc_less(l, retc_add(l, retc_add(l, chunk, times(c, quad, QUAD)), i), depth));
-  retc_expr at = retc_add(l, retc_add(l, place, f->rows > 1 ? times(c, r, f->slice) : zero), i);
-  at = retc_add(l, at, times(c, quad, PARTS * QUAD));
   retc_expr x = retc_let(l, "x", retc_load(l, c->tile, &at)), own = retc_count_to(l, "own", RETC_LOOP_UNROLL, OWN),
             to[2] = {r, own};
   retc_lower_note(l, l->anchor);
-  retc_expr weight = retc_load(l, wide, (retc_expr[]){own, i});
-  retc_write_store(w, c->sum, to, retc_fma(l, x, weight, retc_load(l, c->sum, to)));
-  retc_end(l, 5 + !whole + !chunks);
+  retc_expr weight = retc_load(l, weights, (retc_expr[]){own, rest[0], rest[1]});
+  retc_write_store(&l->writer, c->sum, to, retc_fma(l, x, weight, retc_load(l, c->sum, to)));
+  retc_end(l, 1);
+}
+
+/* Of a step of the weights that were read. */
+typedef struct at_step {
+  retc_expr step, chunk; /* chunk: none where the steps end with the depth */
+  retc_expr place;       /* of the chunk in the tile */
+} at_step;
+
+/* One block to end, and one where chunks `may_miss`: those behind the depth are left out. */
+static at_step begin_step(contract *c, const form *f, retc_expr first, retc_expr in_tile, bool may_miss) {
+  retc_lowering *l = c->l;
+  at_step at = {.step = retc_count_to(l, "step", RETC_LOOP_UNROLL, f->steps)};
+  if (c->depth % (f->steps * c->step)) at.chunk = chunk_at(c, first, at.step);
+  at.place =
+      retc_let(l, "place", retc_add(l, retc_add(l, in_tile, times(c, at.step, c->step)), times(c, c->part, QUAD)));
+  if (may_miss) retc_if(l, retc_less(l, at.chunk, retc_int(l, c->depth)));
+  return at;
+}
+
+static retc_expr row_at(contract *c, const form *f, retc_expr place, retc_expr r) {
+  return retc_add(c->l, place, f->rows > 1 ? times(c, r, f->slice) : retc_int(c->l, 0));
+}
+
+/* write_products of integers: a quad is made once for all rows. */
+static void write_scaled_products(contract *c, const form *f, retc_expr first, retc_expr in_tile) {
+  retc_lowering *l = c->l;
+  const bool chunks = c->depth % c->chunk == 0, whole = c->depth % (f->steps * c->step) == 0;
+  const at_step at = begin_step(c, f, first, in_tile, !whole);
+  retc_expr quad = retc_count_to(l, "quad", RETC_LOOP_UNROLL, c->chunk / QUAD);
+  retc_buffer_id wide = write_wide(c, f, at.step, quad);
+  retc_expr r = retc_count_to(l, "r", RETC_LOOP_UNROLL, f->rows), i = retc_count_to(l, "i", RETC_LOOP_UNROLL, QUAD);
+  if (!chunks) {
+    retc_expr number = retc_add(l, retc_add(l, at.chunk, times(c, quad, QUAD)), i);
+    retc_if(l, retc_less(l, number, retc_int(l, c->depth)));
+  }
+  retc_expr place = retc_add(l, retc_add(l, row_at(c, f, at.place, r), i), times(c, quad, PARTS * QUAD));
+  add_product(c, r, place, wide, (retc_expr[]){i, {0}});
+  retc_end(l, 4 + !whole + !chunks);
 }
 
 /* Adds the products of the steps behind `first`, which lie in the tile from `in_tile` on. */
@@ -215,25 +240,14 @@ static void write_products(contract *c, const form *f, retc_expr first, retc_exp
     return;
   }
   retc_lowering *l = c->l;
-  retc_writer *w = &l->writer;
   const bool chunks = c->depth % CHUNK == 0, whole = c->depth % (f->steps * c->step) == 0;
-  retc_expr step = retc_count_to(l, "step", RETC_LOOP_UNROLL, f->steps), depth = retc_int(l, c->depth);
-  retc_expr chunk = whole ? (retc_expr){0} : chunk_at(c, first, step), zero = retc_int(l, 0);
-  retc_expr place =
-      retc_let(l, "place", retc_add(l, retc_add(l, in_tile, times(c, step, c->step)), times(c, c->part, QUAD)));
-  if (!whole && chunks) retc_write_if(w, retc_less(l, chunk, depth));
-  retc_expr r = retc_count_to(l, "r", RETC_LOOP_UNROLL, f->rows),
-            i = retc_count_to(l, "i", RETC_LOOP_UNROLL, CHUNK);
-  if (!chunks) retc_write_if(w, retc_less(l, retc_add(l, chunk, i), depth));
+  const at_step at = begin_step(c, f, first, in_tile, !whole && chunks);
+  retc_expr r = retc_count_to(l, "r", RETC_LOOP_UNROLL, f->rows), i = retc_count_to(l, "i", RETC_LOOP_UNROLL, CHUNK);
+  if (!chunks) retc_if(l, retc_less(l, retc_add(l, at.chunk, i), retc_int(l, c->depth)));
   retc_expr in_chunk =
       retc_add(l, times(c, retc_div(l, i, retc_int(l, QUAD)), PARTS * QUAD), retc_mod(l, i, retc_int(l, QUAD)));
-  retc_expr at = retc_add(l, retc_add(l, place, f->rows > 1 ? times(c, r, f->slice) : zero), in_chunk);
-  retc_expr x = retc_let(l, "x", retc_load(l, c->tile, &at)),
-            own = retc_count_to(l, "own", RETC_LOOP_UNROLL, OWN), to[2] = {r, own};
-  retc_lower_note(l, l->anchor);
-  retc_expr weight = retc_load(l, f->weights, (retc_expr[]){own, step, i});
-  retc_write_store(w, c->sum, to, retc_fma(l, x, weight, retc_load(l, c->sum, to)));
-  retc_end(l, whole ? 4 : 5);
+  add_product(c, r, retc_add(l, row_at(c, f, at.place, r), in_chunk), f->weights, (retc_expr[]){at.step, i});
+  retc_end(l, whole ? 3 : 4);
 }
 
 /* The sum of parts first..first + count from `at` on in the tile. */
@@ -352,16 +366,13 @@ static void write_form(contract *c, int64_t rows, int64_t slice, int64_t steps) 
   }
 }
 
-/* What fuse puts together, and a text may not. */
-static bool may_share(const contract *c, const retc_node *node) {
-  const retc_type *own = &retc_lower_node(c->l, node->inputs[1])->type;
-  const retc_type *first = &retc_lower_node(c->l, c->node->inputs[1])->type;
-  const bool scales_differ =
-      node->op == RETC_OP_CONTRACT_SCALED && c->node->op == node->op &&
-      (retc_lower_node(c->l, node->inputs[2])->type.dtype != retc_lower_node(c->l, c->node->inputs[2])->type.dtype ||
-       node->attributes.integer[0] != c->node->attributes.integer[0]);
-  return !scales_differ && c->count < RETC_GPU_PRODUCTS_MAX && node->op == c->node->op && own->dtype == first->dtype &&
-         own->shape.dim[1] == first->shape.dim[1] && node->inputs[0].index == c->node->inputs[0].index;
+bool retc_gpu_products_match(const retc_graph *graph, const retc_node *a, const retc_node *b) {
+  bool match = a->op == b->op && a->inputs[0].index == b->inputs[0].index &&
+               a->attributes.integer[0] == b->attributes.integer[0];
+  for (int i = 1; i < a->input_count && match; i++) {
+    match = retc_graph_node(graph, a->inputs[i])->type.dtype == retc_graph_node(graph, b->inputs[i])->type.dtype;
+  }
+  return match;
 }
 
 /* Products of the region, and how they lie. */
@@ -370,7 +381,7 @@ static void find_products(contract *c) {
   for (uint32_t i = 1; i < l->graph->nodes.count; i++) {
     const retc_node *node = &l->graph->nodes.items[i];
     if (node->region.index != l->region.index || !retc_anchor_contract_matches(l->graph, NULL, node)) continue;
-    if (!may_share(c, node)) {
+    if (c->count == RETC_GPU_PRODUCTS_MAX || !retc_gpu_products_match(l->graph, c->node, node)) {
       retc_lower_refuse(l, (retc_value){i},
                         "products share a region when they are at most four, of the same rows, with "
                         "weights of one type and depth");

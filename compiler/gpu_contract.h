@@ -1,4 +1,4 @@
-/* What the two lowerings of products with a weight matrix on a GPU share. */
+/* What the lowerings of products with a weight matrix on a GPU share, and what fuse puts together for them. */
 #ifndef RETC_COMPILER_GPU_CONTRACT_H
 #define RETC_COMPILER_GPU_CONTRACT_H
 
@@ -8,10 +8,12 @@
 /* Parts of the summed axis, which are summed up on their own and then added in order. */
 enum { RETC_GPU_PARTS = 8 };
 
-/* Products of the same rows that share a launch; of several every weight has the first one's type and depth. */
+/* At most so many products share a launch. */
 enum { RETC_GPU_PRODUCTS_MAX = 4 };
+/* Whether two products may: of the same rows, with weights and scales of the same types and groups. */
+bool retc_gpu_products_match(const retc_graph *graph, const retc_node *a, const retc_node *b);
 
-/* What w[column, k] of a product is multiplied as, in f32: the number stored or, of contract_scaled, times its scale. */
+/* What w[column, k] of a product is multiplied as, in f32: the number stored, of contract_scaled times its scale. */
 retc_expr retc_gpu_weight(retc_lowering *l, const retc_node *product, retc_expr column, retc_expr k);
 /* The integer numbers at the place `at` of a buffer of i8 (one) or u4x2 (two, one behind the other) as f32. */
 int retc_gpu_integers(retc_lowering *l, retc_buffer_id codes, const retc_expr *at, retc_expr out_numbers[2]);
@@ -27,8 +29,7 @@ void retc_gpu_store_total(retc_lowering *l, const retc_shape *row_shape, int row
 /* A launch for RETC_GPU_MANY_ROWS rows and more; the other one has no blocks then. `part`: of the summed axis. */
 enum { RETC_GPU_MANY_ROWS = 64 };
 retc_expr retc_gpu_has_many_rows(retc_lowering *l, retc_expr rows); /* 1 or 0 */
-/* `plain`: where rows and sums lie, of a plain product; NULL: rows are computed as they are read, results of the sums.
- */
+/* Where rows and sums lie, of a plain product; NULL: rows are computed as they are read, results of the sums. */
 typedef struct retc_gpu_plain {
   retc_buffer_id rows, sums;
 } retc_gpu_plain;

@@ -50,7 +50,7 @@ static retc_status lower_rows(around *a) {
   begin_elements(a, a->rows.dim[a->row_rank], &row, &k);
   retc_lower_row(l, &a->rows, a->row_rank, row, at);
   at[a->row_rank] = retc_at(k);
-  for (int i = 0; i <= a->row_rank; i++) to[i] = at[i].base;
+  retc_bases(at, a->row_rank + 1, to);
   retc_write_store(&l->writer, rows, to, retc_lower_value(l, a->node->inputs[0], at));
   retc_end(l, 5);
   return l->status;
@@ -65,7 +65,7 @@ static retc_status lower_results(around *a) {
   begin_elements(a, a->sums.dim[a->row_rank], &row, &n);
   retc_lower_row(l, &a->sums, a->row_rank, row, at);
   at[a->row_rank] = retc_at(n);
-  for (int i = 0; i <= a->row_rank; i++) from[i] = at[i].base;
+  retc_bases(at, a->row_rank + 1, from);
   retc_gpu_store_total(l, &a->sums, a->row_rank, row, n, retc_load(l, sums, from));
   retc_end(l, 5);
   return l->status;

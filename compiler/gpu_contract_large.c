@@ -53,7 +53,7 @@ static retc_buffer_id alloc_group(large *m, retc_dtype dtype) {
 
 static retc_expr load_at(large *m, retc_buffer_id buffer, const retc_index *at) {
   retc_expr indices[RETC_RANK_MAX];
-  for (int i = 0; i <= m->row_rank; i++) indices[i] = at[i].base;
+  retc_bases(at, m->row_rank + 1, indices);
   return retc_load(m->l, buffer, indices);
 }
 
@@ -163,7 +163,7 @@ static void store_sum(large *m, retc_expr row, retc_expr column, retc_expr total
   retc_index at[RETC_RANK_MAX];
   retc_expr to[RETC_RANK_MAX];
   retc_lower_row(m->l, &m->row_shape, m->row_rank, row, at);
-  for (int i = 0; i < m->row_rank; i++) to[i] = at[i].base;
+  retc_bases(at, m->row_rank, to);
   to[m->row_rank] = column;
   retc_write_store(&m->l->writer, m->plain->sums, to, total);
 }

@@ -121,6 +121,10 @@ void retc_lower_row(retc_lowering *l, const retc_shape *shape, int rank, retc_ex
 
 /* Short forms. */
 static inline retc_index retc_at(retc_expr base) { return (retc_index){base, {0}, 0}; }
+/* The indices alone, of `count` axes that lanes do not move along. */
+static inline void retc_bases(const retc_index *at, int count, retc_expr *out_indices) {
+  for (int i = 0; i < count; i++) out_indices[i] = at[i].base;
+}
 static inline retc_expr retc_int(retc_lowering *l, int64_t value) { return retc_expr_integer(l->kernel, value); }
 static inline retc_expr retc_f32(retc_lowering *l, double value) {
   return retc_expr_number(l->kernel, RETC_DTYPE_F32, value);

@@ -24,7 +24,7 @@ static retc_view value_view(retention *r, bool pending, retc_expr from, retc_exp
   retc_index mapped[RETC_RANK_MAX];
   retc_value memory = retc_lower_view(l, pending ? r->v.pending : r->v.operand, at, mapped);
   int rank = retc_lower_node(l, memory)->type.shape.rank;
-  for (int i = 0; i < rank; i++) base[i] = mapped[i].base;
+  retc_bases(mapped, rank, base);
   return retc_write_view(&l->writer, retc_lower_buffer(l, memory), base, 1, rank - 1);
 }
 

@@ -136,7 +136,7 @@ retc_status retc_anchor_rotate_lower(retc_lowering *l) {
   retc_expr row = retc_write_for(&l->writer, "row", RETC_LOOP_PARALLEL, retc_int(l, 0), count, 1);
   retc_index at[4];
   retc_lower_row(l, shape, 3, row, at);
-  for (int i = 0; i < 3; i++) to_at[i] = at[i].base;
+  retc_bases(at, 3, to_at);
   retc_lower_note(l, l->anchor);
   retc_rows_write(l, &rows, to_at[0], to_at[1], to_at[2], retc_lower_buffer(l, l->anchor), to_at, 4, 3);
   retc_write_end(&l->writer);

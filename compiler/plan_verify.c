@@ -96,7 +96,8 @@ static int writer_of(const checker *c, int index) {
 static retc_status check_read(const checker *c, int index) {
   const retc_plan_buffer *buffer = buffer_at(c, index);
   int writer = writer_of(c, index);
-  if (is_local(buffer) && c->lives[index].writer < 0) return fail(c, "buffer '%s' is read before it is written", buffer->name);
+  if (is_local(buffer) && c->lives[index].writer < 0)
+    return fail(c, "buffer '%s' is read before it is written", buffer->name);
   if (buffer->kind == RETC_PLAN_STATE && writer >= 0)
     return fail(c, "state '%s' is read after step %d replaced it", buffer->name, writer);
   return RETC_OK;

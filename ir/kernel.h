@@ -179,8 +179,8 @@ typedef struct retc_kernel {
   const char *name;    /* a C identifier */
   const char *comment; /* what it computes, for people */
   const char *remark;
-  /* It is one plain product, of w [N,K], a [..,K] and o [..,N], its buffers in this order: o[..,n] = sum_k a[..,k] w[n,k].
-   * Who has a better one may run that instead; the order of its sums may be another. */
+  /* It is one plain product, of w [N,K], a [..,K] and o [..,N], its buffers in this order: o[..,n] = sum_k a[..,k]
+   * w[n,k]. Who has a better one may run that instead; the order of its sums may be another. */
   bool product;
   retc_kernel_source source;
   RETC_VEC(retc_buffer) buffers;     /* items[0] unused. Global ones, in this order, are the first parameters */

@@ -540,7 +540,8 @@ static retc_status check_product(const checker *c) {
     for (int i = 0; i < last; i++) fits &= of[1]->shape.dim[i] == of[2]->shape.dim[i];
     fits &= of[1]->shape.dim[last] == of[0]->shape.dim[1] && of[2]->shape.dim[last] == of[0]->shape.dim[0];
     fits &= of[0]->dtype == of[1]->dtype && of[2]->dtype == RETC_DTYPE_F32;
-    fits &= of[0]->access == RETC_ACCESS_READ && of[1]->access == RETC_ACCESS_READ && of[2]->access == RETC_ACCESS_WRITE;
+    fits &= of[0]->access == RETC_ACCESS_READ && of[1]->access == RETC_ACCESS_READ;
+    fits &= of[2]->access == RETC_ACCESS_WRITE;
   }
   if (fits) return RETC_OK;
   return retc_fail(c->diagnostics, RETC_INVALID,

@@ -6,10 +6,10 @@
 
 #include "backends/hip/hip_private.h"
 
-/* Elements of a run: 8 of floats, 8 or 16 of bytes. */
+/* Elements of a run: 8 of f32, halves or bytes, 16 of bytes. */
 static bool is_run(retc_dtype dtype, int64_t count) {
-  const bool floats = dtype == RETC_DTYPE_BF16 || dtype == RETC_DTYPE_F16 || dtype == RETC_DTYPE_F32;
-  return (count == 8 && (floats || hip_is_narrow(dtype))) || (count == 16 && retc_dtype_size(dtype) == 1);
+  if (count == 8) return dtype == RETC_DTYPE_F32 || hip_is_narrow(dtype);
+  return count == 16 && retc_dtype_size(dtype) == 1;
 }
 
 static bool is_variable(const hip_emitter *e, retc_expr expr, retc_variable variable) {

@@ -106,10 +106,6 @@ static retc_status compile_kernels(retc_engine *engine, const retc_engine_option
   else RETC_TRY(retc_llvm_profile(llvm, diagnostics, &compile.profile));
   compile.profile.math = options->math;
   compile.profile.blas = options->blas;
-  if (options->gpu && engine->source->network.arithmetic.math != RETC_PRODUCT_F32) {
-    return retc_fail(diagnostics, RETC_INVALID,
-                     "a GPU keeps weights as they are stored, expected no --weights of integers");
-  }
   compile.profile.cores = options->threads > 0 ? options->threads : retc_team_default_size();
   return retc_compile(&engine->source->network, &compile, diagnostics, &engine->compilation);
 }

@@ -73,13 +73,17 @@ static json_t *places_json(const retc_bench *bench) {
   return places;
 }
 
+/* The vendor's library did what the kernel is for. */
+static bool is_by_blas(const retc_bench_kernel *kernel) { return kernel->blas && kernel->cost.flop > 0; }
+
 static json_t *profile_json(const retc_bench_profile *profile) {
   json_t *kernels = json_array();
   for (size_t i = 0; i < profile->count; i++) {
     const retc_bench_kernel *k = &profile->kernels[i];
     json_array_append_new(
         kernels, json_pack("{s:s,s:I,s:f,s:b,s:o,s:o}", "kernel", k->name, "calls", (json_int_t)k->calls, "seconds",
-                           k->seconds, "rocblas", k->blas && k->cost.flop > 0, "gflops", number(k->known ? 1e-9 * k->cost.flop / k->seconds : NAN), "gbps",
+                           k->seconds, "rocblas", is_by_blas(k), "gflops",
+                           number(k->known ? 1e-9 * k->cost.flop / k->seconds : NAN), "gbps",
                            number(k->known ? 1e-9 * retc_cost_bytes(&k->cost) / k->seconds : NAN)));
   }
   return kernels;
@@ -148,7 +152,7 @@ static void print_profile(const retc_bench_profile *profile, retc_text *text) {
       retc_text_printf(text, " %9.1f %8.2f", 1e-9 * k->cost.flop / k->seconds,
                        1e-9 * retc_cost_bytes(&k->cost) / k->seconds);
     }
-    if (k->blas && k->cost.flop > 0) retc_text_add(text, "  by rocBLAS");
+    if (is_by_blas(k)) retc_text_add(text, "  by rocBLAS");
     retc_text_add(text, "\n");
   }
 }
