@@ -276,8 +276,9 @@ static void take_totals(retention *r, retc_buffer_id sums) {
   retc_expr turn = retc_count_to(l, "turn", RETC_LOOP_UNROLL, (r->rows + PARTS - 1) / PARTS),
             c = retc_mod(l, r->lane, retc_int(l, COLUMNS));
   retc_expr i = retc_let(l, "i", retc_add(l, retc_mul(l, turn, retc_int(l, PARTS)), r->own_part));
+  retc_if(l, retc_less(l, i, retc_int(l, r->rows)));
   put1(r, sums, turn, total(r, i, c));
-  retc_end(l, 1);
+  retc_end(l, 2);
   retc_barrier(l);
 }
 

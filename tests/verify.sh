@@ -1,4 +1,4 @@
-# retc verify: sh tests/verify.sh good DIR | arithmetic DIR | planted PROGRAM | planted_bit PROGRAM
+# retc verify: sh tests/verify.sh good DIR | arithmetic DIR | gpu DIR ARCH MATH | planted PROGRAM | planted_bit PROGRAM
 . "$(dirname "$0")/common.sh"
 
 # Its own random tokens, and the golden's.
@@ -15,6 +15,11 @@ arithmetic() {
     "$FAST" verify "$1" $chosen >"$work/report" || { cat "$work/report"; fail "$chosen: status $?"; }
     grep -H "code for" "$work/report" | sed "s/^.*:/$chosen: /"
   done
+}
+
+# On the emulated GPU, whose kernels are interpreted as well.
+gpu() {
+  RETC_EMULATOR_ARCH=$2 "$FAST" verify "$1" --target hip --math "$3" || fail "status $?"
 }
 
 # Compiled code whose decay within chunks is wrong: forms without other rows in the chunk are right, and so is the

@@ -30,7 +30,8 @@ typedef struct retc_verify_group {
 
 typedef struct retc_verify {
   const retc_source *source;
-  bool gpu;          /* see retc_engine_options */
+  bool gpu;            /* see retc_engine_options */
+  retc_math_type math; /* likewise */
   const char *archs;
   const char *cpu;   /* whose code is verified; NULL: this machine's */
   bool json;  /* nothing is printed before the end */

@@ -84,6 +84,7 @@ static retc_status check_group(bits *each, size_t count, const way *how, retc_di
                                        .threads = how->threads,
                                        .cpu = how->cpu,
                                        .gpu = each[0].verify->gpu,
+                                       .math = each[0].verify->math,
                                        .archs = each[0].verify->archs,
                                        .failed = retc_reproducer_write};
   retc_engine *engine;
