@@ -209,7 +209,8 @@ static retc_status read_buffer(parser *p, const char *comment) {
     buffer.layout = (retc_weight_layout)layout;
     break;
   }
-  if (buffer.kind == RETC_PLAN_INPUT && retc_lexer_accept_word(lexer, "below")) {
+  const bool may_have_limit = buffer.kind == RETC_PLAN_INPUT || (buffer.kind == RETC_PLAN_SCRATCH && buffer.shape.rank);
+  if (may_have_limit && retc_lexer_accept_word(lexer, "below")) {
     RETC_TRY(read_size(p, 1, &buffer.limit));
   }
   place = retc_lexer_place(lexer);

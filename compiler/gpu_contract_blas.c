@@ -22,10 +22,10 @@ static around describe(retc_lowering *l, retc_dtype math) {
 }
 
 static retc_buffer_id rows_of(around *a, unsigned access) {
-  return retc_lower_between(a->l, "rows", a->math, &a->rows, access);
+  return retc_lower_between(a->l, "rows", a->math, &a->rows, 0, access);
 }
 static retc_buffer_id sums_of(around *a, unsigned access) {
-  return retc_lower_between(a->l, "sums", RETC_DTYPE_F32, &a->sums, access);
+  return retc_lower_between(a->l, "sums", RETC_DTYPE_F32, &a->sums, 0, access);
 }
 
 /* A block has a row and LANES * RUN of its `width` elements, a lane RUN that lie together. Five blocks to end. */

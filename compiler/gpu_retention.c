@@ -31,7 +31,7 @@ void retc_gpu_retention_schedule(const retc_graph *graph, const retc_node *node,
                                  retc_region *region) {
   const retc_dtype math = retc_gpu_retention_type(graph, node, profile);
   retc_anchor_retention_schedule(graph, node, profile, region); /* of regions that are mapped */
-  if (math != RETC_DTYPE_F32) retc_gpu_retention_matrix_schedule(graph, node, math, region);
+  if (math != RETC_DTYPE_F32) retc_gpu_retention_matrix_schedule(graph, node, math, profile, region);
 }
 
 typedef struct retention {
@@ -486,8 +486,8 @@ int retc_gpu_launches(retc_lowering *l) {
   const bool matrix = retc_schedule_get(region, "bf16", 0) || retc_schedule_get(region, "f16", 0);
   if (matrix && strcmp(region->anchor, "contract") == 0) return retc_schedule_get(region, "blas", 0) ? 4 : 2;
   retc_gpu_retention described;
-  const bool is_one = strcmp(retc_graph_region(l->graph, l->region)->anchor, "retention") == 0;
-  return is_one && retc_gpu_retention_describe(l, &described) ? 2 : 1;
+  if (strcmp(region->anchor, "retention") || !retc_gpu_retention_describe(l, &described)) return 1;
+  return retc_gpu_retention_math(l, &described) == RETC_DTYPE_F32 ? 2 : retc_gpu_retention_matrix_launches(l);
 }
 
 retc_status retc_gpu_retention_lower(retc_lowering *l) {

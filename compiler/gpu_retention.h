@@ -1,5 +1,6 @@
 /* What the lowerings of retention on a GPU share. There are one for a token alone and one for any number, in f32 and by
- * matrix instructions: a retention becomes a launch of each, of which a call's dimensions leave one without blocks. */
+ * matrix instructions, and by these one in two passes too: a retention becomes a launch of each, of which a call's
+ * dimensions leave the others without blocks. */
 #ifndef RETC_COMPILER_GPU_RETENTION_H
 #define RETC_COMPILER_GPU_RETENTION_H
 
@@ -32,7 +33,8 @@ retc_status retc_gpu_retention_step_lower(retc_lowering *l, const retc_gpu_reten
 /* By matrix instructions: the type that they are to work on; f32: it is not for them. */
 retc_dtype retc_gpu_retention_type(const retc_graph *graph, const retc_node *scan, const retc_target_profile *profile);
 void retc_gpu_retention_matrix_schedule(const retc_graph *graph, const retc_node *scan, retc_dtype math,
-                                        retc_region *region);
+                                        const retc_target_profile *profile, retc_region *region);
+int retc_gpu_retention_matrix_launches(const retc_lowering *l);
 /* The type that the region's schedule says, where its rows lie so, else f32. */
 retc_dtype retc_gpu_retention_math(const retc_lowering *l, const retc_gpu_retention *retention);
 retc_status retc_gpu_retention_matrix_lower(retc_lowering *l, const retc_gpu_retention *retention, retc_dtype math);

@@ -233,8 +233,8 @@ retc_buffer_id retc_lower_constant(retc_lowering *l, const char *name, retc_dtyp
 }
 
 retc_buffer_id retc_lower_between(retc_lowering *l, const char *name, retc_dtype dtype, const retc_shape *shape,
-                                  unsigned access) {
-  retc_operand operand = {.between = name, .dtype = dtype, .shape = *shape};
+                                  int64_t limit, unsigned access) {
+  retc_operand operand = {.between = name, .dtype = dtype, .shape = *shape, .limit = limit};
   operand.buffer = retc_write_parameter(&l->writer, name, dtype, shape, access);
   RETC_VEC_PUSH(l->arena, l->operands, operand);
   return operand.buffer;

@@ -26,6 +26,7 @@ typedef struct retc_operand {
   const char *between; /* no value, no constant: what one launch of the region leaves to another one; its name */
   retc_dtype dtype; /* of both: */
   retc_shape shape;
+  int64_t limit; /* what lies between: no launch uses more of its first axis, whatever its size; 0: any may */
   const double *numbers;
 } retc_operand;
 
@@ -70,9 +71,9 @@ bool retc_lower_is_scalar(const retc_node *node, retc_dim_name *out_name);
 /* Adds a buffer of numbers; equal ones are shared. */
 retc_buffer_id retc_lower_constant(retc_lowering *l, const char *name, retc_dtype dtype, const retc_shape *shape,
                                    const double *numbers);
-/* Adds a buffer that lives from one launch of the region to another one, which names it alike. */
+/* Adds a buffer that lives from one launch of the region to another one, which names it alike, with its `limit`. */
 retc_buffer_id retc_lower_between(retc_lowering *l, const char *name, retc_dtype dtype, const retc_shape *shape,
-                                  unsigned access);
+                                  int64_t limit, unsigned access);
 /* How a weight lies in memory: in panels when any product of any entry reads it so. */
 retc_weight_layout retc_lower_layout(const retc_lowering *l, retc_value weight);
 /* The value cannot be computed in this region: RETC_INVALID, kept in l->status. */

@@ -141,7 +141,7 @@ static int between_buffer(retc_plan_writer *writer, retc_value anchor, const ret
   const int known = find_buffer(writer, name);
   if (known >= 0) return known;
   return add_buffer(writer, (retc_plan_buffer){.name = name, .kind = RETC_PLAN_SCRATCH, .dtype = operand->dtype,
-                                               .shape = operand->shape});
+                                               .shape = operand->shape, .limit = operand->limit});
 }
 
 int retc_plan_writer_operand(retc_plan_writer *writer, retc_value anchor, const retc_operand *operand) {

@@ -17,7 +17,8 @@ static const struct size_row {
              {"l2_bytes", offsetof(retc_target_profile, l2_bytes), 4096, INT64_C(1) << 40},
              {"cores", offsetof(retc_target_profile, cores), 0, 1 << 16},
              {"wave", offsetof(retc_target_profile, wave), 0, 1024},
-             {"shared_bytes", offsetof(retc_target_profile, shared_bytes), 0, INT64_C(1) << 40}};
+             {"shared_bytes", offsetof(retc_target_profile, shared_bytes), 0, INT64_C(1) << 40},
+             {"units", offsetof(retc_target_profile, units), 0, 1 << 16}};
 enum { SIZE_COUNT = sizeof sizes / sizeof sizes[0] };
 
 retc_status retc_replay_read_run(retc_lexer *lexer, retc_replay *replay) {

@@ -89,5 +89,7 @@ int64_t retc_plan_buffer_elements(const retc_plan_buffer *buffer, const retc_dim
     if (shape.dim[i] > INT64_MAX - RETC_PANEL) return INT64_MAX;
   }
   shape = retc_weight_layout_shape(buffer->layout, &shape);
+  if (buffer->kind == RETC_PLAN_SCRATCH && buffer->limit && retc_dim_value(shape.dim[0], dims) > buffer->limit)
+    shape.dim[0] = buffer->limit;
   return retc_shape_count(&shape, dims);
 }

@@ -45,7 +45,8 @@ typedef struct retc_plan_buffer {
   retc_weight_layout layout; /* weights */
   const void *constant;      /* constants: the elements, shape all constant */
   int slot;                  /* scratch and outputs: index into slots */
-  int64_t limit;             /* inputs: row numbers of a table, 0 <= each < limit; 0: anything */
+  int64_t limit;             /* inputs: row numbers of a table, 0 <= each < limit; 0: anything
+                                scratch: no step uses more of the first axis, whatever its size; 0: any may */
 } retc_plan_buffer;
 
 /* Memory for the buffers that share it, as large as the largest of them in a call. */

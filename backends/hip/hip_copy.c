@@ -1,5 +1,5 @@
-/* Elements that lie one behind the other, copied into a lane's array by an unrolled loop: as one copy from a multiple
- * of what it copies, at most 16 bytes. An array of halves or bytes that is filled by such loops alone keeps them as
+/* Elements that lie one behind the other, copied by an unrolled loop, into a lane's array or where others see them: as
+ * one copy from a multiple of what it copies, at most 16 bytes, and to one. An array of halves or bytes that is filled by such loops alone keeps them as
  * they lie in memory, two or four a register.
  * Compilers would find both out, but not where branches read from several arrays. */
 #include <inttypes.h>
@@ -45,8 +45,24 @@ static bool has_fixed_row(const hip_emitter *e, const retc_buffer *buffer, const
   return buffer->shape.rank > 0;
 }
 
-/* A loop that is a run: its store, and where the run begins along the last axis of what is read; NULL: it is none. */
-static const retc_statement *find_run(const hip_emitter *e, const retc_statement *loop, retc_expr *out_start) {
+/* Where the run begins along the last axis: at a multiple of its length, of a row that is one; none: it is no run. */
+static retc_expr find_aligned(const hip_emitter *e, const retc_buffer *buffer, const retc_expr *at,
+                              retc_variable variable, int64_t run) {
+  if (!has_fixed_row(e, buffer, at, variable, run)) return (retc_expr){0};
+  const retc_expr start = find_start(e, at[buffer->shape.rank - 1], variable);
+  return start.index && hip_is_aligned(e, start, run) ? start : (retc_expr){0};
+}
+
+/* What a block shares, from or to memory. */
+static bool is_between(retc_scope to, retc_scope from) {
+  return (to == RETC_SCOPE_SHARED && from == RETC_SCOPE_GLOBAL) ||
+         (to == RETC_SCOPE_GLOBAL && from == RETC_SCOPE_SHARED);
+}
+
+/* A loop that is a run: its store, and where the run begins along the last axes of what is written and read; NULL: it is
+ * none. */
+static const retc_statement *find_run(const hip_emitter *e, const retc_statement *loop, retc_expr *out_to,
+                                      retc_expr *out_from) {
   const retc_statement *s = loop->body.statements.count == 1 ? loop->body.statements.items[0] : NULL;
   if (loop->kind != RETC_STATEMENT_FOR || loop->loop != RETC_LOOP_UNROLL || loop->step != 1 || !s) return NULL;
   if (s->kind != RETC_STATEMENT_STORE) return NULL;
@@ -55,14 +71,18 @@ static const retc_statement *find_run(const hip_emitter *e, const retc_statement
   if (low->integer != 0 || value->op != RETC_KERNEL_OP_LOAD) return NULL;
   const retc_buffer *to = retc_kernel_buffer(e->kernel, s->buffer),
                     *from = retc_kernel_buffer(e->kernel, value->buffer);
-  if (to->scope != RETC_SCOPE_PRIVATE || from->scope != RETC_SCOPE_GLOBAL || to->dtype != from->dtype) return NULL;
+  const bool ends = is_between(to->scope, from->scope);
+  if ((!ends && (to->scope != RETC_SCOPE_PRIVATE || from->scope != RETC_SCOPE_GLOBAL)) || to->dtype != from->dtype)
+    return NULL;
   const int64_t run = high->integer;
   if (high->op != RETC_KERNEL_OP_CONST || !is_run(to->dtype, run)) return NULL;
-  if (!has_fixed_row(e, to, s->indices, loop->variable, 0)) return NULL;
-  if (!has_fixed_row(e, from, value->indices, loop->variable, run)) return NULL;
-  *out_start = find_start(e, value->indices[from->shape.rank - 1], loop->variable);
-  const bool whole = is_variable(e, s->indices[to->shape.rank - 1], loop->variable);
-  return whole && out_start->index && hip_is_aligned(e, *out_start, run) ? s : NULL;
+  *out_from = find_aligned(e, from, value->indices, loop->variable, run);
+  *out_to = loop->low;
+  if (ends) *out_to = find_aligned(e, to, s->indices, loop->variable, run);
+  else if (!has_fixed_row(e, to, s->indices, loop->variable, 0) ||
+           !is_variable(e, s->indices[to->shape.rank - 1], loop->variable))
+    return NULL;
+  return out_from->index && out_to->index ? s : NULL;
 }
 
 static void find_definitions(hip_emitter *e, const retc_block *block) {
@@ -75,12 +95,12 @@ static void find_definitions(hip_emitter *e, const retc_block *block) {
 }
 
 static void unpack_others(hip_emitter *e, const retc_block *block) {
-  retc_expr start;
+  retc_expr to, from;
   for (size_t i = 0; i < block->statements.count; i++) {
     const retc_statement *s = block->statements.items[i];
     if (s->kind == RETC_STATEMENT_STORE) e->packed[s->buffer.index] = false;
     if (s->kind == RETC_STATEMENT_MMA) e->packed[s->a.buffer.index] = e->packed[s->b.buffer.index] = false;
-    if (find_run(e, s, &start)) continue;
+    if (find_run(e, s, &to, &from)) continue;
     unpack_others(e, &s->body);
     unpack_others(e, &s->other);
   }
@@ -104,25 +124,38 @@ void hip_print_run_type(hip_emitter *e, const retc_buffer *buffer) {
     retc_text_printf(e->text, "retc_bytes<%s, %" PRId64 ">", type, buffer->shape.dim[buffer->shape.rank - 1]);
 }
 
-bool hip_emit_run(hip_emitter *e, const retc_statement *loop, int depth) {
-  retc_expr start, at[RETC_RANK_MAX];
-  const retc_statement *s = find_run(e, loop, &start);
-  if (!s || (!e->packed[s->buffer.index] && retc_kernel_expr(e->kernel, loop->high)->integer != 8)) return false;
-  const retc_expr_node *value = retc_kernel_expr(e->kernel, s->value);
-  const int to_last = retc_kernel_buffer(e->kernel, s->buffer)->shape.rank - 1;
-  const int from_last = retc_kernel_buffer(e->kernel, value->buffer)->shape.rank - 1;
-  retc_text_printf(e->text, "%*sretc_copy(&", 2 * depth, "");
+/* The element of `buffer` at the store's or load's indices, with `start` along the last axis. */
+static void print_start(hip_emitter *e, retc_buffer_id buffer, const retc_expr *indices, retc_expr start) {
+  retc_expr at[RETC_RANK_MAX];
+  const int last = retc_kernel_buffer(e->kernel, buffer)->shape.rank - 1;
+  for (int axis = 0; axis < last; axis++) at[axis] = indices[axis];
+  at[last] = start;
+  retc_text_add(e->text, "&");
+  hip_print_element(e, buffer, at);
+}
+
+static void print_packed(hip_emitter *e, const retc_statement *s) {
+  retc_text_add(e->text, "&");
   hip_print_name(e, retc_kernel_buffer(e->kernel, s->buffer)->name);
-  for (int axis = 0; axis < to_last + !e->packed[s->buffer.index]; axis++) {
+  for (int axis = 0; axis < retc_kernel_buffer(e->kernel, s->buffer)->shape.rank - 1; axis++) {
     retc_text_add(e->text, "[");
-    hip_print_top(e, axis < to_last ? s->indices[axis] : loop->low);
+    hip_print_top(e, s->indices[axis]);
     retc_text_add(e->text, "]");
   }
-  e->used_buffers[value->buffer.index] = true;
-  for (int axis = 0; axis < from_last; axis++) at[axis] = value->indices[axis];
-  at[from_last] = start;
-  retc_text_add(e->text, ", &");
-  hip_print_element(e, value->buffer, at);
+}
+
+bool hip_emit_run(hip_emitter *e, const retc_statement *loop, int depth) {
+  retc_expr to, from;
+  const retc_statement *s = find_run(e, loop, &to, &from);
+  if (!s || (!e->packed[s->buffer.index] && retc_kernel_expr(e->kernel, loop->high)->integer != 8)) return false;
+  const retc_expr_node *value = retc_kernel_expr(e->kernel, s->value);
+  const bool ends = retc_kernel_buffer(e->kernel, s->buffer)->scope != RETC_SCOPE_PRIVATE;
+  e->used_buffers[s->buffer.index] = e->used_buffers[value->buffer.index] = true;
+  retc_text_printf(e->text, "%*s%s(", 2 * depth, "", ends ? "retc_copy_run" : "retc_copy");
+  if (e->packed[s->buffer.index]) print_packed(e, s);
+  else print_start(e, s->buffer, s->indices, to);
+  retc_text_add(e->text, ", ");
+  print_start(e, value->buffer, value->indices, from);
   retc_text_add(e->text, ");\n");
   return true;
 }

@@ -54,6 +54,10 @@ const char *const retc_hip_prelude[] = {
     "template <class T> RETC_DEVICE void retc_copy(T *to, const T *from) {\n"
     "  memcpy(to, __builtin_assume_aligned(from, sizeof(T) < 2 ? 8 : 16), 8 * sizeof(T));\n"
     "}\n"
+    "template <class T> RETC_DEVICE void retc_copy_run(T *to, const T *from) {\n"
+    "  constexpr int aligned = sizeof(T) < 2 ? 8 : 16;\n"
+    "  memcpy(__builtin_assume_aligned(to, aligned), __builtin_assume_aligned(from, aligned), 8 * sizeof(T));\n"
+    "}\n"
     "\n",
     "RETC_DEVICE uint32_t retc_bits(float a) { uint32_t bits; memcpy(&bits, &a, sizeof bits); return bits; }\n"
     "RETC_DEVICE uint64_t retc_bits(double a) { uint64_t bits; memcpy(&bits, &a, sizeof bits); return bits; }\n"

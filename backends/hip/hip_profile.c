@@ -62,6 +62,7 @@ retc_target_profile retc_hip_targets_profile(const retc_hip_targets *targets) {
   if (targets->count == 1) profile.name = targets->items[0]->arch;
   for (size_t i = 0; i < targets->count; i++) {
     if (targets->items[i]->wave < profile.wave) profile.wave = targets->items[i]->wave;
+    if (targets->items[i]->units > profile.units) profile.units = targets->items[i]->units;
   }
   return profile;
 }

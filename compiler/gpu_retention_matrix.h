@@ -1,0 +1,51 @@
+/* What the files of retention by matrix instructions share: gpu_retention_matrix.c writes the kernels,
+ * gpu_retention_tiles.c the rows of a chunk into shared memory. */
+#ifndef RETC_COMPILER_GPU_RETENTION_MATRIX_H
+#define RETC_COMPILER_GPU_RETENTION_MATRIX_H
+
+#include "compiler/gpu_retention.h"
+
+enum {
+  RETC_MATRIX_ROWS = 64,         /* of a chunk, the longest there may be */
+  RETC_MATRIX_SLICE = 64,        /* channels of the head at a time */
+  RETC_MATRIX_STEP = 2 * RETC_FRAGMENT_SIDE /* keys are there in multiples of it */
+};
+
+/* Which launch of the retention is made. */
+typedef enum retc_matrix_form {
+  RETC_MATRIX_TOKEN,    /* one token a sequence: the state slice by slice */
+  RETC_MATRIX_ONE_PASS, /* a block walks the chunks, its state in registers */
+  RETC_MATRIX_STATES,   /* two passes: a block walks the chunks with a slice of the state, and leaves it at each start */
+  RETC_MATRIX_OUTPUTS   /* and a block has a chunk */
+} retc_matrix_form;
+
+typedef struct retc_matrix_retention {
+  retc_lowering *l;
+  const retc_gpu_retention *of;
+  retc_dtype math;
+  retc_matrix_form form;
+  int64_t columns, slices;
+  retc_dim batch;
+  bool in_place;                          /* the new state takes the place of the old one */
+  retc_buffer_id decay, state;            /* global */
+  retc_buffer_id starts;                  /* global: the state at the start of each chunk, rounded, [b,n,h,column,x] */
+  retc_buffer_id query, key, key_turned;  /* shared: [row, channel], [key, channel], [channel, key] with decay */
+  retc_buffer_id state_turned, value;     /* shared: [column, channel], [column, key] */
+  retc_buffer_id sums, scores, kept;      /* fragments: rows x columns, rows x keys, the state by slices */
+  retc_expr b, h, g, n, first_column;
+  retc_expr first, start, end;            /* of the chunk at hand: rows first..end are this call's tokens start + row */
+  retc_expr whole;                        /* the chunk is complete */
+} retc_matrix_retention;
+
+/* The channel that lies at place x of a slice; whether the head has one there. */
+retc_expr retc_matrix_channel(retc_matrix_retention *m, const retc_rows *rows, retc_expr slice, retc_expr x);
+retc_expr retc_matrix_has_channel(retc_matrix_retention *m, const retc_rows *rows, retc_expr slice, retc_expr x);
+
+/* query[i, x] of the slice, for all bands that have a row. */
+void retc_matrix_write_queries(retc_matrix_retention *m, retc_expr slice);
+/* key[j, x] and key_turned[x, j] of the slice, those of both that there are, of the chunk's keys so far. */
+void retc_matrix_write_keys(retc_matrix_retention *m, retc_expr slice);
+/* value[c, j] of all keys of the chunk that there are so far. */
+void retc_matrix_write_values(retc_matrix_retention *m);
+
+#endif
