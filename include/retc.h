@@ -112,7 +112,9 @@ typedef struct retc_sampling {
   uint64_t seed;
 } retc_sampling;
 
-/* Draws a token from logits[V]. Draw number `index` of a seed is a pure function of (logits, sampling, index).
+/* Draws a token from logits[V], V at most 2^23. Draw number `index` of a seed is a pure function of (logits, sampling,
+ * index), the same on every machine: the tokens that are kept are laid out in order of likelihood, of equal logits the
+ * lower token first, with weights that are integers, and one of them is where the draw falls.
  * RETC_INVALID when the options are out of range, RETC_FAILED when the logits hold a NaN. */
 retc_status retc_sample(retc_context *context, const float *logits, int64_t vocabulary_size,
                         const retc_sampling *sampling, uint64_t index, int64_t *out_token);

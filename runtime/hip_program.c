@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include "runtime/hip_sample.h"
 #include "runtime/program_types.h"
 
 static retc_status copy_weights(retc_program *program, const retc_weights *weights, retc_diagnostics *diagnostics) {
@@ -26,6 +27,7 @@ static retc_status find_functions(retc_program *program, hipModule_t module, ret
     }
     RETC_TRY(retc_hip_code_find(program->gpu, module, kernel->name, diagnostics, &program->functions[i]));
   }
+  if (retc_plan_find_logits(plan) >= 0) retc_hip_sample_find(program->gpu, module, &program->sampler);
   return RETC_OK;
 }
 

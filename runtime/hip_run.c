@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "runtime/hip_order.h"
+#include "runtime/hip_sample.h"
 #include "runtime/memory.h"
 
 /* The extents of one step's launch in a call. */
@@ -25,6 +26,11 @@ struct retc_hip_run {
   extent *graph_extents;
   int graph_entry;
   retc_dims graph_dims; /* that the nodes' arguments have */
+  hipGraphNode_t sample_node; /* that chooses tokens; NULL: the graph does not */
+  int tokens;           /* the input that holds the tokens of a step, then the chosen ones; -1: none */
+  int64_t *chosen;      /* [B], their copy */
+  bool has_chosen;      /* the input holds them still */
+  bool fetched;         /* the outputs of the last call */
   hipEvent_t *events;   /* around the steps of a call whose spans are wanted; NULL: not yet */
 };
 
@@ -67,6 +73,8 @@ retc_status retc_hip_run_create(const retc_run *run, retc_diagnostics *diagnosti
   *out_part = part;
   if (!part) return retc_fail(diagnostics, RETC_FAILED, "session: out of memory");
   part->last_entry = part->graph_entry = -1;
+  part->tokens = retc_plan_find_buffer(plan, "tokens");
+  part->chosen = calloc((size_t)retc_run_batch(run) + 1, sizeof *part->chosen);
   part->inputs = calloc(buffers, sizeof *part->inputs);
   part->copies = calloc(buffers, sizeof *part->copies);
   part->arguments = calloc((size_t)most_arguments(plan) + 1, sizeof *part->arguments);
@@ -75,7 +83,7 @@ retc_status retc_hip_run_create(const retc_run *run, retc_diagnostics *diagnosti
   part->graph_extents = calloc(steps, sizeof *part->graph_extents);
   part->nodes = calloc(steps, sizeof *part->nodes);
   if (!part->inputs || !part->copies || !part->arguments || !part->extents || !part->last_extents ||
-      !part->graph_extents || !part->nodes) {
+      !part->graph_extents || !part->nodes || !part->chosen) {
     return retc_fail(diagnostics, RETC_FAILED, "session: out of memory");
   }
   return alloc_inputs(run, part, diagnostics);
@@ -87,6 +95,7 @@ static void drop_graph(const retc_run *run, retc_hip_run *part) {
   if (part->graph) library->hipGraphDestroy(part->graph);
   part->executable = NULL;
   part->graph = NULL;
+  part->sample_node = NULL;
   part->graph_entry = -1;
 }
 
@@ -96,6 +105,7 @@ void retc_hip_run_destroy(const retc_run *run, retc_hip_run *part) {
   drop_graph(run, part);
   for (size_t i = 0; part->inputs && i < buffers; i++) retc_hip_free(run->program->gpu, part->inputs[i]);
   for (size_t i = 0; part->copies && i < buffers; i++) free(part->copies[i]);
+  free(part->chosen);
   free(part->inputs);
   free(part->copies);
   free(part->arguments);
@@ -110,12 +120,18 @@ void retc_hip_run_destroy(const retc_run *run, retc_hip_run *part) {
   free(part);
 }
 
+/* Tokens that were chosen on the device are there. */
 retc_status retc_hip_run_input(retc_run *run, size_t buffer, const void *data, retc_diagnostics *diagnostics,
                                void **out_memory) {
-  const retc_program *program = run->program;
-  *out_memory = run->gpu->inputs[buffer];
-  return retc_hip_write(program->gpu, *out_memory, data, bytes_of(&program->plan->buffers.items[buffer], &run->dims),
-                        diagnostics);
+  retc_hip_run *part = run->gpu;
+  const size_t size = bytes_of(&run->program->plan->buffers.items[buffer], &run->dims);
+  *out_memory = part->inputs[buffer];
+  if ((int)buffer == part->tokens) {
+    const bool same = size == (size_t)retc_run_batch(run) * sizeof *part->chosen;
+    if (part->has_chosen && same && memcmp(data, part->chosen, size) == 0) return RETC_OK;
+    part->has_chosen = false;
+  }
+  return retc_hip_write(run->program->gpu, *out_memory, data, size, diagnostics);
 }
 
 /* ---- launches ---- */
@@ -255,7 +271,8 @@ static retc_status launch_steps(retc_run *run, const retc_plan_entry *entry, ret
     RETC_TRY(launch_step(run, &entry->steps.items[i], &run->gpu->extents[i], diagnostics));
     RETC_TRY(mark_time(run, i + 1, diagnostics));
   }
-  return RETC_OK;
+  if (!run->draw) return RETC_OK;
+  return retc_hip_sample_launch(run, run->gpu->inputs[run->gpu->tokens], diagnostics);
 }
 
 /* ---- one graph for calls that differ in their position only ---- */
@@ -263,6 +280,30 @@ static retc_status launch_steps(retc_run *run, const retc_plan_entry *entry, ret
 static hipKernelNodeParams describe_node(retc_run *run, const retc_plan_step *step, const extent *e) {
   return (hipKernelNodeParams){.blockDim = e->block, .gridDim = e->grid, .func = run->program->functions[step->kernel],
                                .kernelParams = arguments_of(run, step)};
+}
+
+static bool has_buffer(const retc_plan *plan, const retc_plan_step *step, int buffer) {
+  for (int i = 0; i < plan->kernels.items[step->kernel].buffer_count; i++) {
+    if (step->buffers[i] == buffer) return true;
+  }
+  return false;
+}
+
+/* Behind the launches that have to do with the logits that it reads, or the tokens that it writes. `before` has room for
+ * all of them. */
+static retc_status add_sample(retc_run *run, const retc_plan_entry *entry, hipGraphNode_t *before,
+                              retc_diagnostics *diagnostics) {
+  retc_hip_run *part = run->gpu;
+  const retc_plan *plan = run->program->plan;
+  const int logits = retc_plan_find_logits(plan);
+  size_t count = 0;
+  for (size_t i = 0; i < entry->steps.count; i++) {
+    const retc_plan_step *step = &entry->steps.items[i];
+    if (!part->nodes[i] || !(has_buffer(plan, step, logits) || has_buffer(plan, step, part->tokens))) continue;
+    before[count++] = part->nodes[i];
+  }
+  return retc_hip_sample_add(run, part->inputs[part->tokens], part->graph, before, count, diagnostics,
+                             &part->sample_node);
 }
 
 static retc_status build_graph(retc_run *run, const retc_plan_entry *entry, retc_diagnostics *diagnostics) {
@@ -287,6 +328,7 @@ static retc_status build_graph(retc_run *run, const retc_plan_entry *entry, retc
     hipError_t error = library->hipGraphAddKernelNode(&part->nodes[i], part->graph, before, count, &node);
     status = check_step(run, step, error, diagnostics);
   }
+  if (status == RETC_OK && run->draw) status = add_sample(run, entry, before, diagnostics);
   retc_hip_order_destroy(order);
   free(before);
   RETC_TRY(status);
@@ -318,7 +360,8 @@ static retc_status update_graph(retc_run *run, const retc_plan_entry *entry, ret
                         diagnostics));
   }
   part->graph_dims = run->dims;
-  return RETC_OK;
+  if (!run->draw) return RETC_OK;
+  return retc_hip_sample_set(run, part->inputs[part->tokens], part->executable, part->sample_node, diagnostics);
 }
 
 /* The second call of a kind makes its graph: a prompt in pieces of many lengths would make one for nothing each. */
@@ -328,7 +371,8 @@ static retc_status launch(retc_run *run, const retc_plan_entry *entry, retc_diag
   const size_t size = entry->steps.count * sizeof *part->extents;
   RETC_TRY(measure_steps(run, entry, diagnostics));
   const bool again = part->last_entry == run->last_entry && memcmp(part->extents, part->last_extents, size) == 0;
-  bool fits = part->graph_entry == run->last_entry && memcmp(part->extents, part->graph_extents, size) == 0;
+  const bool fits = part->graph_entry == run->last_entry && !part->sample_node == !run->draw &&
+                    memcmp(part->extents, part->graph_extents, size) == 0;
   part->last_entry = run->last_entry;
   memcpy(part->last_extents, part->extents, size);
   if (run->spans) RETC_TRY(create_events(run, diagnostics));
@@ -357,9 +401,21 @@ static retc_status fetch(const retc_run *run, int buffer, const retc_dims *dims,
   return retc_hip_read(run->program->gpu, *copy, run->addresses[buffer], bytes_of(found, dims), diagnostics);
 }
 
+static retc_status run_and_sample(retc_run *run, const retc_plan_entry *entry, retc_diagnostics *diagnostics) {
+  retc_hip_run *part = run->gpu;
+  const size_t size = (size_t)retc_run_batch(run) * sizeof *part->chosen;
+  part->has_chosen = false;
+  RETC_TRY(launch(run, entry, diagnostics));
+  RETC_TRY(retc_hip_read(run->program->gpu, part->chosen, part->inputs[part->tokens], size, diagnostics));
+  part->has_chosen = true;
+  return RETC_OK;
+}
+
 retc_status retc_hip_run_entry(retc_run *run, retc_diagnostics *diagnostics) {
   const retc_plan *plan = run->program->plan;
   const retc_plan_entry *entry = &plan->entries.items[run->last_entry];
+  run->gpu->fetched = false;
+  if (run->draw) return run_and_sample(run, entry, diagnostics);
   RETC_TRY(launch(run, entry, diagnostics));
   RETC_TRY(retc_hip_wait(run->program->gpu, diagnostics));
   if (run->spans) RETC_TRY(read_spans(run, entry, diagnostics));
@@ -368,11 +424,15 @@ retc_status retc_hip_run_entry(retc_run *run, retc_diagnostics *diagnostics) {
     if (plan->buffers.items[buffer].kind == RETC_PLAN_STATE) continue; /* fetched when asked for */
     RETC_TRY(fetch(run, buffer, &run->dims, diagnostics));
   }
+  run->gpu->fetched = true;
   return RETC_OK;
 }
 
+const int64_t *retc_hip_run_tokens(const retc_run *run) { return run->gpu->chosen; }
+
 const void *retc_hip_run_output(const retc_run *run, int buffer) {
-  if (run->program->plan->buffers.items[buffer].kind != RETC_PLAN_STATE) return run->gpu->copies[buffer];
+  const bool is_state = run->program->plan->buffers.items[buffer].kind == RETC_PLAN_STATE;
+  if (!is_state && run->gpu->fetched) return run->gpu->copies[buffer];
   retc_diagnostics quiet;
   retc_diagnostics_init(&quiet);
   const retc_status status = fetch(run, buffer, run->last_entry < 0 ? &run->most : &run->dims, &quiet);

@@ -13,6 +13,9 @@ retc_status retc_hip_run_input(retc_run *run, size_t buffer, const void *data, r
                                void **out_memory);
 /* Launches the steps of run->last_entry with run->dims, waits, and copies the entry's outputs. */
 retc_status retc_hip_run_entry(retc_run *run, retc_diagnostics *diagnostics);
+/* What was chosen behind that step, with run->draw: tokens[B], or -1 - v where the logit of v is no number. Then outputs
+ * are fetched when they are asked for. */
+const int64_t *retc_hip_run_tokens(const retc_run *run);
 /* The copy of an output of the last call, or of a state, which is fetched now; NULL when that fails. */
 const void *retc_hip_run_output(const retc_run *run, int buffer);
 

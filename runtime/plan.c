@@ -38,6 +38,19 @@ int retc_plan_find_buffer(const retc_plan *plan, const char *name) {
   return -1;
 }
 
+int retc_plan_find_logits(const retc_plan *plan) {
+  const int index = retc_plan_find_entry(plan, "step"), tokens = retc_plan_find_buffer(plan, "tokens");
+  if (index < 0 || tokens < 0 || plan->buffers.items[tokens].dtype != RETC_DTYPE_I64) return -1;
+  const retc_plan_entry *entry = &plan->entries.items[index];
+  for (size_t i = 0; i < entry->outputs.count; i++) {
+    const retc_plan_buffer *buffer = &plan->buffers.items[entry->outputs.items[i].buffer];
+    if (strcmp(entry->outputs.items[i].name, "logits") == 0 && buffer->dtype == RETC_DTYPE_F32) {
+      return entry->outputs.items[i].buffer;
+    }
+  }
+  return -1;
+}
+
 void retc_plan_clear_slots(retc_plan *plan) {
   for (size_t i = 0; i < plan->buffers.count; i++) plan->buffers.items[i].slot = -1;
   memset(&plan->slots, 0, sizeof plan->slots);

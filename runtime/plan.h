@@ -131,6 +131,9 @@ void retc_plan_destroy(retc_plan *plan);
 /* Index of the entry or buffer called `name`, -1 when there is none. */
 int retc_plan_find_entry(const retc_plan *plan, const char *name);
 int retc_plan_find_buffer(const retc_plan *plan, const char *name);
+/* The output logits[B,L,V] of entry "step" that tokens[B,T] are chosen from; -1: there is none, as in programs that are
+ * no model. */
+int retc_plan_find_logits(const retc_plan *plan);
 /* No buffer has a slot. */
 void retc_plan_clear_slots(retc_plan *plan);
 /* The axes of a buffer as it lies in memory: those of its layout when it is a matrix, else its own. */

@@ -87,6 +87,12 @@ void retc_run_set_end(retc_run *run, int64_t position);
  * advances the position by T. RETC_INVALID for a token outside the vocabulary, before anything runs. */
 retc_status retc_run_step(retc_run *run, const int64_t *tokens, int64_t token_count, int64_t row_stride,
                           int64_t logit_count, retc_diagnostics *diagnostics);
+/* The same of the last logits alone, and chooses out_tokens[B] from them, on the GPU where the program runs on one, as
+ * retc_sample does: row b with draw number `index` of the seed + b. Choosing fails behind the step. out_tokens may be
+ * `tokens`. */
+retc_status retc_run_step_sample(retc_run *run, const int64_t *tokens, int64_t token_count, int64_t row_stride,
+                                 const retc_sampling *sampling, uint64_t index, retc_diagnostics *diagnostics,
+                                 int64_t *out_tokens);
 /* Entry "state". */
 retc_status retc_run_state(retc_run *run, retc_diagnostics *diagnostics);
 /* retc_run_find_output of one in f32; NULL for others. */

@@ -24,6 +24,7 @@ struct retc_program {
   int64_t scratch_bytes;    /* CPU: the most that a kernel wants, per thread */
   retc_hip_device *gpu;     /* where buffers lie and kernels run; NULL: in this process */
   hipFunction_t *functions; /* GPU: one a kernel of the plan */
+  hipFunction_t sampler;    /* GPU: chooses tokens; NULL: the code has none */
   void **gpu_weights;       /* GPU: owned, what `fixed` is */
 };
 
@@ -31,6 +32,12 @@ struct retc_program {
 retc_status retc_program_check(const retc_plan *plan, const retc_weights *weights, retc_diagnostics *diagnostics);
 
 typedef struct retc_hip_run retc_hip_run;
+
+/* How tokens are chosen behind a step, on a GPU. */
+typedef struct retc_run_draw {
+  const retc_sampling *options; /* as they were read */
+  uint64_t index;
+} retc_run_draw;
 
 struct retc_run {
   const retc_program *program;
@@ -46,6 +53,7 @@ struct retc_run {
   void *pads;       /* owned; i64[B] */
   void *private_memory; /* owned; per thread the kernels' scratch, then room for the arguments of one call */
   retc_run_span *spans; /* of the caller; NULL: not wanted */
+  const retc_run_draw *draw; /* of the call at hand; NULL: none */
   int64_t private_bytes;  /* per thread */
   int64_t argument_offset;
   retc_hip_run *gpu; /* owned; NULL: in this process */

@@ -8,6 +8,7 @@
 #include "runtime/program.h"
 #include "runtime/program_memory.h"
 #include "runtime/program_types.h"
+#include "runtime/sample.h"
 
 static int64_t round_up(int64_t bytes) {
   return (bytes + RETC_MEMORY_ALIGNMENT - 1) / RETC_MEMORY_ALIGNMENT * RETC_MEMORY_ALIGNMENT;
@@ -308,6 +309,38 @@ retc_status retc_run_step(retc_run *run, const int64_t *tokens, int64_t token_co
   RETC_TRY(call(run, "step", &dims, diagnostics));
   run->position += token_count;
   return RETC_OK;
+}
+
+/* From what the last step gives, here or, as `chosen` says, already there. */
+static retc_status take_tokens(const retc_run *run, const retc_sampling *sampling, uint64_t index,
+                               const int64_t *chosen, retc_diagnostics *diagnostics, int64_t *out_tokens) {
+  const int64_t width = run->program->plan->vocabulary_size;
+  const float *logits = chosen ? NULL : retc_run_output(run, "logits");
+  retc_sampling of_row = *sampling;
+  for (int64_t row = 0; row < retc_run_batch(run); row++, of_row.seed++) {
+    if (chosen && chosen[row] < 0) return retc_sample_fail(-1 - chosen[row], diagnostics);
+    if (chosen) out_tokens[row] = chosen[row];
+    else RETC_TRY(retc_sample_row(logits + row * width, width, &of_row, index, diagnostics, &out_tokens[row]));
+  }
+  return RETC_OK;
+}
+
+retc_status retc_run_step_sample(retc_run *run, const int64_t *tokens, int64_t token_count, int64_t row_stride,
+                                 const retc_sampling *sampling, uint64_t index, retc_diagnostics *diagnostics,
+                                 int64_t *out_tokens) {
+  const retc_plan *plan = run->program->plan;
+  retc_sampling options;
+  if (retc_plan_find_logits(plan) < 0) {
+    return retc_fail(diagnostics, RETC_INVALID, "the program has no step with logits that tokens are chosen from");
+  }
+  RETC_TRY(retc_sampling_read(sampling, plan->vocabulary_size, diagnostics, &options));
+  const retc_run_draw draw = {&options, index};
+  if (run->program->sampler) run->draw = &draw;
+  retc_status status = retc_run_step(run, tokens, token_count, row_stride, 1, diagnostics);
+  run->draw = NULL;
+  RETC_TRY(status);
+  const int64_t *chosen = run->program->sampler ? retc_hip_run_tokens(run) : NULL;
+  return take_tokens(run, &options, index, chosen, diagnostics, out_tokens);
 }
 
 retc_status retc_run_state(retc_run *run, retc_diagnostics *diagnostics) {

@@ -2,114 +2,110 @@
 
 #include <inttypes.h>
 #include <math.h>
-#include <stdlib.h>
+#include <stdbool.h>
 #include <string.h>
 
-typedef struct candidate {
-  float logit;
-  int64_t token;
-} candidate;
-
-/* The more likely first, of equal ones the lower token. */
-static int compare(const void *a, const void *b) {
-  const candidate *x = a, *y = b;
-  if (x->logit != y->logit) return x->logit > y->logit ? -1 : 1;
-  return (x->token > y->token) - (x->token < y->token);
+static uint32_t retc_bits(float a) {
+  uint32_t bits;
+  memcpy(&bits, &a, sizeof bits);
+  return bits;
 }
 
-static uint64_t mix(uint64_t bits) {
-  bits = (bits ^ bits >> 30) * 0xbf58476d1ce4e5b9u;
-  bits = (bits ^ bits >> 27) * 0x94d049bb133111ebu;
-  return bits ^ bits >> 31;
+static float retc_float(uint32_t bits) {
+  float a;
+  memcpy(&a, &bits, sizeof a);
+  return a;
 }
 
-/* Uniform in [0, 1), draw `index` of `seed`: splitmix64 as a function of its counter. */
-static double uniform(uint64_t seed, uint64_t index) {
-  const uint64_t golden = 0x9e3779b97f4a7c15u;
-  return (double)(mix(mix(seed + golden) + (index + 1) * golden) >> 11) * 0x1p-53;
-}
+#define RETC_DEVICE static
+#include "runtime/sample_common.h"
+_Static_assert(RETC_SAMPLE_COUNT_MAX == 1 << RETC_SAMPLE_TOKEN_BITS, "a key has room for each token");
 
-static retc_status check(const float *logits, int64_t count, const retc_sampling *sampling,
-                         retc_diagnostics *diagnostics) {
-  if (count < 1) return retc_fail(diagnostics, RETC_INVALID, "sampling: %" PRId64 " logits, expected some", count);
-  if (!(sampling->temperature >= 0) || isinf(sampling->temperature)) {
-    return retc_fail(diagnostics, RETC_INVALID, "sampling: temperature is %g, expected a finite number >= 0",
-                     (double)sampling->temperature);
-  }
-  if (!(sampling->top_p >= 0 && sampling->top_p <= 1)) {
-    return retc_fail(diagnostics, RETC_INVALID, "sampling: top_p is %g, expected 0 to 1", (double)sampling->top_p);
-  }
-  if (sampling->top_k < 0) {
-    return retc_fail(diagnostics, RETC_INVALID, "sampling: top_k is %" PRId64 ", expected 0 or more", sampling->top_k);
-  }
-  for (int64_t i = 0; i < count; i++) {
-    if (isnan(logits[i])) {
-      return retc_fail(diagnostics, RETC_FAILED, "sampling: the logit of token %" PRId64 " is not a number", i);
-    }
-  }
-  return RETC_OK;
-}
+typedef struct row {
+  const float *logits;
+  int64_t count;
+  float largest, temperature;
+} row;
 
-static int64_t first_maximum(const float *logits, int64_t count) {
-  int64_t best = 0;
-  for (int64_t i = 1; i < count; i++) {
-    if (logits[i] > logits[best]) best = i;
-  }
-  return best;
-}
-
-/* Proportional to the token's probability, 1 for the largest; infinite logits included. */
-static double weight(float logit, float largest, double temperature) {
-  return logit == largest ? 1 : exp(((double)logit - (double)largest) / temperature);
-}
-
-/* Sorts, and returns how many of the candidates top_k and then top_p keep. */
-static int64_t keep(candidate *candidates, int64_t count, const retc_sampling *sampling) {
-  double temperature = (double)sampling->temperature, top_p = (double)sampling->top_p;
-  qsort(candidates, (size_t)count, sizeof *candidates, compare);
-  if (sampling->top_k > 0 && sampling->top_k < count) count = sampling->top_k;
-  if (top_p == 0 || top_p == 1) return count;
-  double total = 0, reached = 0;
-  for (int64_t i = 0; i < count; i++) total += weight(candidates[i].logit, candidates[0].logit, temperature);
-  for (int64_t i = 0; i < count; i++) {
-    reached += weight(candidates[i].logit, candidates[0].logit, temperature);
-    if (reached >= top_p * total) return i + 1;
-  }
-  return count;
-}
-
-static int64_t draw(const candidate *candidates, int64_t count, float largest, double temperature, double fraction) {
-  double total = 0, reached = 0;
-  for (int64_t i = 0; i < count; i++) total += weight(candidates[i].logit, largest, temperature);
-  for (int64_t i = 0; i < count; i++) {
-    reached += weight(candidates[i].logit, largest, temperature);
-    if (reached > fraction * total) return candidates[i].token;
-  }
-  return candidates[count - 1].token; /* not reached: fraction < 1 and both sums are the same additions */
-}
-
-retc_status retc_sample_token(const float *logits, int64_t count, const retc_sampling *sampling, uint64_t index,
-                              retc_diagnostics *diagnostics, int64_t *out_token) {
+retc_status retc_sampling_read(const retc_sampling *sampling, int64_t count, retc_diagnostics *diagnostics,
+                               retc_sampling *out_options) {
   retc_sampling options = {0};
   if (sampling->struct_size < sizeof sampling->struct_size) {
     return retc_fail(diagnostics, RETC_INVALID, "retc_sampling: struct_size is %zu, expected sizeof(retc_sampling)",
                      sampling->struct_size);
   }
   memcpy(&options, sampling, sampling->struct_size < sizeof options ? sampling->struct_size : sizeof options);
-  RETC_TRY(check(logits, count, &options, diagnostics));
-  int64_t best = first_maximum(logits, count);
-  if (options.temperature == 0) {
-    *out_token = best;
-    return RETC_OK;
+  if (count < 1 || count > RETC_SAMPLE_COUNT_MAX) {
+    return retc_fail(diagnostics, RETC_INVALID, "sampling: %" PRId64 " logits, expected 1 to %d", count,
+                     RETC_SAMPLE_COUNT_MAX);
   }
-  candidate *candidates = malloc((size_t)count * sizeof *candidates);
-  if (!candidates) {
-    return retc_fail(diagnostics, RETC_FAILED, "sampling: out of memory for %" PRId64 " logits", count);
+  if (!(options.temperature >= 0) || isinf(options.temperature)) {
+    return retc_fail(diagnostics, RETC_INVALID, "sampling: temperature is %g, expected a finite number >= 0",
+                     (double)options.temperature);
   }
-  for (int64_t i = 0; i < count; i++) candidates[i] = (candidate){logits[i], i};
-  int64_t kept = count;
-  if (options.top_k > 0 || (options.top_p > 0 && options.top_p < 1)) kept = keep(candidates, count, &options);
-  *out_token = draw(candidates, kept, logits[best], (double)options.temperature, uniform(options.seed, index));
-  free(candidates);
+  if (!(options.top_p >= 0 && options.top_p <= 1)) {
+    return retc_fail(diagnostics, RETC_INVALID, "sampling: top_p is %g, expected 0 to 1", (double)options.top_p);
+  }
+  if (options.top_k < 0) {
+    return retc_fail(diagnostics, RETC_INVALID, "sampling: top_k is %" PRId64 ", expected 0 or more", options.top_k);
+  }
+  *out_options = options;
   return RETC_OK;
+}
+
+retc_status retc_sample_fail(int64_t token, retc_diagnostics *diagnostics) {
+  return retc_fail(diagnostics, RETC_FAILED, "sampling: the logit of token %" PRId64 " is not a number", token);
+}
+
+static uint64_t largest_key(const float *logits, int64_t count) {
+  uint64_t largest = 0;
+  for (int64_t i = 0; i < count; i++) {
+    const uint64_t key = retc_sample_key(logits[i], i);
+    if (key > largest) largest = key;
+  }
+  return largest;
+}
+
+/* The largest key that, with all larger ones, weighs as much as the target; keys below `floor` do not count. Without a
+ * target it is a share of all. Digit by digit, as backends/hip/sample.hip does it. */
+static uint64_t select_key(const row *r, uint64_t floor, bool evenly, double share, uint64_t target) {
+  enum { LAST = (1 << RETC_SAMPLE_DIGIT_BITS) - 1 };
+  uint64_t found = 0;
+  for (int shift = (RETC_SAMPLE_DIGITS - 1) * RETC_SAMPLE_DIGIT_BITS; shift >= 0; shift -= RETC_SAMPLE_DIGIT_BITS) {
+    uint64_t bins[LAST + 1] = {0}, total = 0;
+    for (int64_t i = 0; i < r->count; i++) {
+      const uint64_t key = retc_sample_key(r->logits[i], i);
+      if (key < floor || key >> shift >> RETC_SAMPLE_DIGIT_BITS != found) continue;
+      const uint64_t weight = evenly ? 1 : retc_sample_weight(r->logits[i], r->largest, r->temperature);
+      bins[key >> shift & LAST] += weight;
+      total += weight;
+    }
+    if (!target) target = retc_sample_target(share, total);
+    uint64_t digit = LAST;
+    while (bins[digit] < target) target -= bins[digit--];
+    found = found << RETC_SAMPLE_DIGIT_BITS | digit;
+  }
+  return found;
+}
+
+retc_status retc_sample_row(const float *logits, int64_t count, const retc_sampling *options, uint64_t index,
+                            retc_diagnostics *diagnostics, int64_t *out_token) {
+  const double top_p = (double)options->top_p;
+  uint64_t key = largest_key(logits, count), floor = 0;
+  if (!retc_sample_is_number(key)) return retc_sample_fail(retc_sample_token_of(key), diagnostics);
+  if (options->temperature != 0) {
+    const row r = {logits, count, logits[retc_sample_token_of(key)], options->temperature};
+    if (options->top_k > 0 && options->top_k < count) floor = select_key(&r, floor, true, 0, (uint64_t)options->top_k);
+    if (top_p > 0 && top_p < 1) floor = select_key(&r, floor, false, top_p, 0);
+    key = select_key(&r, floor, false, retc_sample_uniform(options->seed, index), 0);
+  }
+  *out_token = retc_sample_token_of(key);
+  return RETC_OK;
+}
+
+retc_status retc_sample_token(const float *logits, int64_t count, const retc_sampling *sampling, uint64_t index,
+                              retc_diagnostics *diagnostics, int64_t *out_token) {
+  retc_sampling options;
+  RETC_TRY(retc_sampling_read(sampling, count, diagnostics, &options));
+  return retc_sample_row(logits, count, &options, index, diagnostics, out_token);
 }

@@ -12,8 +12,9 @@
 #include "ir/kernel.h"
 #include "runtime/plan.h"
 
-/* The prelude, the kernels, and, when there is a plan, a table of its launches as a comment. The same input gives the
- * same bytes. RETC_INVALID with the kernel's name when one is not made of blocks and lanes, as kernels for CPUs are
+/* The prelude, the kernels, and, when there is a plan, a table of its launches as a comment; of a plan that tokens are
+ * chosen from also the kernel retc_sample, by which runtime/hip_sample.h does that. The same input gives the same bytes.
+ * RETC_INVALID with the kernel's name when one is not made of blocks and lanes, as kernels for CPUs are
  * not. */
 retc_status retc_hip_emit(const retc_kernel *const *kernels, size_t count, const retc_plan *plan,
                           retc_diagnostics *diagnostics, retc_text *out_text);

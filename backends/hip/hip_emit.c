@@ -493,6 +493,9 @@ static void print_launches(const retc_plan *plan, retc_text *text) {
     retc_text_printf(text, "\n// Launches of %s: kernel<<<grid, block>>>(arguments).\n", entry->name);
     for (size_t k = 0; k < entry->steps.count; k++) print_step(plan, &entry->steps.items[k], text);
   }
+  if (retc_plan_find_logits(plan) < 0) return;
+  retc_text_add(text, "\n// Behind a step that tokens are chosen of.\n"
+                      "//   retc_sample<<<(B), (1024)>>>(logits, tokens, count, temperature, top_p, top_k, seed, index)\n");
 }
 
 retc_status retc_hip_emit(const retc_kernel *const *kernels, size_t count, const retc_plan *plan,
@@ -501,6 +504,10 @@ retc_status retc_hip_emit(const retc_kernel *const *kernels, size_t count, const
   for (size_t i = 0; i < count; i++) {
     retc_text_add(out_text, "\n");
     RETC_TRY(retc_hip_emit_kernel(kernels[i], diagnostics, out_text));
+  }
+  if (plan && retc_plan_find_logits(plan) >= 0) {
+    retc_text_add(out_text, "\n// ---- choosing tokens ----\n\n");
+    retc_text_add(out_text, retc_hip_sample);
   }
   if (plan) print_launches(plan, out_text);
   return RETC_OK;

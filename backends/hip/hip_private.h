@@ -5,6 +5,7 @@
 #include "backends/hip/hip_backend.h"
 
 extern const char *const retc_hip_prelude[]; /* pieces, to NULL */
+extern const char retc_hip_sample[];         /* the kernel that chooses tokens: sample_common.h and sample.hip */
 
 typedef struct hip_emitter {
   const retc_kernel *kernel;

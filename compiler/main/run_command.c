@@ -9,7 +9,6 @@
 #include "compiler/main/reproducer.h"
 #include "compiler/main/run_program.h"
 #include "compiler/main/target.h"
-#include "runtime/sample.h"
 
 enum { PIECE = 512, PROGRESS_FROM = 2048 };
 
@@ -26,10 +25,11 @@ typedef struct options {
 
 typedef struct generation {
   const options *chosen;
-  const retc_network *network;
   retc_runner *runner;
   const retc_prompt *prompt;
   retc_token_stream stream;
+  retc_sampling sampling;
+  int64_t token;  /* the last one chosen */
   retc_text text; /* of one token */
   double started;      /* seconds, of the command */
   double prompt_seconds, generation_seconds, first_text;
@@ -118,6 +118,14 @@ static retc_status parse(int count, char **words, retc_diagnostics *diagnostics,
   return RETC_OK;
 }
 
+/* Goes on behind `tokens`; of the last ones a token is chosen, number `index` of those generated. */
+static retc_status step(generation *g, const int64_t *tokens, int64_t count, bool choose, int64_t index,
+                        retc_diagnostics *diagnostics) {
+  if (!choose) return retc_runner_step(g->runner, tokens, count, count, 1, diagnostics);
+  return retc_run_step_sample(retc_runner_run(g->runner), tokens, count, count, &g->sampling, (uint64_t)index,
+                              diagnostics, &g->token);
+}
+
 static retc_status feed_prompt(generation *g, retc_diagnostics *diagnostics) {
   const retc_prompt *prompt = g->prompt;
   bool show = prompt->count > PROGRESS_FROM;
@@ -125,7 +133,8 @@ static retc_status feed_prompt(generation *g, retc_diagnostics *diagnostics) {
   retc_status status = RETC_OK;
   for (int64_t first = 0; first < prompt->count && status == RETC_OK; first += PIECE) {
     int64_t count = prompt->count - first < PIECE ? prompt->count - first : PIECE;
-    status = retc_runner_step(g->runner, prompt->items + first, count, count, 1, diagnostics);
+    const bool last = first + count == prompt->count && g->chosen->count > 0;
+    status = step(g, prompt->items + first, count, last, 0, diagnostics);
     if (show) retc_progress_show("prompt", first + count, prompt->count);
   }
   if (show) retc_progress_clear();
@@ -176,22 +185,19 @@ static float narrow(double value) {
   return value > 0 && value < (double)FLT_MIN ? FLT_MIN : (float)value;
 }
 
+static retc_sampling choose_sampling(const options *o) {
+  return (retc_sampling){.struct_size = sizeof(retc_sampling), .temperature = narrow(o->temperature),
+                         .top_p = narrow(o->top_p), .top_k = o->top_k, .seed = (uint64_t)o->seed};
+}
+
 static retc_status generate(generation *g, retc_diagnostics *diagnostics) {
-  const options *o = g->chosen;
-  const retc_sampling sampling = {.struct_size = sizeof sampling,
-                                  .temperature = narrow(o->temperature),
-                                  .top_p = narrow(o->top_p),
-                                  .top_k = o->top_k,
-                                  .seed = (uint64_t)o->seed};
+  const int64_t count = g->chosen->count;
   double start = now();
-  for (int64_t i = 0; i < o->count; i++) {
-    int64_t token;
-    RETC_TRY(retc_sample_token(retc_runner_output(g->runner, "logits"), g->network->vocabulary_size, &sampling,
-                               (uint64_t)i, diagnostics, &token));
-    if (token == g->prompt->eos) break;
-    RETC_TRY(write_token(g, token, diagnostics));
-    if (i + 1 == o->count) break;
-    RETC_TRY(retc_runner_step(g->runner, &token, 1, 1, 1, diagnostics));
+  for (int64_t i = 0; i < count; i++) {
+    if (g->token == g->prompt->eos) break;
+    RETC_TRY(write_token(g, g->token, diagnostics));
+    if (i + 1 == count) break;
+    RETC_TRY(step(g, &g->token, 1, true, i + 1, diagnostics));
     g->stepped++;
   }
   g->generation_seconds = now() - start;
@@ -222,7 +228,7 @@ static retc_status run_source(const options *o, const retc_source *source, const
       .math = retc_target_math(&o->target), .blas = o->target.blas,
       .cpu = o->cpu, .failed = retc_reproducer_write};
   const retc_run_options run_options = {1, prompt->count < PIECE ? prompt->count : PIECE, 1};
-  generation g = {.chosen = o, .network = &source->network, .prompt = prompt, .started = started};
+  generation g = {.chosen = o, .prompt = prompt, .sampling = choose_sampling(o), .started = started};
   retc_engine *engine = NULL;
   RETC_TRY(retc_engine_create(source, &engine_options, diagnostics, &engine));
   retc_status status = retc_runner_create(engine, &run_options, diagnostics, &g.runner);

@@ -34,6 +34,7 @@ try() { # NAME COMMAND...
 }
 
 try hip_program "$TOOLS/hip_program"
+for count in 60 5000 50257; do try "hip_sample $count" "$TOOLS/hip_sample" $count 100; done
 # Not those that must fail: nothing checks accesses here.
 for file in "$source"/tests/hip/kernels/*.hip; do
   case ${file##*/} in bad_* | mfma_* | wmma_*) ;; *) try "kernel ${file##*/}" "$TOOLS/launch" "$file" ;; esac

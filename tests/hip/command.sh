@@ -12,6 +12,10 @@ run >"$work/cpu" 2>/dev/null
 run --target hip >"$work/gpu" 2>/dev/null || fail "run --target hip"
 cmp "$work/cpu" "$work/gpu" || fail "another text than the CPU's"
 
+run --temperature 1.2 --top-k 60 --top-p 0.9 --seed 4 >"$work/cpu" 2>/dev/null
+run --temperature 1.2 --top-k 60 --top-p 0.9 --seed 4 --target hip >"$work/gpu" 2>/dev/null || fail "run --temperature"
+cmp "$work/cpu" "$work/gpu" || fail "other tokens than the CPU's"
+
 # The kernels interpreted are the kernels that run, bit for bit, on waves of 64 and of 32.
 for arch in gfx90a gfx1100; do
   for engine in jit kernel; do

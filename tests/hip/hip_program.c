@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "plan_by_hand.h"
 #include "runtime/hip_program.h"
 
 enum { VOCABULARY = 70, CHUNK = 4, BATCH = 3, TOKENS = 9 };
@@ -30,39 +31,7 @@ static const char source[] =
     "  if (v < 70) logits[(b * L + l) * 70 + v] = (sums[b * T + T - L + l] + (float)P) * weight[v];\n"
     "}\n";
 
-static retc_diagnostics diagnostics;
-
-static _Noreturn void stop(const char *words) {
-  fprintf(stderr, "%s\n", words);
-  exit(1);
-}
-
-static void want(retc_status status) {
-  if (status != RETC_OK) stop(retc_diagnostics_text(&diagnostics));
-}
-
 /* ---- the plan ---- */
-
-static const struct retc_plan_term batch[] = {{RETC_PLAN_DIM_TERM, RETC_DIM_B}}, logits_axis[] = {
-    {RETC_PLAN_DIM_TERM, RETC_DIM_L}}, one[] = {{RETC_PLAN_CONSTANT_TERM, 1}}, two[] = {{RETC_PLAN_CONSTANT_TERM, 2}},
-    threads[] = {{RETC_PLAN_CONSTANT_TERM, 64}};
-#define NUMBER(terms) ((retc_plan_number){(terms), 1})
-
-static int add_buffer(retc_plan *plan, retc_plan_buffer buffer) {
-  RETC_VEC_PUSH(&plan->arena, plan->buffers, buffer);
-  return (int)plan->buffers.count - 1;
-}
-
-static int add_slot(retc_plan *plan) {
-  RETC_VEC_PUSH(&plan->arena, plan->slots, (retc_plan_slot){0});
-  return (int)plan->slots.count - 1;
-}
-
-static void add_step(retc_plan *plan, retc_plan_entry *entry, int kernel, const int *buffers, int count) {
-  int *copy = retc_arena_alloc(&plan->arena, sizeof *copy * (size_t)count);
-  memcpy(copy, buffers, sizeof *copy * (size_t)count);
-  RETC_VEC_PUSH(&plan->arena, entry->steps, ((retc_plan_step){.kernel = kernel, .buffers = copy, .region = "r"}));
-}
 
 static retc_plan *make_plan(const float *weight) {
   retc_plan *plan = retc_plan_create();

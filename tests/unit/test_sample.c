@@ -1,14 +1,29 @@
-/* Choosing tokens: greedy, by probability, filtered, and refusals. */
+/* Choosing tokens: greedy, by probability, filtered, in order, and refusals. */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
 
 #include "runtime/sample.h"
+
+/* Where a draw falls, which is not part of the interface. */
+static uint32_t retc_bits(float a) {
+  uint32_t bits;
+  memcpy(&bits, &a, sizeof bits);
+  return bits;
+}
+static float retc_float(uint32_t bits) {
+  float a;
+  memcpy(&a, &bits, sizeof a);
+  return a;
+}
+#define RETC_DEVICE __attribute__((unused)) static
+#include "runtime/sample_common.h"
 
 static retc_diagnostics diagnostics;
 
@@ -91,6 +106,63 @@ static void filters_keep_the_likely(void **state) {
   assert_int_equal(tokens_seen(equal, 4, (retc_sampling){.temperature = 1, .top_p = 0.75f}), 1 | 2 | 4);
 }
 
+static void weights_are_exponentials(void **state) {
+  (void)state;
+  const float temperatures[] = {0.3f, 1, 7, 1e6f};
+  for (int i = 1; i < 20000; i++) {
+    const float logit = (float)-i * 0.01f, temperature = temperatures[i % 4];
+    const double exact = exp((double)logit / (double)temperature) * 0x1p40;
+    const double weight = (double)retc_sample_weight(logit, 0, temperature);
+    if (fabs(weight - exact) > 1 + 4e-6 * exact) fail_msg("%g at %g: %g, not %g", logit, temperature, weight, exact);
+  }
+}
+
+typedef struct candidate {
+  float logit;
+  int64_t token;
+} candidate;
+
+static int compare(const void *a, const void *b) {
+  const candidate *x = a, *y = b;
+  if (x->logit != y->logit) return x->logit > y->logit ? -1 : 1;
+  return (x->token > y->token) - (x->token < y->token);
+}
+
+/* Of tokens in order of likelihood the one that the draw falls on, by sorting, and sums in floating point. */
+static void draws_follow_the_order(void **state) {
+  (void)state;
+  enum { COUNT = 3000 };
+  static const retc_sampling all[] = {{.temperature = 1}, {.temperature = 2, .top_k = 40},
+                                      {.temperature = 3, .top_p = 0.9f},
+                                      {.temperature = 1, .top_k = 2000, .top_p = 0.5f}};
+  float logits[COUNT];
+  candidate sorted[COUNT];
+  for (int i = 0; i < COUNT; i++) {
+    logits[i] = (float)(i * 7919 % 1000) * 0.012f;
+    sorted[i] = (candidate){logits[i], i};
+  }
+  qsort(sorted, COUNT, sizeof *sorted, compare);
+  for (size_t a = 0; a < sizeof all / sizeof *all; a++) {
+    double sums[COUNT + 1] = {0};
+    int kept = all[a].top_k ? (int)all[a].top_k : COUNT, last = 0;
+    for (int i = 0; i < kept; i++) {
+      sums[i + 1] = sums[i] + exp(((double)sorted[i].logit - (double)sorted[0].logit) / (double)all[a].temperature);
+    }
+    if (all[a].top_p > 0) {
+      while (sums[last] < (double)all[a].top_p * sums[kept]) last++;
+      kept = last;
+    }
+    for (uint64_t index = 0; index < 200; index++) {
+      const int64_t token = draw(logits, COUNT, all[a], index);
+      const double part = retc_sample_uniform(all[a].seed, index) * sums[kept];
+      int place = 0;
+      while (sorted[place].token != token) place++;
+      assert_true(place < kept);
+      assert_true(part > sums[place] - 1e-4 && part < sums[place + 1] + 1e-4);
+    }
+  }
+}
+
 static void draws_are_pure_functions(void **state) {
   (void)state;
   float logits[32] = {0};
@@ -135,6 +207,8 @@ static void odd_logits_and_options(void **state) {
   retc_sampling sizeless = {.temperature = 1};
   assert_refused(retc_sample_token(fine, 2, &sizeless, 0, &diagnostics, &token), RETC_INVALID, "struct_size");
   assert_refused(retc_sample_token(fine, 0, &greedy, 0, &diagnostics, &token), RETC_INVALID, "logits");
+  assert_refused(retc_sample_token(fine, RETC_SAMPLE_COUNT_MAX + 1, &greedy, 0, &diagnostics, &token), RETC_INVALID,
+                 "expected 1 to 8388608");
 }
 
 int main(void) {
@@ -142,6 +216,8 @@ int main(void) {
       cmocka_unit_test(greedy_takes_the_first_maximum),
       cmocka_unit_test(draws_follow_the_probabilities),
       cmocka_unit_test(filters_keep_the_likely),
+      cmocka_unit_test(weights_are_exponentials),
+      cmocka_unit_test(draws_follow_the_order),
       cmocka_unit_test(draws_are_pure_functions),
       cmocka_unit_test(odd_logits_and_options),
   };

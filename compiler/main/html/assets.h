@@ -1,4 +1,4 @@
-/* The page's own files, as the build puts them into the program (cmake/embed.cmake). */
+/* The page's own files, as the build puts them into the program (base/embed.cmake). */
 #ifndef RETC_MAIN_HTML_ASSETS_H
 #define RETC_MAIN_HTML_ASSETS_H
 
