@@ -1,4 +1,8 @@
 
+/* Keys have 5 digits of 11 bits. */
+#define RETC_SAMPLE_DIGIT_BITS 11
+#define RETC_SAMPLE_DIGITS 5
+
 /* What a block has of the row that it chooses from. */
 struct retc_sample_row {
   const float *logits;
