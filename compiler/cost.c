@@ -256,7 +256,7 @@ static retc_region_id find_region(const retc_graph *graph, const char *name) {
   return (retc_region_id){0};
 }
 
-/* Of the launches of a region all but one have no blocks. */
+/* A call leaves most launches of a region without blocks. */
 static bool is_left_out(const counter *c, const retc_plan_step *step) {
   const retc_plan_kernel *kernel = &c->plan->kernels.items[step->kernel];
   bool empty = false;
@@ -266,19 +266,20 @@ static bool is_left_out(const counter *c, const retc_plan_step *step) {
   return empty;
 }
 
-/* Where a product is a launch of its own, those that write its rows and read its sums are counted with it. */
-static bool is_beside_product(const counter *c, const retc_plan_step *step) {
+/* A region that several launches have blocks of is counted once: with its product, where that is a launch of its own,
+ * and those that write its rows and read its sums with it; else with the last one. */
+static bool is_counted_with_another(const counter *c, const retc_plan_step *step) {
   if (!step->region || c->plan->kernels.items[step->kernel].product) return false;
   for (size_t i = 0; i < c->entry->steps.count; i++) {
     const retc_plan_step *other = &c->entry->steps.items[i];
-    if (!c->plan->kernels.items[other->kernel].product || !other->region) continue;
-    if (!strcmp(other->region, step->region) && !is_left_out(c, other)) return true;
+    if (other == step || !other->region || strcmp(other->region, step->region) || is_left_out(c, other)) continue;
+    if (c->plan->kernels.items[other->kernel].product || other > step) return true;
   }
   return false;
 }
 
 static bool count_step(counter *c, const retc_plan_step *step) {
-  if (is_left_out(c, step) || is_beside_product(c, step)) return true;
+  if (is_left_out(c, step) || is_counted_with_another(c, step)) return true;
   c->step = step;
   c->region = find_region(c->graph, step->region ? step->region : "");
   if (!c->region.index) return false;

@@ -8,7 +8,8 @@
  * private buffers become shared memory of a block. Nothing is done to a kernel without a parallel loop. */
 void retc_gpu_map(retc_kernel *kernel);
 
-/* How many launches a region becomes on a GPU, of which a call's dimensions leave all but one without blocks. */
+/* How many launches a region becomes on a GPU. A call's dimensions leave blocks to one of them, or to two, the later of
+ * which reads what the earlier one has left. */
 int retc_gpu_launches(retc_lowering *l);
 
 /* Whether the launch at hand is a plain product (ir/kernel.h), which reads rows that the one before has left. */

@@ -30,7 +30,8 @@ enum {
   RUN = 8,               /* elements that a lane copies together: 16 bytes */
   STATE_MOST = 16384,    /* elements of the state in the registers of a block: 64 a lane */
   COLUMNS_MOST = 64,
-  FULL = 2,              /* blocks of one pass a unit of the card, from which on two passes are no faster */
+  FULL = 16,             /* blocks of one pass a unit of the card, for more of which two passes want too much memory */
+  WAVE_MOST = 64,        /* lanes; units of cards with waves of fewer have shared memory for larger blocks */
   CHUNKS_LEAST = 4       /* of two passes */
 };
 
@@ -125,7 +126,8 @@ static bool begin_state(matrix *m, const wave *w, retc_expr slice, retc_expr own
   at[0] = m->b, at[1] = m->h;
   at[2] = retc_let(l, "channel", retc_matrix_channel(m, &m->of->k, slice, x));
   at[3] = retc_let(l, "column", retc_add(l, m->first_column, column_of(m, w, m->columns, own[3])));
-  retc_expr column = retc_less(l, at[3], retc_int(l, m->of->v.width)), channel = retc_matrix_has_channel(m, &m->of->k, slice, x);
+  retc_expr column = retc_less(l, at[3], retc_int(l, m->of->v.width)),
+            channel = retc_matrix_has_channel(m, &m->of->k, slice, x);
   const bool channels = m->of->k.width % SLICE != 0, columns = has_column_condition(m);
   if (channels) retc_if(l, columns ? retc_and(l, column, channel) : channel);
   else if (columns) retc_if(l, column);
@@ -315,6 +317,8 @@ void retc_gpu_retention_matrix_schedule(const retc_graph *graph, const retc_node
   retc_schedule_set(region, "block_columns", columns);
   const int64_t blocks = retc_ceil_div(state->dim[3], columns) * state->dim[1];
   retc_schedule_set(region, "two_pass_rows", FULL * profile->units / blocks);
+  if (profile->wave < WAVE_MOST && state->dim[3] >= 2 * columns)
+    retc_schedule_set(region, "two_pass_columns", 2 * columns);
 }
 
 retc_dtype retc_gpu_retention_math(const retc_lowering *l, const retc_gpu_retention *of) {
@@ -469,9 +473,11 @@ retc_status retc_gpu_retention_matrix_lower(retc_lowering *l, const retc_gpu_ret
   const retc_region *region = retc_graph_region(l->graph, l->region);
   matrix m = {.l = l, .of = of, .math = math, .form = (retc_matrix_form)l->launch,
               .columns = retc_schedule_get(region, "block_columns", HALVES * SIDE)};
+  if (m.form == RETC_MATRIX_STATES || m.form == RETC_MATRIX_OUTPUTS)
+    m.columns = retc_schedule_get(region, "two_pass_columns", m.columns);
   m.slices = retc_ceil_div(of->k.width, SLICE);
   m.batch = retc_lower_node(l, of->found.output)->type.shape.dim[0];
-  if (m.columns % (HALVES * SIDE) || m.columns > COLUMNS_MOST) {
+  if (m.columns % (HALVES * SIDE) || m.columns > 2 * COLUMNS_MOST) {
     return retc_lower_refuse(l, l->anchor, "its schedule is none for matrix instructions");
   }
   retc_expr own = {0}, chunk = retc_int(l, of->k.chunk);

@@ -1,6 +1,6 @@
 /* Elements that lie one behind the other, copied by an unrolled loop, into a lane's array or where others see them: as
- * one copy from a multiple of what it copies, at most 16 bytes, and to one. An array of halves or bytes that is filled by such loops alone keeps them as
- * they lie in memory, two or four a register.
+ * one copy from a multiple of what it copies, at most 16 bytes, and to one. An array of halves or bytes that is filled
+ * by such loops alone keeps them as they lie in memory, two or four a register.
  * Compilers would find both out, but not where branches read from several arrays. */
 #include <inttypes.h>
 
@@ -45,10 +45,20 @@ static bool has_fixed_row(const hip_emitter *e, const retc_buffer *buffer, const
   return buffer->shape.rank > 0;
 }
 
+/* Whether elements lie at multiples of `by` from one index to the next of all axes but the last. */
+static bool has_aligned_rows(const retc_buffer *buffer, int64_t by) {
+  int64_t multiple = 1; /* that the distance is of, whatever the dimensions of a call */
+  for (int axis = buffer->shape.rank - 1; axis > 0; axis--) {
+    if (!retc_dim_is_named(buffer->shape.dim[axis])) multiple *= buffer->shape.dim[axis];
+    if (multiple % by) return false;
+  }
+  return true;
+}
+
 /* Where the run begins along the last axis: at a multiple of its length, of a row that is one; none: it is no run. */
 static retc_expr find_aligned(const hip_emitter *e, const retc_buffer *buffer, const retc_expr *at,
                               retc_variable variable, int64_t run) {
-  if (!has_fixed_row(e, buffer, at, variable, run)) return (retc_expr){0};
+  if (!has_fixed_row(e, buffer, at, variable, 0) || !has_aligned_rows(buffer, run)) return (retc_expr){0};
   const retc_expr start = find_start(e, at[buffer->shape.rank - 1], variable);
   return start.index && hip_is_aligned(e, start, run) ? start : (retc_expr){0};
 }
@@ -59,8 +69,8 @@ static bool is_between(retc_scope to, retc_scope from) {
          (to == RETC_SCOPE_GLOBAL && from == RETC_SCOPE_SHARED);
 }
 
-/* A loop that is a run: its store, and where the run begins along the last axes of what is written and read; NULL: it is
- * none. */
+/* A loop that is a run: its store, and where the run begins along the last axes of what is written and read; NULL: it
+ * is none. */
 static const retc_statement *find_run(const hip_emitter *e, const retc_statement *loop, retc_expr *out_to,
                                       retc_expr *out_from) {
   const retc_statement *s = loop->body.statements.count == 1 ? loop->body.statements.items[0] : NULL;
@@ -76,6 +86,8 @@ static const retc_statement *find_run(const hip_emitter *e, const retc_statement
     return NULL;
   const int64_t run = high->integer;
   if (high->op != RETC_KERNEL_OP_CONST || !is_run(to->dtype, run)) return NULL;
+  if (!ends && !has_fixed_row(e, from, value->indices, loop->variable, run)) return NULL;
+  if (ends && retc_dtype_size(to->dtype) != 2) return NULL;
   *out_from = find_aligned(e, from, value->indices, loop->variable, run);
   *out_to = loop->low;
   if (ends) *out_to = find_aligned(e, to, s->indices, loop->variable, run);
@@ -157,5 +169,43 @@ bool hip_emit_run(hip_emitter *e, const retc_statement *loop, int depth) {
   retc_text_add(e->text, ", ");
   print_start(e, value->buffer, value->indices, from);
   retc_text_add(e->text, ");\n");
+  return true;
+}
+
+/* Rounded numbers that lie one behind the other in shared memory are stored together. */
+static const retc_statement *find_put(const hip_emitter *e, const retc_statement *loop, retc_expr *out_to) {
+  const retc_statement *s = loop->body.statements.count == 1 ? loop->body.statements.items[0] : NULL;
+  if (!s || s->kind != RETC_STATEMENT_STORE || loop->step != 1) return NULL;
+  const retc_expr_node *low = retc_kernel_expr(e->kernel, loop->low), *high = retc_kernel_expr(e->kernel, loop->high);
+  const retc_buffer *to = retc_kernel_buffer(e->kernel, s->buffer);
+  const int64_t count = high->op == RETC_KERNEL_OP_CONST && low->integer == 0 ? high->integer : 0;
+  const bool halves = to->dtype == RETC_DTYPE_BF16 || to->dtype == RETC_DTYPE_F16;
+  if (to->scope != RETC_SCOPE_SHARED || !halves || (count != 2 && count != 4 && count != 8)) return NULL;
+  *out_to = find_aligned(e, to, s->indices, loop->variable, count);
+  return out_to->index ? s : NULL;
+}
+
+bool hip_emit_put(hip_emitter *e, const retc_statement *loop, int depth) {
+  retc_expr to;
+  const retc_statement *s = find_put(e, loop, &to);
+  if (!s) return false;
+  const int64_t count = retc_kernel_expr(e->kernel, loop->high)->integer;
+  const char *name = e->kernel->variables.items[loop->variable.index];
+  e->definitions[loop->variable.index] = loop;
+  retc_text_printf(e->text, "%*s{\n%*sfloat retc_values[%" PRId64 "];\n#pragma unroll\n%*sfor (int64_t ", 2 * depth, "",
+                   2 * depth + 2, "", count, 2 * depth + 2, "");
+  hip_print_name(e, name);
+  retc_text_add(e->text, " = 0; ");
+  hip_print_name(e, name);
+  retc_text_printf(e->text, " < %" PRId64 "; ", count);
+  hip_print_name(e, name);
+  retc_text_add(e->text, "++) retc_values[");
+  hip_print_name(e, name);
+  retc_text_add(e->text, "] = ");
+  hip_print_top(e, s->value);
+  retc_text_printf(e->text, s->remark && *s->remark ? ";  // %s\n" : ";\n", s->remark);
+  retc_text_printf(e->text, "%*sretc_put(", 2 * depth + 2, "");
+  print_start(e, s->buffer, s->indices, to);
+  retc_text_printf(e->text, ", retc_values);\n%*s}\n", 2 * depth, "");
   return true;
 }

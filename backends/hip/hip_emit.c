@@ -218,7 +218,7 @@ static void emit_for(hip_emitter *e, const retc_statement *s, int depth) {
     case RETC_LOOP_PARALLEL: e->refused = "a parallel loop, which is for CPUs"; return;
     case RETC_LOOP_ELEMENT: hip_emit_elements(e, s, depth); return;
     case RETC_LOOP_UNROLL:
-      if (hip_emit_run(e, s, depth)) return;
+      if (hip_emit_run(e, s, depth) || hip_emit_put(e, s, depth)) return;
       indent(e, depth);
       retc_text_add(e->text, "#pragma unroll\n");
       break;
@@ -372,11 +372,32 @@ void hip_emit_block(hip_emitter *e, const retc_block *block, int depth) {
 
 /* ---- kernels ---- */
 
+/* Registers of a lane that fragments take. */
+static int64_t fragment_registers(const hip_emitter *e) {
+  int64_t count = 0;
+  for (size_t i = 1; i < e->kernel->buffers.count; i++) {
+    const retc_buffer *buffer = &e->kernel->buffers.items[i];
+    int64_t elements = buffer->scope == RETC_SCOPE_FRAGMENT ? 1 : 0;
+    for (int axis = 0; axis < buffer->shape.rank && elements; axis++) elements *= buffer->shape.dim[axis];
+    count += elements / e->launch.block;
+  }
+  return count;
+}
+
+/* Where fragments leave room for it, two blocks are to share a unit: one reads while the other one multiplies. */
+static void print_bounds(hip_emitter *e) {
+  enum { REGISTERS_MOST = 64 };
+  const int64_t registers = fragment_registers(e);
+  const char *shared = registers && registers <= REGISTERS_MOST ? " RETC_TWO_BLOCKS" : "";
+  retc_text_printf(e->text, "__launch_bounds__(%" PRId64 "%s)", e->launch.block, shared);
+}
+
 static void print_signature(hip_emitter *e) {
   const retc_signature signature = retc_kernel_signature(e->kernel);
   const char *separator = "\n    ";
-  retc_text_printf(e->text, "extern \"C\" __global__ void __launch_bounds__(%" PRId64 ") %s(", e->launch.block,
-                   e->kernel->name);
+  retc_text_add(e->text, "extern \"C\" __global__ void ");
+  print_bounds(e);
+  retc_text_printf(e->text, " %s(", e->kernel->name);
   for (size_t i = 1; i < e->kernel->buffers.count; i++) {
     const retc_buffer *buffer = &e->kernel->buffers.items[i];
     if (buffer->scope != RETC_SCOPE_GLOBAL) continue;

@@ -37,6 +37,8 @@ void hip_print_element(hip_emitter *e, retc_buffer_id buffer, const retc_expr *i
 void hip_print_view_element(hip_emitter *e, const retc_view *view, const char *row, const char *column);
 /* hip_copy.c: writes a loop that copies 8 elements into an array of the lane as one copy; false: it is no such loop. */
 bool hip_emit_run(hip_emitter *e, const retc_statement *loop, int depth);
+/* The same for a loop that stores 2, 4 or 8 rounded numbers in shared memory. */
+bool hip_emit_put(hip_emitter *e, const retc_statement *loop, int depth);
 /* Finds the packed buffers; the type of one's runs. */
 void hip_find_packed(hip_emitter *e);
 void hip_print_run_type(hip_emitter *e, const retc_buffer *buffer);

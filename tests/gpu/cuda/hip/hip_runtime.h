@@ -13,7 +13,17 @@
 #define RETC_DEVICE static __device__ __forceinline__
 #define RETC_HALF __half
 #define RETC_TO_BF16(a) __bfloat16_as_ushort(__float2bfloat16_rn(a))
+#define RETC_PAIR_OF_BF16(a, b) retc_pair_of_bf16(a, b)
+#define RETC_TWO_BLOCKS , 2
 #define RETC_FRAGMENTS <fragments.h>
+
+/* a is the lower half. */
+RETC_DEVICE uint32_t retc_pair_of_bf16(float a, float b) {
+  const __nv_bfloat162 pair = __floats2bfloat162_rn(a, b);
+  uint32_t bits;
+  memcpy(&bits, &pair, sizeof bits);
+  return bits;
+}
 
 /* All lanes take part in every exchange of the text. */
 #define RETC_CUDA_ALL 0xffffffffu
