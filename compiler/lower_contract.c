@@ -1,7 +1,8 @@
 /* Products of rows with a weight matrix: o[m,n] = epilogue(sum_k prologue(a)[m,k] w[n,k]).
  *
  * A task is a block of rows times a group of 64-column panels. It computes its rows' prologue once into a private tile,
- * then each panel, `depth` of k at a time, as `rows` x 64 tiles and smaller ones for the last rows. Where there are
+ * then each panel, `depth` of k at a time, as `rows` x 64 tiles and smaller ones for the last rows. In the tile, rows of
+ * f32 are turned: what a step of k takes of `rows` of them lies together; the last rows are kept as lines. Where there are
  * many rows, a part of a panel of narrow weights is widened once for all of them. Every output is one chain of fma
  * along k, whatever the tile it fell into: between two parts of k the sums lie in memory.
  *
@@ -22,6 +23,8 @@
 enum { MANY_TILES = 2 };
 /* Panels that a single row is multiplied with side by side. */
 enum { AT_ONCE = 2 };
+/* Lines are a little apart, so that a column of them is spread over the cache. */
+enum { LINE_GAP = 16 };
 
 typedef struct contract {
   retc_lowering *l;
@@ -31,11 +34,13 @@ typedef struct contract {
   int64_t columns, depth, panels;
   int64_t rows, block, group, blocks, part, together; /* of the schedule */
   retc_expr first_row, row_count, panel;
-  retc_expr stored; /* rows in whole tiles that are stored early */
+  retc_expr whole;  /* rows in whole tiles */
+  retc_expr stored; /* ... that are stored early */
   retc_expr place; /* of the panel among those that are made together */
   retc_expr first_k, k_count; /* the part of k */
   retc_buffer_id tile, sum, wide, weight;
-  retc_buffer_id line; /* the only row of the tile in one piece, when there are panels to take together */
+  retc_buffer_id line; /* rows in one piece: behind the whole tiles of turned ones; else the only row of the tile, when
+                        * there are panels to take together */
   int64_t filled; /* the depth as it is packed */
   int64_t scaled; /* numbers of k with a scale of their own; 0: no scales */
   retc_buffer_id scale;
@@ -54,8 +59,10 @@ static retc_expr is_single_row(const contract *c) {
   return retc_equal(c->l, c->row_count, retc_int(c->l, 1));
 }
 
-/* The loops over k of a row; `store` is given each value. */
-static void write_row(contract *c, retc_expr r, const retc_index *at, retc_buffer_id to, bool is_tile) {
+static bool is_turned(const contract *c) { return retc_contract_row_dtype(c->node) == RETC_DTYPE_F32; }
+
+/* The loops over k of a row, which goes to row r of a tile or of lines, or is all there is. */
+static void write_row(contract *c, retc_expr r, const retc_index *at, retc_buffer_id to) {
   retc_lowering *l = c->l;
   retc_index index[RETC_RANK_MAX];
   memcpy(index, at, sizeof index);
@@ -63,8 +70,9 @@ static void write_row(contract *c, retc_expr r, const retc_index *at, retc_buffe
   index[c->row_rank] = lanes.index;
   retc_expr part = retc_int(l, c->part), base = lanes.index.base, within = retc_mod(l, base, part);
   if (lanes.index.lane.index) within = retc_add(l, within, lanes.index.lane);
-  retc_expr place[3] = {retc_div(l, base, part), r, within}, plain[1] = {retc_lower_element(l, lanes.index)};
-  retc_write_store(&l->writer, to, is_tile ? place : plain, retc_lower_value(l, c->node->inputs[0], index));
+  const int rank = retc_kernel_buffer(l->kernel, to)->shape.rank;
+  retc_expr place[3] = {retc_div(l, base, part), r, within}, line[2] = {r, retc_lower_element(l, lanes.index)};
+  retc_write_store(&l->writer, to, rank == 3 ? place : &line[2 - rank], retc_lower_value(l, c->node->inputs[0], index));
   retc_lower_lanes_end(l, &lanes);
 }
 
@@ -126,7 +134,7 @@ static void write_quantised(contract *c, retc_expr r, const retc_index *at) {
   retc_expr zero = retc_int(l, 0), end = retc_int(l, c->depth), step = retc_int(l, RETC_CONTRACT_DEPTH_STEP),
             count = step;
   retc_buffer_id values = retc_write_alloc(w, "values", RETC_SCOPE_PRIVATE, RETC_DTYPE_F32, 1, (int64_t[]){c->depth});
-  write_row(c, r, at, values, false);
+  write_row(c, r, at, values);
   retc_expr largest = write_largest(c, values), most = retc_f32(l, 127);
   retc_write_store(w, c->row_scale, &r, retc_div(l, largest, most));
   retc_expr is_some = retc_less(l, retc_f32(l, 1e-30), largest);
@@ -145,6 +153,38 @@ static void write_quantised(contract *c, retc_expr r, const retc_index *at) {
   write_bias(c, r);
 }
 
+/* tile[k / part, first / rows, k mod part, i] = line[i,k]. */
+static void write_turned(contract *c, retc_expr first) {
+  retc_lowering *l = c->l;
+  retc_writer *w = &l->writer;
+  retc_expr zero = retc_int(l, 0), end = retc_int(l, c->filled), part = retc_int(l, c->part), count = part;
+  retc_expr first_k = retc_write_for(w, "first_k", RETC_LOOP_SERIAL, zero, end, c->part);
+  if (c->filled % c->part) count = retc_min(l, part, retc_sub(l, end, first_k));
+  retc_expr x = retc_write_for(w, "x", RETC_LOOP_SERIAL, zero, count, 1);
+  retc_expr i = retc_write_for(w, "i", RETC_LOOP_VECTOR, zero, retc_int(l, c->rows), 1);
+  retc_expr to[4] = {retc_div(l, first_k, part), retc_div(l, first, retc_int(l, c->rows)), x, i};
+  retc_write_store(w, c->tile, to, retc_load(l, c->line, (retc_expr[]){i, retc_add(l, first_k, x)}));
+  for (int open = 0; open < 3; open++) retc_write_end(w);
+}
+
+/* line[i,k] = the operand's row first_row + i of each tile's, which is turned if it is a whole one. */
+static void write_turned_prologue(contract *c) {
+  retc_lowering *l = c->l;
+  retc_writer *w = &l->writer;
+  retc_index at[RETC_RANK_MAX];
+  retc_expr zero = retc_int(l, 0), rows = retc_int(l, c->rows);
+  retc_expr first = retc_write_for(w, "first", RETC_LOOP_SERIAL, zero, c->row_count, c->rows);
+  retc_expr end = retc_write_let(w, "end", retc_min(l, retc_add(l, first, rows), c->row_count));
+  retc_expr r = retc_write_for(w, "r", RETC_LOOP_SERIAL, first, end, 1);
+  retc_lower_row(l, &c->row_shape, c->row_rank, retc_add(l, c->first_row, r), at);
+  write_row(c, retc_sub(l, r, first), at, c->line);
+  retc_write_end(w);
+  retc_write_if(w, retc_less(l, first, c->whole));
+  write_turned(c, first);
+  retc_write_end(w);
+  retc_write_end(w);
+}
+
 /* tile[k / part, r, k mod part] = the operand's row first_row + r: what a part of k needs lies together. */
 static void write_prologue(contract *c) {
   retc_lowering *l = c->l;
@@ -154,7 +194,7 @@ static void write_prologue(contract *c) {
   if (c->is_integers) {
     write_quantised(c, r, at);
   } else {
-    write_row(c, r, at, c->tile, true);
+    write_row(c, r, at, c->tile);
     write_filling(c, r);
   }
   retc_write_end(&l->writer);
@@ -176,6 +216,25 @@ static void write_line(contract *c) {
   retc_write_end(w);
   retc_write_end(w);
   retc_write_end(w);
+}
+
+/* The task's rows, as they are multiplied. */
+static void write_rows(contract *c) {
+  retc_writer *w = &c->l->writer;
+  const retc_dtype dtype = retc_contract_row_dtype(c->node);
+  const int64_t parts = retc_ceil_div(c->filled, c->part), groups = retc_ceil_div(c->block, c->rows);
+  if (is_turned(c)) {
+    const int64_t turned[4] = {parts, groups, c->part, c->rows}, lines[2] = {c->rows, c->filled + LINE_GAP};
+    c->tile = retc_write_alloc(w, "tile", RETC_SCOPE_PRIVATE, dtype, 4, turned);
+    c->line = retc_write_alloc(w, "line", RETC_SCOPE_PRIVATE, dtype, 2, lines);
+    write_turned_prologue(c);
+    return;
+  }
+  c->tile = retc_write_alloc(w, "tile", RETC_SCOPE_PRIVATE, dtype, 3, (int64_t[]){parts, c->block, c->part});
+  write_prologue(c);
+  if (!has_pairs(c)) return;
+  c->line = retc_write_alloc(w, "line", RETC_SCOPE_PRIVATE, dtype, 2, (int64_t[]){1, c->filled});
+  write_line(c);
 }
 
 /* Stores the sums of rows low..high of a panel through the epilogue tree. */
@@ -291,9 +350,13 @@ static void end_panels(contract *c, const rows_of *t) {
 }
 
 static retc_view rows_at(contract *c, const rows_of *t, retc_expr part, retc_expr x) {
-  retc_writer *w = &c->l->writer;
+  retc_lowering *l = c->l;
+  retc_writer *w = &l->writer;
   if (t->panels > 1) return retc_write_view(w, c->line, (retc_expr[]){t->row, x}, 0, 1);
-  return retc_write_view(w, c->tile, (retc_expr[]){part, t->row, x}, 1, 2);
+  if (!is_turned(c)) return retc_write_view(w, c->tile, (retc_expr[]){part, t->row, x}, 1, 2);
+  retc_expr line[2] = {retc_sub(l, t->row, c->whole), retc_add(l, c->first_k, x)}, rows = retc_int(l, c->rows);
+  if (t->rows < c->rows) return retc_write_view(w, c->line, line, 0, 1);
+  return retc_write_view(w, c->tile, (retc_expr[]){part, retc_div(l, t->row, rows), x, retc_int(l, 0)}, 3, 2);
 }
 
 /* Group by group the exact sums, then one fma with the group's scale. */
@@ -370,9 +433,8 @@ static bool stores_early(const contract *c) { return retc_contract_row_dtype(c->
 static retc_expr stored_rows(contract *c) {
   retc_lowering *l = c->l;
   if (!stores_early(c)) return retc_int(l, 0);
-  retc_expr rows = retc_int(l, c->rows), whole = retc_mul(l, retc_div(l, c->row_count, rows), rows);
-  return retc_write_let(&l->writer, "stored",
-                        is_widened(c) ? retc_select(l, is_many(c), whole, retc_int(l, 0)) : whole);
+  if (!is_widened(c)) return c->whole;
+  return retc_write_let(&l->writer, "stored", retc_select(l, is_many(c), c->whole, retc_int(l, 0)));
 }
 
 static void write_early_epilogue(contract *c, retc_expr row) {
@@ -390,7 +452,9 @@ static void write_tiles(contract *c, bool is_wide) {
   retc_expr done = retc_int(l, 0);
   for (int64_t rows = c->rows; rows > 0;) {
     retc_expr step = retc_int(l, rows), rest = retc_div(l, retc_sub(l, c->row_count, done), step);
-    retc_expr end = rows == 1 ? c->row_count : retc_write_let(w, "whole", retc_add(l, done, retc_mul(l, rest, step)));
+    retc_expr end = rows == c->rows ? c->whole
+                    : rows == 1     ? c->row_count
+                                    : retc_write_let(w, "upto", retc_add(l, done, retc_mul(l, rest, step)));
     retc_expr row = retc_write_for(w, "row", RETC_LOOP_SERIAL, done, end, rows);
     write_tile(c, &(rows_of){row, rows, 1, {0}}, is_wide);
     if (rows == c->rows && stores_early(c) && (is_wide || !is_widened(c))) write_early_epilogue(c, row);
@@ -538,8 +602,8 @@ retc_status retc_anchor_contract_lower(retc_lowering *l) {
   c.first_row = retc_write_let(w, "first_row", retc_mul(l, retc_mod(l, task, blocks), block));
   c.row_count = retc_max(l, zero, retc_min(l, block, retc_sub(l, rows, c.first_row)));
   c.row_count = retc_write_let(w, "row_count", c.row_count);
-  c.tile = retc_write_alloc(w, "tile", RETC_SCOPE_PRIVATE, retc_contract_row_dtype(c.node), 3,
-                            (int64_t[]){retc_ceil_div(c.filled, c.part), c.block, c.part});
+  retc_expr tile = retc_int(l, c.rows);
+  c.whole = retc_write_let(w, "whole", retc_mul(l, retc_div(l, c.row_count, tile), tile));
   c.sum =
       retc_write_alloc(w, "sum", RETC_SCOPE_PRIVATE, RETC_DTYPE_F32, 3,
                        (int64_t[]){has_pairs(&c) && c.together < AT_ONCE ? AT_ONCE : c.together, c.block, RETC_PANEL});
@@ -548,12 +612,7 @@ retc_status retc_anchor_contract_lower(retc_lowering *l) {
     c.row_scale = retc_write_alloc(w, "row_scale", RETC_SCOPE_PRIVATE, RETC_DTYPE_F32, 1, &c.block);
     c.bias = retc_write_alloc(w, "bias", RETC_SCOPE_PRIVATE, RETC_DTYPE_I32, 2, (int64_t[]){scales, c.block});
   }
-  write_prologue(&c);
-  if (has_pairs(&c)) {
-    c.line =
-        retc_write_alloc(w, "line", RETC_SCOPE_PRIVATE, retc_contract_row_dtype(c.node), 2, (int64_t[]){1, c.filled});
-    write_line(&c);
-  }
+  write_rows(&c);
   retc_expr panel = retc_write_let(w, "panel", retc_mul(l, retc_div(l, task, blocks), group));
   retc_expr end = retc_write_let(w, "end", retc_min(l, retc_add(l, panel, group), retc_int(l, c.panels)));
   /* Few rows take panel by panel: the weights are one stream then, or, of a single row, AT_ONCE streams. */

@@ -74,9 +74,10 @@ static void choose_block(int64_t cache, int64_t tiles, int64_t rows, int64_t par
   for (int64_t blocks = 1; blocks <= tiles; blocks++) {
     const int64_t block = retc_ceil_div(tiles, blocks) * rows;
     int64_t together = (cache / 2 / block - part * row_bytes) / (RETC_PANEL * 4);
+    if (together < 1 && blocks < tiles) continue; /* smaller ones fit */
     together = retc_ceil_div(panels, retc_ceil_div(panels, together < 1 ? 1 : together));
     const double cost = (double)row_bytes / (double)(together * RETC_PANEL) + (double)weight_bytes / (double)block;
-    if (blocks > 1 && cost >= least) continue;
+    if (least > 0 && cost >= least) continue;
     least = cost;
     *out_block = block;
     *out_together = together;
@@ -92,17 +93,20 @@ void retc_anchor_contract_schedule(const retc_graph *graph, const retc_node *nod
   const bool by_tiles = retc_contract_uses_tiles(node, profile);
   const int64_t rows = by_tiles ? RETC_CONTRACT_TILE_ROWS : 6;
   const int64_t size = (int64_t)retc_dtype_size(retc_contract_row_dtype(node));
-  /* Two thirds of a core's first cache for the part of a panel that all rows are multiplied with. Tiles come from the
+  /* Columns that a tile takes at a time, with four registers beside the sums. */
+  const int64_t pass = (profile->vector_registers - 4) / rows * (profile->vector_bytes / 4);
+  const int64_t columns = by_tiles ? RETC_PANEL : retc_smaller(RETC_PANEL, retc_larger(1, pass));
+  /* Two thirds of a core's first cache for the part of those that all rows are multiplied with. Tiles come from the
    * second one as fast as they are multiplied, but it takes time to load and store their sums. */
   const int64_t part_bytes = by_tiles ? profile->l2_bytes / 16 : profile->l1_bytes * 2 / 3;
   const int64_t part_most = by_tiles ? 2 * RETC_CONTRACT_DEPTH_PART : RETC_CONTRACT_DEPTH_PART;
-  int64_t part = part_bytes / (RETC_PANEL * size) / RETC_CONTRACT_DEPTH_STEP * RETC_CONTRACT_DEPTH_STEP;
+  int64_t part = part_bytes / (columns * size) / RETC_CONTRACT_DEPTH_STEP * RETC_CONTRACT_DEPTH_STEP;
   part = part < RETC_CONTRACT_DEPTH_STEP ? RETC_CONTRACT_DEPTH_STEP : part > part_most ? part_most : part;
   /* A weight is read, and where it is narrower than what it is multiplied with, written widened. */
   const int64_t written = retc_contract_is_widened(node, weight->dtype) ? size : 0;
   const int64_t weight_bytes = (int64_t)retc_dtype_size(weight->dtype) + written;
   /* More rows than the most do not make what is done once a block cheaper. */
-  int64_t fit = TILE_BYTES / (depth * size) / rows, most = retc_ceil_div(ROWS_MOST, rows), block, together;
+  int64_t fit = TILE_BYTES / (depth * size) / rows, most = retc_ceil_div(ROWS_MOST, rows), block = rows, together = 1;
   fit = fit < 1 ? 1 : fit > most ? most : fit;
   choose_block(profile->l2_bytes, fit, rows, part, group, size, weight_bytes, &block, &together);
   retc_schedule_set(region, "rows", rows);

@@ -6,6 +6,8 @@
  * when there are many rows of a, and b mostly comes from the second-level cache, some rows. */
 enum { PREFETCH_BYTES_TOGETHER = 1024, PREFETCH_ROWS_NEAR = 16, PREFETCH_BELOW = 4, CACHE_LINE = 64 };
 enum { SPARE_REGISTERS = 4, TILE_MAX = 64, VECTORS_MAX = 1 << 14, TOGETHER_MAX = 4 };
+/* Steps of the depth that are written out: fewer instructions for a product, where the CPU has few to spare. */
+enum { STEPS = 4 };
 
 /* Part of c whose elements stay in registers while the depth goes by. */
 typedef struct tile {
@@ -253,9 +255,23 @@ typedef struct job {
   tile tile;
 } job;
 
+static int64_t register_budget(const retc_llvm_emitter *e) {
+  return retc_smaller(e->profile.vector_registers - SPARE_REGISTERS, TILE_MAX);
+}
+
+/* Of a tile that fills two thirds of the registers and goes along a known depth of numbers that lie ready. */
+static int64_t steps_of(const retc_llvm_emitter *e, const job *jobs, LLVMValueRef lines) {
+  const tile *t = &jobs->tile;
+  int64_t count;
+  if (!retc_llvm_is_constant(lines, &count) || count % STEPS || t->rows < PREFETCH_BELOW) return 1;
+  if (retc_kernel_buffer(e->kernel, jobs->b.buffer)->dtype != RETC_DTYPE_F32) return 1;
+  return t->rows * t->count * 3 < register_budget(e) * 2 ? 1 : STEPS;
+}
+
 /* The tiles go along the depth together, and their sums, at most TILE_MAX in all, are in registers. */
 static void emit_jobs(retc_llvm_emitter *e, const retc_statement *s, const job *jobs, int count, LLVMValueRef lines) {
   LLVMValueRef first[TILE_MAX], sums[TILE_MAX], next[TILE_MAX];
+  const int64_t steps = steps_of(e, jobs, lines);
   int64_t all = 0, at = 0;
   for (int j = 0; j < count; j++) {
     load_tile(e, &jobs[j].c, &jobs[j].tile, &first[all]);
@@ -267,15 +283,17 @@ static void emit_jobs(retc_llvm_emitter *e, const retc_statement *s, const job *
     LLVMAddIncoming(sums[i], &first[i], &loop.before, 1);
     next[i] = sums[i];
   }
-  for (int j = 0; j < count; at += jobs[j].tile.rows * jobs[j].tile.count, j++)
-    outer_product(e, s, &jobs[j].a, &jobs[j].b, &jobs[j].tile, loop.index, &next[at]);
-  retc_llvm_loop_end(e, &loop, retc_llvm_integer(e, 1));
+  for (int64_t step = 0; step < steps; step++, at = 0) {
+    LLVMValueRef line = LLVMBuildAdd(e->builder, loop.index, retc_llvm_integer(e, step), "");
+    for (int j = 0; j < count; at += jobs[j].tile.rows * jobs[j].tile.count, j++)
+      outer_product(e, s, &jobs[j].a, &jobs[j].b, &jobs[j].tile, line, &next[at]);
+  }
+  retc_llvm_loop_end(e, &loop, retc_llvm_integer(e, steps));
   for (int64_t i = 0; i < all; i++) {
     LLVMAddIncoming(sums[i], &next[i], &loop.latch, 1);
     sums[i] = LLVMBuildPhi(e->builder, LLVMTypeOf(first[i]), "");
     LLVMAddIncoming(sums[i], (LLVMValueRef[]){first[i], next[i]}, (LLVMBasicBlockRef[]){loop.before, loop.latch}, 2);
   }
-  at = 0;
   for (int j = 0; j < count; at += jobs[j].tile.rows * jobs[j].tile.count, j++)
     store_tile(e, &jobs[j].c, &jobs[j].tile, &sums[at]);
 }
@@ -288,10 +306,6 @@ static LLVMValueRef count_lines(retc_llvm_emitter *e, const retc_statement *s) {
 /* The rest of the tile: vectors for its columns up to `end`. */
 static void add_vectors(tile *t, int64_t end, int64_t lanes) {
   for (int64_t at = t->column; at < end; at += lanes) t->lanes[t->count++] = (unsigned)retc_smaller(lanes, end - at);
-}
-
-static int64_t register_budget(const retc_llvm_emitter *e) {
-  return retc_smaller(e->profile.vector_registers - SPARE_REGISTERS, TILE_MAX);
 }
 
 /* c is cut into tiles that fit into the registers, as equal as can be. An element's order is the depth's, whatever
