@@ -73,6 +73,7 @@ static void size(retc_lowering *l, retention *r) {
   r->wide = retc_schedule_get(region, "wide", 64);
   r->score_columns = retc_schedule_get(region, "scores", 16);
   r->padded = retc_ceil_div(r->chunk, r->score_columns) * r->score_columns;
+  r->has_panel = retc_schedule_get(region, "panel", 0) != 0;
   r->parts = retc_schedule_get(region, "parts", 1);
   const bool in_place =
       r->end_state.index && retc_lower_buffer(l, r->end_state).index == retc_lower_buffer(l, r->state).index;
@@ -294,9 +295,26 @@ static void begin_blocks(retention *r) {
   r->slot = retc_write_let(w, "slot", retc_sub(l, place, r->group_start));
 }
 
+/* Columns of the state close together: its rows lie so far apart that a few of them fill their part of the first
+ * cache. */
+static retc_view write_state_panel(retention *r, retc_expr column, int64_t width) {
+  retc_lowering *l = r->l;
+  retc_writer *w = &l->writer;
+  retc_expr zero = retc_int(l, 0), at[2];
+  retc_buffer_id panel = retc_retention_tile(r, "panel", r->k.width, width);
+  at[0] = retc_write_for(w, "x", RETC_LOOP_SERIAL, zero, retc_int(l, r->k.width), 1);
+  at[1] = retc_write_for(w, "lane", RETC_LOOP_VECTOR, zero, retc_int(l, width), 1);
+  const retc_expr from[4] = {r->state_b, r->state_h, at[0], retc_add(l, column, at[1])};
+  retc_write_store(w, panel, at, retc_load(l, r->state_buffer, from));
+  retc_write_end(w);
+  retc_write_end(w);
+  return retc_retention_view(r, panel, zero, zero);
+}
+
 static void write_group_columns(retention *r, retc_expr column, int64_t width) {
+  retc_view state = r->has_panel ? write_state_panel(r, column, width) : state_view(r, column);
   begin_blocks(r);
-  write_outputs(r, state_view(r, column), column, width);
+  write_outputs(r, state, column, width);
   retc_write_end(&r->l->writer);
 }
 

@@ -22,6 +22,7 @@ typedef struct retc_retention_lowering {
   int64_t parts;                               /* that the value columns of a head are cut into */
   retc_expr part_column;                       /* where this task's part begins */
   int64_t group;                               /* rows whose queries and scores are kept at a time */
+  bool has_panel;                              /* columns of the state are copied for a group of rows */
   bool is_gpu;                                 /* tiles lie in a block's shared memory, of which there is little */
   retc_buffer_id decay, growth, key_tile, state_buffer;
   retc_expr state_b, state_h;           /* where this task's state is in state_buffer */

@@ -54,6 +54,7 @@ void retc_anchor_retention_schedule(const retc_graph *graph, const retc_node *no
   }
   retc_schedule_set(region, "rows", rows);
   retc_schedule_set(region, "columns", vectors * lanes);
+  if (depth * vectors * lanes * 4 <= profile->l1_bytes * 2 / 3) retc_schedule_set(region, "panel", 1);
   const int64_t parts = choose_parts(profile, state->dim[1], state->dim[3], lanes);
   if (parts > 1) retc_schedule_set(region, "parts", parts);
   retc_schedule_set(region, "wide", registers / 2 * lanes);
