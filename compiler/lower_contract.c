@@ -1,10 +1,11 @@
 /* Products of rows with a weight matrix: o[m,n] = epilogue(sum_k prologue(a)[m,k] w[n,k]).
  *
- * A task is a block of rows times a group of 64-column panels. It computes its rows' prologue once into a private tile,
- * then each panel, `depth` of k at a time, as `rows` x 64 tiles and smaller ones for the last rows. In the tile, rows of
- * f32 are turned: what a step of k takes of `rows` of them lies together; the last rows are kept as lines. Where there are
- * many rows, a part of a panel of narrow weights is widened once for all of them. Every output is one chain of fma
- * along k, whatever the tile it fell into: between two parts of k the sums lie in memory.
+ * A task is a block of rows times a group of 64-column panels. It computes its rows' prologue once into a private
+ * tile, then each panel, `depth` of k at a time, as `rows` x 64 tiles and smaller ones for the last rows. Rows of f32
+ * for many panels are turned in the private tile: what a step of k takes of `rows` of them lies together, and the last
+ * rows are kept as lines. Where there are many rows, a part of a panel of narrow weights is widened once for all of
+ * them. Every output is one chain of fma along k, whatever the tile it fell into: between two parts of k the sums lie
+ * in memory.
  *
  * contract_scaled widens whatever the number of rows, and multiplies the integers with their scales on the way.
  * contract_bf16 and contract_int8 are the same with another tile: rows are rounded as they are written to it, and the
@@ -23,6 +24,8 @@
 enum { MANY_TILES = 2 };
 /* Panels that a single row is multiplied with side by side. */
 enum { AT_ONCE = 2 };
+/* Panels of a task from which on it is worth the time to turn its rows. */
+enum { TURNED_PANELS = 8 };
 /* Lines are a little apart, so that a column of them is spread over the cache. */
 enum { LINE_GAP = 16 };
 
@@ -59,7 +62,9 @@ static retc_expr is_single_row(const contract *c) {
   return retc_equal(c->l, c->row_count, retc_int(c->l, 1));
 }
 
-static bool is_turned(const contract *c) { return retc_contract_row_dtype(c->node) == RETC_DTYPE_F32; }
+static bool is_turned(const contract *c) {
+  return c->group >= TURNED_PANELS && retc_contract_row_dtype(c->node) == RETC_DTYPE_F32;
+}
 
 /* The loops over k of a row, which goes to row r of a tile or of lines, or is all there is. */
 static void write_row(contract *c, retc_expr r, const retc_index *at, retc_buffer_id to) {

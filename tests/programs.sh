@@ -29,6 +29,10 @@ for pass in expand simplify fuse schedule lower math memory; do
   "$RETC" run "$work/stage" --entry "$entry" --inputs "$inputs" --out "$work/staged"
   cmp "$work/one" "$work/staged" || fail "the program as text after $pass compiles to other bits"
 done
+# Tiles of few rows for many panels a task: rows are turned.
+"$RETC" opt "$program" --to schedule | sed 's/rows=6, \(.*\)panels=[0-9]*/rows=2, \1panels=8/' >"$work/turned"
+"$RETC" run "$work/turned" --entry "$entry" --inputs "$inputs" --out "$work/staged"
+cmp "$work/one" "$work/staged" || fail "other tiles compile to other bits"
 "$RETC" opt "$program" --entry "$entry" --run "$inputs" --out "$work/graph"
 
 arrays=$(sed -n 's/^ *%\([a-z0-9]*\) = input kind=\(input\|weight\) .*/\1/p' "$program" | sort -u)

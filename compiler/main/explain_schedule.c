@@ -101,7 +101,8 @@ static void explain_retention(const explainer *e, const kernel_row *row) {
                    row->node->attributes.integer[0], state->dim[2], state->dim[3],
                    retc_schedule_get(row->region, "wide", 0), retc_schedule_get(row->region, "scores", 0));
   if (!retc_schedule_get(row->region, "panel", 0)) return;
-  retc_text_printf(e->text, "    columns of the state are copied close together for the rows of a chunk: %" PRId64 " KiB\n",
+  retc_text_printf(e->text,
+                   "    columns of the state are copied close together for the rows of a chunk: %" PRId64 " KiB\n",
                    state->dim[2] * retc_schedule_get(row->region, "columns", 0) * 4 / 1024);
 }
 
