@@ -97,10 +97,12 @@ void retc_anchor_contract_schedule(const retc_graph *graph, const retc_node *nod
   const int64_t pass = (profile->vector_registers - 4) / rows * (profile->vector_bytes / 4);
   const int64_t columns = by_tiles ? RETC_PANEL : retc_smaller(RETC_PANEL, retc_larger(1, pass));
   /* Two thirds of a core's first cache for the part of those that all rows are multiplied with. Tiles come from the
-   * second one as fast as they are multiplied, but it takes time to load and store their sums. */
+   * second one as fast as they are multiplied, but it takes time to load and store their sums. Few rows go through the
+   * whole panel, as it is stored, once for each of its passes. */
   const int64_t part_bytes = by_tiles ? profile->l2_bytes / 16 : profile->l1_bytes * 2 / 3;
   const int64_t part_most = by_tiles ? 2 * RETC_CONTRACT_DEPTH_PART : RETC_CONTRACT_DEPTH_PART;
-  int64_t part = part_bytes / (columns * size) / RETC_CONTRACT_DEPTH_STEP * RETC_CONTRACT_DEPTH_STEP;
+  const int64_t stored = RETC_PANEL * (int64_t)retc_dtype_size(weight->dtype);
+  int64_t part = part_bytes / retc_larger(columns * size, stored) / RETC_CONTRACT_DEPTH_STEP * RETC_CONTRACT_DEPTH_STEP;
   part = part < RETC_CONTRACT_DEPTH_STEP ? RETC_CONTRACT_DEPTH_STEP : part > part_most ? part_most : part;
   /* A weight is read, and where it is narrower than what it is multiplied with, written widened. */
   const int64_t written = retc_contract_is_widened(node, weight->dtype) ? size : 0;
