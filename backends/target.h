@@ -20,6 +20,7 @@ typedef struct retc_target_profile {
   bool blas;                    /* GPU: products of many rows are kernels that a vendor's BLAS may replace */
   int64_t shared_bytes;         /* GPU: what a block may have of shared memory */
   int64_t units;                /* GPU: what blocks run on, of the largest of the cards */
+  bool has_matrix_f32;          /* GPU: some of the cards have matrix instructions on f32 */
   bool has_dot_bf16, has_dot_int8; /* instructions for products of pairs of bf16, of fours of bytes */
   bool has_tiles; /* AMX: matrices of bf16 and int8 in registers; the order of bf16 sums depends on it */
   bool has_multiply_add;           /* ... of pairs of 16-bit integers, of this width */

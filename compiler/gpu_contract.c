@@ -3,8 +3,10 @@
  *
  * The summed axis is cut into chunks of as many elements as 16 bytes
  * of bf16 or of i8 are, 16 of i4; part p of PARTS has the chunks p, p + PARTS, ... So
- * neighbouring lanes read neighbouring memory, 16 bytes and more each. A part is one chain of fma, a sum is that of its
- * parts by a fixed tree: the bits depend neither on how many rows there are nor on which block a row falls into.
+ * neighbouring lanes read neighbouring memory, 16 bytes and more each. A part is one chain of fma; the parts whose
+ * chunks lie in the same SPAN elements are added by a fixed tree, and these sums in order. So the bits depend neither
+ * on how many rows there are nor on which block a row falls into, and many rows may be left to blocks that have a span
+ * of each row at a time (gpu_contract_large.c).
  *
  * A block computes `rows` rows times COLUMNS columns: a lane has a part of OWN columns, and a sum for each of its
  * columns and rows. It reads `steps` chunks of each of its columns at once, and waits for the rows, which come through
@@ -14,8 +16,8 @@
  * something is made of two of them, side by side, so that a block has the same columns of all. */
 #include "compiler/gpu_contract.h"
 
-enum { PARTS = 32, COLUMNS = 16, OWN = 4, LANES = PARTS * COLUMNS / OWN };
-enum { CHUNK = 8, CHUNK_OF_INTEGERS = 16, QUAD = 4 /* of a chunk, 16 bytes of rows */ };
+enum { PARTS = RETC_GPU_F32_PARTS, SPAN = RETC_GPU_F32_SPAN, COLUMNS = 16, OWN = 4, LANES = PARTS * COLUMNS / OWN };
+enum { CHUNK = RETC_GPU_F32_CHUNK, QUAD = 4 /* of a chunk, 16 bytes of rows */ };
 enum { ROWS = 8, ROWS_AT_ONCE = 4 /* of results */, READ_AT_ONCE = 16 /* of rows */ };
 enum { ROW_STEPS = 4, ROW_STEPS_OF_INTEGERS = 2 /* read at once for one row alone */ };
 
@@ -30,20 +32,13 @@ void retc_gpu_contract_schedule(const retc_graph *graph, const retc_node *node, 
   const bool is_scaled = node->op == RETC_OP_CONTRACT_SCALED;
   retc_schedule_set(region, "rows", ROWS);
   retc_schedule_set(region, "steps", !is_scaled && depth > PARTS * CHUNK ? 2 : 1);
+  retc_gpu_large_schedule(graph, node, profile, region);
 }
-
-typedef struct product {
-  retc_value node;
-  retc_buffer_id weight, scale;
-  int64_t columns, start, end; /* of the columns of all, in whole blocks */
-} product;
 
 typedef struct contract {
   retc_lowering *l;
   const retc_node *node; /* the first product's */
-  product products[RETC_GPU_PRODUCTS_MAX];
-  int count;
-  bool paired;          /* the products lie side by side */
+  retc_gpu_products products;
   int64_t own_columns;  /* of a block, of each product */
   retc_shape row_shape; /* the leading axes */
   int row_rank;
@@ -116,27 +111,22 @@ static retc_expr chunk_at(contract *c, retc_expr first, retc_expr step) {
 
 /* Opens branches by which the statements for product p are reached: the block's product, or the lane's. */
 static void begin_product(contract *c, int p) {
-  retc_lowering *l = c->l;
-  if (c->count == 1) return;
-  if (p) retc_write_else(&l->writer);
-  if (p + 1 == c->count) return;
-  const int64_t groups = c->own_columns / OWN;
-  if (c->paired) retc_write_if(&l->writer, retc_less(l, c->group, retc_int(l, (p + 1) * groups)));
-  else retc_write_if(&l->writer, retc_less(l, c->first_column, retc_int(l, c->products[p].end)));
+  const bool paired = c->products.paired;
+  retc_gpu_product_begin(c->l, &c->products, p, paired ? c->group : c->first_column, c->own_columns / OWN);
 }
-static void end_products(contract *c) { retc_end(c->l, c->count - 1); }
+static void end_products(contract *c) { retc_gpu_product_end(c->l, &c->products); }
 
 /* The first column of product p that the block has. */
 static retc_expr first_of(contract *c, int p) {
-  return c->paired ? c->first_column : retc_sub(c->l, c->first_column, retc_int(c->l, c->products[p].start));
+  return retc_sub(c->l, c->first_column, retc_int(c->l, c->products.items[p].start));
 }
 
 /* The lane's weights of the steps behind `first`. */
 static void read_product(contract *c, const form *f, retc_expr first, int p) {
   retc_lowering *l = c->l;
-  const product *of = &c->products[p];
+  const retc_gpu_product *of = &c->products.items[p];
   retc_expr own = retc_count_to(l, "own", RETC_LOOP_UNROLL, OWN), group = c->group;
-  if (c->paired) group = retc_mod(l, group, retc_int(l, c->own_columns / OWN));
+  if (c->products.paired) group = retc_mod(l, group, retc_int(l, c->own_columns / OWN));
   retc_expr column = retc_add(l, retc_add(l, first_of(c, p), times(c, group, OWN)), own);
   if (of->columns % c->own_columns) column = within(c, column, retc_int(l, of->columns));
   column = retc_let(l, "column", column);
@@ -159,7 +149,7 @@ static void read_product(contract *c, const form *f, retc_expr first, int p) {
 }
 
 static void read_weights(contract *c, const form *f, retc_expr first) {
-  for (int p = 0; p < c->count; p++) {
+  for (int p = 0; p < c->products.count; p++) {
     begin_product(c, p);
     read_product(c, f, first, p);
   }
@@ -250,55 +240,25 @@ static void write_products(contract *c, const form *f, retc_expr first, retc_exp
   retc_end(l, whole ? 3 : 4);
 }
 
-/* The sum of parts first..first + count from `at` on in the tile. */
+/* The sum of parts first..first + count from `at` on in the tile, all of one span. */
 static retc_expr tree(contract *c, retc_expr at, int first, int count) {
   if (count > 1) return retc_add(c->l, tree(c, at, first, count / 2), tree(c, at, first + count / 2, count / 2));
   retc_expr place = retc_add(c->l, at, retc_int(c->l, first));
   return retc_load(c->l, c->tile, &place);
 }
 
-/* Whether the value is made of product p. */
-static bool is_made_of(const contract *c, retc_value value, int p) {
-  const retc_node *node = retc_lower_node(c->l, value);
-  bool made = value.index == c->products[p].node.index;
-  for (int i = 0; i < node->input_count && retc_lower_is_inside(c->l, value); i++) {
-    made = made || is_made_of(c, node->inputs[i], p);
-  }
-  return made;
-}
-
-/* Stores what is made of product p, or of any; `totals` are those of the row and column, one a product. */
-static void store_results(contract *c, retc_expr row, retc_expr column, const retc_expr *totals, int p) {
-  retc_lowering *l = c->l;
-  retc_value nodes[RETC_GPU_PRODUCTS_MAX];
-  for (int i = 0; i < c->count; i++) nodes[i] = c->products[i].node;
-  l->also = nodes;
-  l->also_as = totals;
-  l->also_count = c->count;
-  retc_index at[RETC_RANK_MAX];
-  retc_lower_row(l, &c->row_shape, c->row_rank, row, at);
-  at[c->row_rank] = retc_at(column);
-  for (size_t i = 0; i < l->results.count; i++) {
-    const retc_value result = l->results.items[i];
-    if (!c->paired && !is_made_of(c, result, p)) continue;
-    if (!retc_shape_equal(&retc_lower_node(l, result)->type.shape, &retc_lower_node(l, nodes[p])->type.shape)) {
-      retc_lower_refuse(l, result, "a result of this region is expected to have the shape of what it is built around");
-      continue;
-    }
-    l->stored = result;
-    retc_lower_store(l, result, at, retc_lower_value(l, result, at));
-    l->stored = (retc_value){0};
-  }
-  l->also_count = 0;
-}
-
 /* The sum of the parts of the row and column e of product p, one of a block's. */
 static retc_expr write_total(contract *c, retc_expr r, retc_expr x, int p) {
-  retc_expr e =
-      retc_add(c->l, times(c, r, COLUMNS), c->paired ? retc_add(c->l, x, retc_int(c->l, p * c->own_columns)) : x);
-  retc_expr total = tree(c, retc_let(c->l, "parts", times(c, e, PARTS + 1)), 0, PARTS);
-  retc_lower_note(c->l, c->products[p].node);
-  return retc_let(c->l, "total", total);
+  retc_lowering *l = c->l;
+  retc_expr own = retc_int(l, c->products.paired ? p * c->own_columns : 0);
+  retc_expr e = retc_add(l, times(c, r, COLUMNS), retc_add(l, x, own));
+  retc_expr parts = retc_let(l, "parts", times(c, e, PARTS + 1)), total = {0};
+  for (int first = 0; first < PARTS; first += SPAN / (int)c->chunk) {
+    retc_expr sum = tree(c, parts, first, SPAN / (int)c->chunk);
+    total = first ? retc_add(l, total, sum) : sum;
+  }
+  retc_lower_note(l, c->products.items[p].value);
+  return retc_let(l, "total", total);
 }
 
 /* Rows from + r, r < rows, of the block: the parts come together in the tile. */
@@ -319,16 +279,17 @@ static void write_results(contract *c, int64_t from, int64_t rows) {
   retc_write_if(w, retc_expr_binary(l->kernel, RETC_KERNEL_OP_AND,
                                     retc_less(l, c->lane, retc_int(l, rows * c->own_columns)),
                                     retc_less(l, row, c->row_count)));
-  for (int p = 0; p < (c->paired ? 1 : c->count); p++) {
-    if (!c->paired) begin_product(c, p);
+  const bool paired = c->products.paired;
+  for (int p = 0; p < (paired ? 1 : c->products.count); p++) {
+    if (!paired) begin_product(c, p);
     retc_expr column = retc_let(l, "column", retc_add(l, first_of(c, p), x));
-    if (c->products[p].columns % c->own_columns)
-      retc_write_if(w, retc_less(l, column, retc_int(l, c->products[p].columns)));
-    for (int k = 0; k < c->count; k++) totals[k] = c->paired || k == p ? write_total(c, r, x, k) : retc_f32(l, 0);
-    store_results(c, row, column, totals, p);
-    if (c->products[p].columns % c->own_columns) retc_end(l, 1);
+    if (c->products.items[p].columns % c->own_columns)
+      retc_write_if(w, retc_less(l, column, retc_int(l, c->products.items[p].columns)));
+    for (int k = 0; k < c->products.count; k++) totals[k] = paired || k == p ? write_total(c, r, x, k) : retc_f32(l, 0);
+    retc_gpu_product_store(l, &c->products, p, row, column, totals);
+    if (c->products.items[p].columns % c->own_columns) retc_end(l, 1);
   }
-  if (!c->paired) end_products(c);
+  if (!paired) end_products(c);
   retc_end(l, 1);
 }
 
@@ -338,11 +299,11 @@ static void write_form(contract *c, int64_t rows, int64_t slice, int64_t steps) 
   retc_writer *w = &l->writer;
   form f = {.rows = rows, .slice = slice, .steps = steps};
   const int64_t read = steps * c->step;
-  f.weights =
-      retc_write_alloc(w, "weights", RETC_SCOPE_PRIVATE, retc_kernel_buffer(l->kernel, c->products[0].weight)->dtype, 3,
-                       (int64_t[]){OWN, steps, c->chunk / c->pack});
+  const retc_gpu_product *product = &c->products.items[0];
+  f.weights = retc_write_alloc(w, "weights", RETC_SCOPE_PRIVATE, retc_kernel_buffer(l->kernel, product->weight)->dtype,
+                               3, (int64_t[]){OWN, steps, c->chunk / c->pack});
   if (c->group_size) {
-    const retc_dtype dtype = retc_kernel_buffer(l->kernel, c->products[0].scale)->dtype;
+    const retc_dtype dtype = retc_kernel_buffer(l->kernel, product->scale)->dtype;
     f.scales = retc_write_alloc(w, "scales", RETC_SCOPE_PRIVATE, dtype, 2, (int64_t[]){OWN, steps});
   }
   retc_expr first = retc_write_for(w, "first", RETC_LOOP_SERIAL, retc_int(l, 0), retc_int(l, c->depth), slice);
@@ -366,65 +327,20 @@ static void write_form(contract *c, int64_t rows, int64_t slice, int64_t steps) 
   }
 }
 
-bool retc_gpu_products_match(const retc_graph *graph, const retc_node *a, const retc_node *b) {
-  bool match = a->op == b->op && a->inputs[0].index == b->inputs[0].index &&
-               a->attributes.integer[0] == b->attributes.integer[0];
-  for (int i = 1; i < a->input_count && match; i++) {
-    match = retc_graph_node(graph, a->inputs[i])->type.dtype == retc_graph_node(graph, b->inputs[i])->type.dtype;
-  }
-  return match;
-}
-
-/* Products of the region, and how they lie. */
-static void find_products(contract *c) {
-  retc_lowering *l = c->l;
-  for (uint32_t i = 1; i < l->graph->nodes.count; i++) {
-    const retc_node *node = &l->graph->nodes.items[i];
-    if (node->region.index != l->region.index || !retc_anchor_contract_matches(l->graph, NULL, node)) continue;
-    if (c->count == RETC_GPU_PRODUCTS_MAX || !retc_gpu_products_match(l->graph, c->node, node)) {
-      retc_lower_refuse(l, (retc_value){i},
-                        "products share a region when they are at most four, of the same rows, with "
-                        "weights of one type and depth");
-      return;
-    }
-    const retc_shape *weight = &retc_lower_node(l, node->inputs[1])->type.shape;
-    c->products[c->count++] = (product){.node = {i},
-                                        .columns = weight->dim[0],
-                                        .weight = retc_lower_buffer(l, node->inputs[1]),
-                                        .scale = retc_lower_buffer(l, node->inputs[node->input_count - 1])};
-  }
-  for (size_t i = 0; i < l->results.count; i++) {
-    int of = 0;
-    for (int p = 0; p < c->count; p++) of += is_made_of(c, l->results.items[i], p);
-    c->paired |= of > 1;
-  }
-  bool equal = c->count == 1 || c->count == 2 || c->count == 4;
-  for (int p = 1; p < c->count; p++) equal &= c->products[p].columns == c->products[0].columns;
-  if (c->paired && !equal) {
-    retc_lower_refuse(l, l->anchor, "something is made of several products, which are two or four of one shape then");
-    return;
-  }
-  c->own_columns = c->paired ? COLUMNS / c->count : COLUMNS;
-  int64_t end = 0;
-  for (int p = 0; p < c->count; p++) {
-    product *of = &c->products[p];
-    of->start = c->paired ? 0 : end;
-    end = of->end = of->start + (of->columns + c->own_columns - 1) / c->own_columns * c->own_columns;
-  }
-}
-
 static contract describe(retc_lowering *l) {
   const retc_node *node = retc_lower_node(l, l->anchor);
   const retc_region *region = retc_graph_region(l->graph, l->region);
   contract c = {.l = l, .node = node, .row_shape = node->type.shape, .row_rank = node->type.shape.rank - 1};
   c.depth = retc_lower_node(l, node->inputs[1])->type.shape.dim[1];
   if (node->op == RETC_OP_CONTRACT_SCALED) c.group_size = node->attributes.integer[0];
-  c.chunk = c.group_size ? CHUNK_OF_INTEGERS : CHUNK;
+  c.chunk = retc_gpu_chunk(node);
   c.step = PARTS * c.chunk;
   c.pack = retc_lower_node(l, node->inputs[1])->type.dtype == RETC_DTYPE_I4 ? 2 : 1;
   c.rows = retc_schedule_get(region, "rows", ROWS);
   c.steps = retc_schedule_get(region, "steps", 1);
-  find_products(&c);
+  retc_gpu_products_find(l, &c.products);
+  c.own_columns = c.products.paired ? COLUMNS / c.products.count : COLUMNS;
+  retc_gpu_products_place(&c.products, c.own_columns);
   const int64_t results = (c.rows < ROWS_AT_ONCE ? c.rows : ROWS_AT_ONCE) * COLUMNS * (PARTS + 1);
   c.room = c.rows * c.steps * c.step;
   if (c.room < results) c.room = results;
@@ -435,9 +351,11 @@ static contract describe(retc_lowering *l) {
 static void begin_blocks(contract *c) {
   retc_lowering *l = c->l;
   retc_writer *w = &l->writer;
-  retc_expr zero = retc_int(l, 0), columns = retc_int(l, c->products[c->count - 1].end);
+  retc_expr zero = retc_int(l, 0), columns = retc_int(l, c->products.items[c->products.count - 1].end);
   c->row_count = retc_let(l, "rows", retc_lower_row_count(l, &c->row_shape, c->row_rank));
-  c->first_row = retc_write_for(w, "first_row", RETC_LOOP_GRID, zero, c->row_count, c->rows);
+  const int64_t many = retc_schedule_get(retc_graph_region(l->graph, l->region), "many", 0);
+  retc_expr rows = many ? retc_mul(l, c->row_count, retc_gpu_has_few_rows(l, c->row_count, many)) : c->row_count;
+  c->first_row = retc_write_for(w, "first_row", RETC_LOOP_GRID, zero, rows, c->rows);
   c->first_column = retc_write_for(w, "first_column", RETC_LOOP_GRID, zero, columns, c->own_columns);
   c->tile = retc_write_alloc(w, "tile", RETC_SCOPE_SHARED, RETC_DTYPE_F32, 1, &c->room);
 }
@@ -454,6 +372,7 @@ retc_status retc_gpu_contract_lower(retc_lowering *l) {
   const retc_region *region = retc_graph_region(l->graph, l->region);
   if (retc_schedule_get(region, "bf16", 0)) return retc_gpu_matrix_lower(l, RETC_DTYPE_BF16);
   if (retc_schedule_get(region, "f16", 0)) return retc_gpu_matrix_lower(l, RETC_DTYPE_F16);
+  if (l->launch) return retc_gpu_large_lower(l, RETC_DTYPE_F32, 0, NULL);
   contract c = describe(l);
   retc_writer *w = &l->writer;
   begin_blocks(&c);

@@ -33,7 +33,7 @@ static void begin_elements(around *a, int64_t width, retc_expr *out_row, retc_ex
   retc_lowering *l = a->l;
   retc_writer *w = &l->writer;
   retc_expr zero = retc_int(l, 0), count = retc_lower_row_count(l, &a->sums, a->row_rank);
-  retc_expr many = retc_mul(l, count, retc_gpu_has_many_rows(l, count));
+  retc_expr many = retc_mul(l, count, retc_gpu_has_many_rows(l, count, RETC_GPU_MANY_ROWS));
   *out_row = retc_write_for(w, "row", RETC_LOOP_GRID, zero, many, 1);
   retc_expr first = retc_write_for(w, "first", RETC_LOOP_GRID, zero, retc_int(l, width), LANES * RUN);
   retc_expr lane = retc_count_to(l, "lane", RETC_LOOP_LANE, LANES);
@@ -81,5 +81,5 @@ retc_status retc_gpu_blas_lower(retc_lowering *l, retc_dtype math, int64_t part)
   if (l->launch != LAUNCH_PRODUCT) return lower_results(&a);
   const retc_buffer_id rows = rows_of(&a, RETC_ACCESS_READ), sums = sums_of(&a, RETC_ACCESS_WRITE);
   l->kernel->product = true;
-  return retc_gpu_matrix_large_lower(l, math, part, &(retc_gpu_plain){rows, sums});
+  return retc_gpu_large_lower(l, math, part, &(retc_gpu_plain){rows, sums});
 }

@@ -188,10 +188,10 @@ retc_status retc_gpu_matrix_lower(retc_lowering *l, retc_dtype math) {
     return retc_lower_refuse(l, l->anchor, "its schedule is none for matrix instructions");
   }
   if (l->launch && retc_schedule_get(region_of(l), "blas", 0)) return retc_gpu_blas_lower(l, math, m.part);
-  if (l->launch == 1) return retc_gpu_matrix_large_lower(l, math, m.part, NULL);
+  if (l->launch == 1) return retc_gpu_large_lower(l, math, m.part, NULL);
   l->computed = l->anchor;
   m.row_count = retc_let(l, "rows", retc_lower_row_count(l, &m.row_shape, m.row_rank));
-  retc_expr few = retc_sub(l, retc_int(l, 1), retc_gpu_has_many_rows(l, m.row_count));
+  retc_expr few = retc_gpu_has_few_rows(l, m.row_count, RETC_GPU_MANY_ROWS);
   m.first_row = retc_write_for(w, "first_row", RETC_LOOP_GRID, zero, retc_mul(l, m.row_count, few), ROWS);
   m.first_column = retc_write_for(w, "first_column", RETC_LOOP_GRID, zero, retc_int(l, m.width), m.columns);
   m.rows_tile = shared(&m, "rows_tile", math, ROWS, m.slice + GAP);

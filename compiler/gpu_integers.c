@@ -1,6 +1,10 @@
 /* Weights of integers on a GPU: i8 as it is, i4 two a byte, and scales, all along the rows of the weight. */
 #include "compiler/gpu_contract.h"
 
+int64_t retc_gpu_chunk(const retc_node *product) {
+  return product->op == RETC_OP_CONTRACT_SCALED ? 16 : RETC_GPU_F32_CHUNK;
+}
+
 int retc_gpu_integers(retc_lowering *l, retc_buffer_id codes, const retc_expr *at, retc_expr out_numbers[2]) {
   retc_expr number = retc_expr_cast(l->kernel, RETC_DTYPE_F32, retc_load(l, codes, at)), eight = retc_f32(l, 8);
   out_numbers[0] = number;

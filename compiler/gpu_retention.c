@@ -483,7 +483,8 @@ static void begin_block(retention *r) {
 
 int retc_gpu_launches(retc_lowering *l) {
   const retc_region *region = retc_graph_region(l->graph, l->region);
-  const bool matrix = retc_schedule_get(region, "bf16", 0) || retc_schedule_get(region, "f16", 0);
+  const bool matrix = retc_schedule_get(region, "bf16", 0) || retc_schedule_get(region, "f16", 0) ||
+                      retc_schedule_get(region, "many", 0);
   if (matrix && strcmp(region->anchor, "contract") == 0) return retc_schedule_get(region, "blas", 0) ? 4 : 2;
   retc_gpu_retention described;
   if (strcmp(region->anchor, "retention") || !retc_gpu_retention_describe(l, &described)) return 1;

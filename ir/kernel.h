@@ -17,8 +17,9 @@
  *
  * A fragment is a buffer in the registers of waves: f32[waves, ..., rows, columns], waves a multiple of 8, rows and
  * columns of 16. Only loops `wave` over 0..waves know it, each iteration its own part: index 0 is the loop's variable, the
- * others but two are constants or variables of unrolled loops. It is c of an mma, whole, whose depth is a multiple of 16, or read and written element by
- * element in loops over all of its rows and columns. It stands outside of lane and wave loops.
+ * others but two are constants or variables of unrolled loops. It is c of an mma, whole, whose depth is a multiple of 16,
+ * of f32 of 4, or read and written element by element in loops over all of its rows and columns. It stands outside of
+ * lane and wave loops.
  *
  * Index arithmetic is i64. Every load and store gives one index an axis, row-major, 0 <= index < extent. */
 #ifndef RETC_IR_KERNEL_H
@@ -77,7 +78,7 @@ typedef struct retc_expr_node {
 } retc_expr_node;
 
 typedef enum retc_scope { RETC_SCOPE_GLOBAL, RETC_SCOPE_SHARED, RETC_SCOPE_PRIVATE, RETC_SCOPE_FRAGMENT } retc_scope;
-enum { RETC_FRAGMENT_SIDE = 16, RETC_FRAGMENT_WAVES = 8 };
+enum { RETC_FRAGMENT_SIDE = 16, RETC_FRAGMENT_STEP = 4 /* of the depth, in f32 */, RETC_FRAGMENT_WAVES = 8 };
 enum retc_access { RETC_ACCESS_READ = 1, RETC_ACCESS_WRITE = 2 };
 
 typedef struct retc_buffer {
@@ -145,7 +146,7 @@ typedef enum retc_statement_kind {
    * i32. a's row_axis is i and column_axis x; b's row_axis is x and column_axis l, its last.
    * In a wave loop c is shared or a fragment, and b's axes are free. There 16 products of bf16 or f16 are added exactly
    * and rounded once; matrix instructions may round such sums otherwise, but a sum is the same whatever the other rows
-   * and columns are. */
+   * and columns are. Products of f32 are added as elsewhere, by matrix instructions too. */
   RETC_STATEMENT_MMA
 } retc_statement_kind;
 

@@ -193,8 +193,9 @@ retc_status retc_interpreter_mma(retc_interpreter *in, const retc_prepared *p) {
   if (made.depth < 0) return retc_interpreter_fail(in, "the depth is %lld, expected at least 0", (long long)made.depth);
   if (made.depth == 0) return RETC_OK;
   const bool fragment = retc_kernel_buffer(in->kernel, s->c.buffer)->scope == RETC_SCOPE_FRAGMENT;
-  if (fragment && made.depth % RETC_FRAGMENT_SIDE) {
-    return retc_interpreter_fail(in, "the depth is %lld, expected a multiple of 16", (long long)made.depth);
+  const int least = p->a.cell->buffer->dtype == RETC_DTYPE_F32 ? RETC_FRAGMENT_STEP : RETC_FRAGMENT_SIDE;
+  if (fragment && made.depth % least) {
+    return retc_interpreter_fail(in, "the depth is %lld, expected a multiple of %d", (long long)made.depth, least);
   }
   RETC_TRY(retc_interpreter_open_view(in, &p->c, &s->c, made.rows, made.columns, &c));
   RETC_TRY(retc_interpreter_open_view(in, &p->a, &s->a, made.rows, made.depth, &made.a));

@@ -33,28 +33,32 @@ int64_t hip_stride_of(const retc_buffer *buffer, int axis) {
   return stride;
 }
 
-/* Rows along `rows`, elements of a row one behind the other, each row at a multiple of 16 bytes. */
+/* Rows along `rows`, elements of a row one behind the other, each row of halves at a multiple of 16 bytes. */
 static bool has_rows(const hip_emitter *e, const retc_view *view, int rows, int along) {
   const retc_buffer *buffer = retc_kernel_buffer(e->kernel, view->buffer);
-  const int64_t stride = hip_stride_of(buffer, rows);
-  if (along != buffer->shape.rank - 1 || !stride || !hip_is_aligned(e, view->base[along], ALIGNED)) return false;
+  const int64_t stride = hip_stride_of(buffer, rows), by = buffer->dtype == RETC_DTYPE_F32 ? 1 : ALIGNED;
+  if (along != buffer->shape.rank - 1 || !stride) return false;
+  if (by > 1 && !hip_is_aligned(e, view->base[along], by)) return false;
   for (int axis = 0; axis < along; axis++) {
     const int64_t own = hip_stride_of(buffer, axis);
-    if (!own || own % ALIGNED) return false;
+    if (!own || own % by) return false;
   }
   return true;
 }
 
+static bool is_half(retc_dtype dtype) { return dtype == RETC_DTYPE_BF16 || dtype == RETC_DTYPE_F16; }
+
 static bool operands_suit(const hip_emitter *e, const retc_statement *s) {
   const retc_buffer *a = retc_kernel_buffer(e->kernel, s->a.buffer), *b = retc_kernel_buffer(e->kernel, s->b.buffer);
-  const bool halves = a->dtype == b->dtype && (a->dtype == RETC_DTYPE_BF16 || a->dtype == RETC_DTYPE_F16);
-  return halves && has_rows(e, &s->a, s->a.row_axis, s->a.column_axis) &&
+  const bool fits = a->dtype == b->dtype && (is_half(a->dtype) || a->dtype == RETC_DTYPE_F32);
+  return fits && has_rows(e, &s->a, s->a.row_axis, s->a.column_axis) &&
          has_rows(e, &s->b, s->b.column_axis, s->b.row_axis);
 }
 
 static bool suits(const hip_emitter *e, const retc_statement *s) {
   const retc_buffer *c = retc_kernel_buffer(e->kernel, s->c.buffer);
-  return operands_suit(e, s) && s->rows % TILE == 0 && s->columns % TILE == 0 && s->c.column_axis == c->shape.rank - 1;
+  return operands_suit(e, s) && is_half(retc_kernel_buffer(e->kernel, s->a.buffer)->dtype) && s->rows % TILE == 0 &&
+         s->columns % TILE == 0 && s->c.column_axis == c->shape.rank - 1;
 }
 
 static void print_matrix(hip_emitter *e, const retc_view *view, int rows) {

@@ -61,8 +61,10 @@ retc_target_profile retc_hip_targets_profile(const retc_hip_targets *targets) {
                                  .l2_bytes = RETC_HIP_BLOCK_SHARED, .wave = 64, .shared_bytes = RETC_HIP_BLOCK_SHARED};
   if (targets->count == 1) profile.name = targets->items[0]->arch;
   for (size_t i = 0; i < targets->count; i++) {
-    if (targets->items[i]->wave < profile.wave) profile.wave = targets->items[i]->wave;
-    if (targets->items[i]->units > profile.units) profile.units = targets->items[i]->units;
+    const retc_hip_profile *gpu = targets->items[i];
+    if (gpu->wave < profile.wave) profile.wave = gpu->wave;
+    if (gpu->units > profile.units) profile.units = gpu->units;
+    profile.has_matrix_f32 |= gpu->matrix_f32 > 0;
   }
   return profile;
 }

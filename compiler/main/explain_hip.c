@@ -49,9 +49,14 @@ static row *find_row(report *r, int kernel) {
   return &r->rows.items[r->rows.count - 1];
 }
 
+/* Without instructions on f32 its products are vector code. */
+static bool uses_matrices(const row *of, const retc_hip_profile *gpu) {
+  return of->matrix && (of->type != RETC_DTYPE_F32 || gpu->matrix_f32 > 0);
+}
+
 /* Operations a second that the kernel's kind of code can do at most. */
 static double peak_of(const row *of, const retc_hip_profile *gpu) {
-  if (!of->matrix) return gpu->vector;
+  if (!uses_matrices(of, gpu)) return gpu->vector;
   return of->type == RETC_DTYPE_F32 ? gpu->matrix_f32 : gpu->matrix_half;
 }
 
@@ -81,7 +86,7 @@ static void print_row(report *r, const row *of, const retc_hip_profile *gpu) {
                 blocks = blocks_of_unit(of, gpu, threads);
   const double occupancy =
       100.0 * (double)(blocks * ((threads + gpu->wave - 1) / gpu->wave)) / (double)(gpu->simds * gpu->waves);
-  const char *code = !of->matrix                   ? "vector"
+  const char *code = !uses_matrices(of, gpu)       ? "vector"
                      : of->type == RETC_DTYPE_BF16 ? "bf16"
                      : of->type == RETC_DTYPE_F16  ? "f16"
                                                    : "f32";

@@ -1,8 +1,8 @@
 # The HIP text of models built for AMD's GPUs, and what the compilers say of its kernels: sh tests/hip/amd.sh MODEL...
 #   sh tests/hip/amd.sh --document   the same of the models in docs/hip.md, and writes its table
 # Prints registers, shared memory and matrix instructions of each kernel. Fails for a warning, for vector registers that
-# are spilled, for memory that lanes have on the side, for more shared memory than a block may have, and for a kernel that
-# is planned for matrix instructions and has none. No GPU is needed, and nothing is run.
+# are spilled, for memory that lanes have on the side, for more shared memory than a block may have or the plan says, and
+# for a kernel that is planned for matrix instructions and has none of its type. No GPU is needed, and nothing is run.
 #
 # Packages: clang-19 and lld-19 build for all four architectures with HIP's headers (libamdhip64-dev) and device
 # libraries (rocm-device-libs); hipcc, where it is installed, builds for gfx90a, and so does the hiprtc of libamdhip64.
@@ -81,17 +81,34 @@ rows() {
     END { put() }'
 }
 
-# matrices ARCH: "kernel count" of those with matrix instructions
+# matrices ARCH: "kernel count type..." of those with matrix instructions; the types: "half" or "f32", of their operands
 matrices() {
   llvm-objdump-19 -d --no-show-raw-insn "$work/$1.co" |
-    awk '/^[0-9a-f]+ <.*>:/ { name = $2; gsub(/[<>:]/, "", name) } /[ \t]v_(mfma|wmma)_/ { count[name]++ }
-         END { for (name in count) print name, count[name] }'
+    awk '/^[0-9a-f]+ <.*>:/ { name = $2; gsub(/[<>:]/, "", name) }
+         /[ \t]v_(mfma|wmma)_/ {
+           count[name]++
+           type = /v_mfma_f32_16x16x4_?f32/ ? "f32" : "half"
+           if (!seen[name, type]++) types[name] = types[name] " " type
+         }
+         END { for (name in count) print name, count[name] types[name] }'
 }
 
-# planned FILE: "kernel half" of those that call a matrix product of the prelude
+# planned FILE: "kernel half" and "kernel f32" of those that call a matrix product of the prelude on such operands
 planned() {
   awk '/__global__/ { name = $0; sub(/\($/, "", name); sub(/.* /, "", name) }
-       name && /retc_mma</ { print name, "half" }' "$1" | sort -u
+       /__shared__ float/ { sub(/\[.*/, ""); f32[name, $4] = 1 }
+       name && /retc_mma</ { print name, "half" }
+       name && /retc_multiply\(/ {
+         sub(/^[^&]*&/, "")
+         sub(/\[.*/, "")
+         print name, (name, $0) in f32 ? "f32" : "half"
+       }' "$1" | sort -u
+}
+
+# planned_shared PLAN: "kernel bytes" of shared memory
+planned_shared() {
+  sed -n 's/^ *"name": "\(.*\)",$/\1/p; s/^ *"shared_bytes": \([0-9]*\).*/bytes \1/p' "$1" |
+    awk '$1 == "bytes" { print name, $2; next } { name = $1 }'
 }
 
 # check ARCH: what must hold of the code object's rows
@@ -100,11 +117,13 @@ check() {
   while read -r name vector scalar accumulators shared scratch spills kept; do
     [ "$spills" = 0 ] || fail "$name on $1 spills $spills vector registers"
     [ "$scratch" = 0 ] || fail "$name on $1 has $scratch bytes a lane on the side"
-    [ "$shared" -le 65536 ] || fail "$name on $1 has $shared bytes of shared memory"
+    most=$(awk -v name="$name" '$1 == name { print $2 }' "$work/shared")
+    [ "$shared" -le 65536 ] && [ "$shared" -le "$most" ] ||
+      fail "$name on $1 has $shared bytes of shared memory, planned are $most"
   done <"$work/rows.$1"
   while read -r name fragment; do
     case $1/$fragment in gfx1[12]*/f32) continue ;; esac # they have no matrix instruction on f32
-    grep -q "^$name " "$work/matrices.$1" || fail "$name on $1 has no matrix instruction"
+    grep -q "^$name .* $fragment" "$work/matrices.$1" || fail "$name on $1 has no matrix instruction on $fragment"
   done <"$work/planned"
 }
 
@@ -133,14 +152,16 @@ examine() { # MODEL MATH OPTION...
   build_by_hipcc "$text"
   build_by_hiprtc "$text"
   planned "$text" >"$work/planned"
+  planned_shared "$work/out/plan.json" >"$work/shared"
   for arch in $archs; do
     build "$arch" "$text"
     rows "$arch" >"$work/rows.$arch"
     matrices "$arch" >"$work/matrices.$arch"
     check "$arch"
   done
-  [ "$math" = f32 ] || [ -s "$work/planned" ] ||
-    fail "$model: no product is planned for matrix instructions with --math $math"
+  type=half
+  [ "$math" != f32 ] || type=f32
+  grep -q " $type$" "$work/planned" || fail "$model: no product is planned for matrix instructions with --math $math"
   table "${model#"$source"/}" "$math${*:+ $*}"
 }
 
