@@ -3,10 +3,9 @@
  *
  * The summed axis is cut into chunks of as many elements as 16 bytes
  * of bf16 or of i8 are, 16 of i4; part p of PARTS has the chunks p, p + PARTS, ... So
- * neighbouring lanes read neighbouring memory, 16 bytes and more each. A part is one chain of fma; the parts whose
- * chunks lie in the same SPAN elements are added by a fixed tree, and these sums in order. So the bits depend neither
- * on how many rows there are nor on which block a row falls into, and many rows may be left to blocks that have a span
- * of each row at a time (gpu_contract_large.c).
+ * neighbouring lanes read neighbouring memory, 16 bytes and more each. A part is one chain of fma, and parts are added
+ * in order: the bits depend neither on how many rows there are nor on which block a row falls into, and many rows may be
+ * left to blocks that have the sums of a few parts at a time (gpu_contract_large.c).
  *
  * A block computes `rows` rows times COLUMNS columns: a lane has a part of OWN columns, and a sum for each of its
  * columns and rows. It reads `steps` chunks of each of its columns at once, and waits for the rows, which come through
@@ -16,7 +15,7 @@
  * something is made of two of them, side by side, so that a block has the same columns of all. */
 #include "compiler/gpu_contract.h"
 
-enum { PARTS = RETC_GPU_F32_PARTS, SPAN = RETC_GPU_F32_SPAN, COLUMNS = 16, OWN = 4, LANES = PARTS * COLUMNS / OWN };
+enum { PARTS = RETC_GPU_F32_PARTS, COLUMNS = 16, OWN = 4, LANES = PARTS * COLUMNS / OWN };
 enum { CHUNK = RETC_GPU_F32_CHUNK, QUAD = 4 /* of a chunk, 16 bytes of rows */ };
 enum { ROWS = 8, ROWS_AT_ONCE = 4 /* of results */, READ_AT_ONCE = 16 /* of rows */ };
 enum { ROW_STEPS = 4, ROW_STEPS_OF_INTEGERS = 2 /* read at once for one row alone */ };
@@ -240,22 +239,15 @@ static void write_products(contract *c, const form *f, retc_expr first, retc_exp
   retc_end(l, whole ? 3 : 4);
 }
 
-/* The sum of parts first..first + count from `at` on in the tile, all of one span. */
-static retc_expr tree(contract *c, retc_expr at, int first, int count) {
-  if (count > 1) return retc_add(c->l, tree(c, at, first, count / 2), tree(c, at, first + count / 2, count / 2));
-  retc_expr place = retc_add(c->l, at, retc_int(c->l, first));
-  return retc_load(c->l, c->tile, &place);
-}
-
 /* The sum of the parts of the row and column e of product p, one of a block's. */
 static retc_expr write_total(contract *c, retc_expr r, retc_expr x, int p) {
   retc_lowering *l = c->l;
   retc_expr own = retc_int(l, c->products.paired ? p * c->own_columns : 0);
   retc_expr e = retc_add(l, times(c, r, COLUMNS), retc_add(l, x, own));
   retc_expr parts = retc_let(l, "parts", times(c, e, PARTS + 1)), total = {0};
-  for (int first = 0; first < PARTS; first += SPAN / (int)c->chunk) {
-    retc_expr sum = tree(c, parts, first, SPAN / (int)c->chunk);
-    total = first ? retc_add(l, total, sum) : sum;
+  for (int n = 0; n < PARTS; n++) {
+    retc_expr place = retc_add(l, parts, retc_int(l, n)), sum = retc_load(l, c->tile, &place);
+    total = n ? retc_add(l, total, sum) : sum;
   }
   retc_lower_note(l, c->products.items[p].value);
   return retc_let(l, "total", total);

@@ -7,9 +7,8 @@
 
 /* Parts of the summed axis, which are summed up on their own and then added in order; of bf16 and f16. */
 enum { RETC_GPU_PARTS = 8 };
-/* In f32 part p has the chunks p, p + RETC_GPU_F32_PARTS, ... of the axis. The sums of those parts whose chunks lie in
- * the same RETC_GPU_F32_SPAN elements are added by a tree, and what that gives in order. */
-enum { RETC_GPU_F32_PARTS = 32, RETC_GPU_F32_SPAN = 32, RETC_GPU_F32_CHUNK = 8 };
+/* In f32 part p has the chunks p, p + RETC_GPU_F32_PARTS, ... of the axis; they are added in order, too. */
+enum { RETC_GPU_F32_PARTS = 32, RETC_GPU_F32_CHUNK = 8 };
 /* Elements of a chunk of this product's. */
 int64_t retc_gpu_chunk(const retc_node *product);
 

@@ -2,15 +2,16 @@
  * f16 and gpu_contract.c in f32, in the same order, by blocks of ROWS rows, which read the weights less often. A wave
  * has sums of its rows and columns in its registers: of the parts of the summed axis at hand, and of those before them.
  *
- * Of bf16 and f16 that is one part at a time. In f32 the parts lie in each other: those of a span of each step, which
- * is what shared memory has of the rows and the weights, each have sums of their own. */
+ * Of bf16 and f16 that is one part at a time. In f32 the parts lie in each other: those of SLICE_F32 elements of each
+ * step, which is what shared memory has of the rows and the weights, each have sums of their own. */
 #include "compiler/gpu_contract.h"
 
 enum {
   ROWS = RETC_GPU_MANY_ROWS,
   SLICE = 64,
-  GAP = 8,     /* between rows in shared memory, against bank conflicts */
-  GAP_F32 = 2, /* rows of 34 numbers: 16 of them, two columns of each, lie in 32 banks */
+  SLICE_F32 = 32, /* chunks of neighbouring parts */
+  GAP = 8,        /* between rows in shared memory, against bank conflicts */
+  GAP_F32 = 2,    /* rows of 34 numbers: 16 of them, two columns of each, lie in 32 banks */
   GROUP = 8,
   WAVES = RETC_FRAGMENT_WAVES,
   OWN = 32,
@@ -216,13 +217,6 @@ static void write_products(large *m) {
   retc_end(l, 1);
 }
 
-/* The sums of parts first..first + count, added by a tree. */
-static retc_expr tree(large *m, const retc_expr at[5], int64_t first, int64_t count) {
-  retc_lowering *l = m->l;
-  if (count > 1) return retc_add(l, tree(m, at, first, count / 2), tree(m, at, first + count / 2, count / 2));
-  return retc_load(l, m->sums, (retc_expr[]){at[0], at[1], retc_int(l, first), at[3], at[4]});
-}
-
 /* totals = those of the turns before, and this one's. */
 static void add_turn(large *m, retc_expr turn) {
   retc_lowering *l = m->l;
@@ -232,8 +226,14 @@ static void add_turn(large *m, retc_expr turn) {
     else retc_write_if(&l->writer, retc_equal(l, turn, retc_int(l, 0)));
     at[1] = begin_each(m, "product", m->side);
     begin_elements(m, &at[3], &at[4]);
-    retc_expr to[4] = {at[0], at[1], at[3], at[4]}, sum = tree(m, at, 0, m->at_once);
-    retc_write_store(&l->writer, m->totals, to, more ? retc_add(l, retc_load(l, m->totals, to), sum) : sum);
+    retc_expr to[4] = {at[0], at[1], at[3], at[4]}, total = {0};
+    if (more) total = retc_load(l, m->totals, to);
+    for (int part = 0; part < m->at_once; part++) {
+      at[2] = retc_int(l, part);
+      retc_expr sum = retc_load(l, m->sums, at);
+      total = part || more ? retc_add(l, total, sum) : sum;
+    }
+    retc_write_store(&l->writer, m->totals, to, total);
     retc_end(l, 2);
     end_each(m, m->side);
   }
@@ -316,11 +316,11 @@ static large describe(retc_lowering *l, retc_dtype math, int64_t part, const ret
   m.depth = retc_lower_node(l, node->inputs[1])->type.shape.dim[1];
   retc_gpu_products_find(l, &m.products);
   if (math == RETC_DTYPE_F32) {
-    m.slice = m.between = RETC_GPU_F32_SPAN;
+    m.slice = m.between = SLICE_F32;
     m.gap = GAP_F32;
-    m.at_once = RETC_GPU_F32_SPAN / retc_gpu_chunk(node);
+    m.at_once = SLICE_F32 / retc_gpu_chunk(node);
     m.turns = RETC_GPU_F32_PARTS / m.at_once;
-    m.step = RETC_GPU_F32_SPAN * m.turns;
+    m.step = SLICE_F32 * m.turns;
     m.side = m.products.paired ? m.products.count : 1;
     m.own_columns = OWN_F32;
     m.across = m.side > 1 ? ACROSS / 2 : ACROSS;

@@ -105,7 +105,7 @@ planned() {
        }' "$1" | sort -u
 }
 
-# planned_shared PLAN: "kernel bytes" of shared memory
+# planned_shared PLAN: "kernel bytes" of shared memory, of which a block may have 65536; of the kernels that the plan has
 planned_shared() {
   sed -n 's/^ *"name": "\(.*\)",$/\1/p; s/^ *"shared_bytes": \([0-9]*\).*/bytes \1/p' "$1" |
     awk '$1 == "bytes" { print name, $2; next } { name = $1 }'
@@ -118,8 +118,7 @@ check() {
     [ "$spills" = 0 ] || fail "$name on $1 spills $spills vector registers"
     [ "$scratch" = 0 ] || fail "$name on $1 has $scratch bytes a lane on the side"
     most=$(awk -v name="$name" '$1 == name { print $2 }' "$work/shared")
-    [ "$shared" -le 65536 ] && [ "$shared" -le "$most" ] ||
-      fail "$name on $1 has $shared bytes of shared memory, planned are $most"
+    [ "$shared" -le "${most:-65536}" ] || fail "$name on $1 has $shared bytes of shared memory, not ${most:-65536}"
   done <"$work/rows.$1"
   while read -r name fragment; do
     case $1/$fragment in gfx1[12]*/f32) continue ;; esac # they have no matrix instruction on f32
