@@ -12,8 +12,18 @@ void retc_gpu_map(retc_kernel *kernel);
  * which reads what the earlier one has left. */
 int retc_gpu_launches(retc_lowering *l);
 
-/* Whether the launch at hand is a plain product (ir/kernel.h), which reads rows that the one before has left. */
-bool retc_gpu_is_plain_product(const retc_lowering *l);
+/* What the launch at hand does of a region built around a product: all; the rows that others multiply; all else; the plain
+ * product of such rows (ir/kernel.h); what is made of its sums. */
+typedef enum retc_launch_part {
+  RETC_LAUNCH_WHOLE,
+  RETC_LAUNCH_ROWS,
+  RETC_LAUNCH_WITHOUT_ROWS,
+  RETC_LAUNCH_PRODUCT,
+  RETC_LAUNCH_RESULTS
+} retc_launch_part;
+retc_launch_part retc_gpu_launch_part(const retc_lowering *l);
+/* Whether the launch at hand, of several, makes this result of the region. */
+bool retc_gpu_launch_makes(retc_lowering *l, retc_value result);
 
 static inline bool retc_lower_is_gpu(const retc_lowering *l) { return l->cx->compilation->profile.wave > 0; }
 

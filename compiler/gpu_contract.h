@@ -53,10 +53,14 @@ retc_status retc_gpu_matrix_lower(retc_lowering *l, retc_dtype math);
 /* Stores the results of the region at a row and column of its only product, whose sum is `total`. */
 void retc_gpu_store_total(retc_lowering *l, const retc_shape *row_shape, int row_rank, retc_expr row, retc_expr column,
                           retc_expr total);
-/* 1 where there are `many` rows and more, which have a launch of their own; the other one has no blocks then. Or 0. */
-enum { RETC_GPU_MANY_ROWS = 64 };
+/* How many launches a region becomes that is scheduled for matrix instructions. */
+int retc_gpu_matrix_launches(const retc_region *region);
+/* 1 where there are `many` rows and more, for which there are launches of their own; the others have no blocks then. Or
+ * 0. */
 retc_expr retc_gpu_has_many_rows(retc_lowering *l, retc_expr rows, int64_t many);
 retc_expr retc_gpu_has_few_rows(retc_lowering *l, retc_expr rows, int64_t many);
+/* Rows of a block of the launch for many, and the least that are. */
+enum { RETC_GPU_MANY_ROWS = 64 };
 /* From how many rows on a product in f32 is for matrix instructions: "many" of its schedule; none where the target has
  * no such instructions, or the depth does not suit them. */
 void retc_gpu_large_schedule(const retc_graph *graph, const retc_node *node, const retc_target_profile *profile,
@@ -67,8 +71,14 @@ typedef struct retc_gpu_plain {
 } retc_gpu_plain;
 /* The launch of many rows; `part`: elements of the summed axis in one, of bf16 and f16. */
 retc_status retc_gpu_large_lower(retc_lowering *l, retc_dtype math, int64_t part, const retc_gpu_plain *plain);
-/* Launches of a product of many rows that a vendor's BLAS may compute: 1 writes the rows, rounded, 2 is the product
- * alone, 3 makes the region's results of its sums. Together they have the bits of the one that does all. */
-retc_status retc_gpu_blas_lower(retc_lowering *l, retc_dtype math, int64_t part);
+/* Launches of a product of many rows that a vendor's BLAS may compute: one writes the rows, rounded, one is the product
+ * alone, one makes the region's results of its sums. Together they have the bits of the one that does all. */
+enum { RETC_GPU_BLAS_ROWS, RETC_GPU_BLAS_PRODUCT, RETC_GPU_BLAS_RESULTS, RETC_GPU_BLAS_LAUNCHES };
+retc_status retc_gpu_blas_lower(retc_lowering *l, retc_dtype math, int64_t part, int launch);
+/* Blocks of which each has a row of `rows` and some of its `width` elements, a lane a run of them: its first. So many
+ * blocks to end; the loop over the elements of a run is one more. */
+enum { RETC_GPU_ELEMENT_BLOCKS = 4 };
+void retc_gpu_begin_elements(retc_lowering *l, retc_expr rows, int64_t width, retc_expr *out_row, retc_expr *out_first);
+retc_expr retc_gpu_begin_run(retc_lowering *l, retc_expr first);
 
 #endif

@@ -3,7 +3,7 @@
  * gpu_contract_large.c, and so the bits of a launch that does all. */
 #include "compiler/gpu_contract.h"
 
-enum { LAUNCH_ROWS = 1, LAUNCH_PRODUCT = 2, RUN = 4 /* elements of a lane */, LANES = 256 };
+enum { RUN = 4 /* elements of a lane */, LANES = 256 };
 
 typedef struct around {
   retc_lowering *l;
@@ -28,18 +28,28 @@ static retc_buffer_id sums_of(around *a, unsigned access) {
   return retc_lower_between(a->l, "sums", RETC_DTYPE_F32, &a->sums, 0, access);
 }
 
-/* A block has a row and LANES * RUN of its `width` elements, a lane RUN that lie together. Five blocks to end. */
-static void begin_elements(around *a, int64_t width, retc_expr *out_row, retc_expr *out_element) {
-  retc_lowering *l = a->l;
+void retc_gpu_begin_elements(retc_lowering *l, retc_expr rows, int64_t width, retc_expr *out_row, retc_expr *out_first) {
   retc_writer *w = &l->writer;
-  retc_expr zero = retc_int(l, 0), count = retc_lower_row_count(l, &a->sums, a->row_rank);
-  retc_expr many = retc_mul(l, count, retc_gpu_has_many_rows(l, count, RETC_GPU_MANY_ROWS));
-  *out_row = retc_write_for(w, "row", RETC_LOOP_GRID, zero, many, 1);
+  retc_expr zero = retc_int(l, 0);
+  *out_row = retc_write_for(w, "row", RETC_LOOP_GRID, zero, rows, 1);
   retc_expr first = retc_write_for(w, "first", RETC_LOOP_GRID, zero, retc_int(l, width), LANES * RUN);
   retc_expr lane = retc_count_to(l, "lane", RETC_LOOP_LANE, LANES);
-  retc_expr element = retc_let(l, "element", retc_add(l, first, retc_mul(l, lane, retc_int(l, RUN))));
-  retc_if(l, retc_less(l, element, retc_int(l, width)));
-  *out_element = retc_add(l, element, retc_count_to(l, "y", RETC_LOOP_UNROLL, RUN));
+  *out_first = retc_let(l, "element", retc_add(l, first, retc_mul(l, lane, retc_int(l, RUN))));
+  retc_if(l, retc_less(l, *out_first, retc_int(l, width)));
+}
+
+retc_expr retc_gpu_begin_run(retc_lowering *l, retc_expr first) {
+  return retc_add(l, first, retc_count_to(l, "y", RETC_LOOP_UNROLL, RUN));
+}
+
+/* Of all rows, when there are many. */
+static void begin_elements(around *a, int64_t width, retc_expr *out_row, retc_expr *out_element) {
+  retc_lowering *l = a->l;
+  const int64_t many = retc_schedule_get(retc_graph_region(l->graph, l->region), "many", RETC_GPU_MANY_ROWS);
+  retc_expr count = retc_lower_row_count(l, &a->sums, a->row_rank);
+  retc_expr first;
+  retc_gpu_begin_elements(l, retc_mul(l, count, retc_gpu_has_many_rows(l, count, many)), width, out_row, &first);
+  *out_element = retc_gpu_begin_run(l, first);
 }
 
 static retc_status lower_rows(around *a) {
@@ -52,7 +62,7 @@ static retc_status lower_rows(around *a) {
   at[a->row_rank] = retc_at(k);
   retc_bases(at, a->row_rank + 1, to);
   retc_write_store(&l->writer, rows, to, retc_lower_value(l, a->node->inputs[0], at));
-  retc_end(l, 5);
+  retc_end(l, 1 + RETC_GPU_ELEMENT_BLOCKS);
   return l->status;
 }
 
@@ -67,18 +77,14 @@ static retc_status lower_results(around *a) {
   at[a->row_rank] = retc_at(n);
   retc_bases(at, a->row_rank + 1, from);
   retc_gpu_store_total(l, &a->sums, a->row_rank, row, n, retc_load(l, sums, from));
-  retc_end(l, 5);
+  retc_end(l, 1 + RETC_GPU_ELEMENT_BLOCKS);
   return l->status;
 }
 
-bool retc_gpu_is_plain_product(const retc_lowering *l) {
-  return l->launch == LAUNCH_PRODUCT && retc_schedule_get(retc_graph_region(l->graph, l->region), "blas", 0);
-}
-
-retc_status retc_gpu_blas_lower(retc_lowering *l, retc_dtype math, int64_t part) {
+retc_status retc_gpu_blas_lower(retc_lowering *l, retc_dtype math, int64_t part, int launch) {
   around a = describe(l, math);
-  if (l->launch == LAUNCH_ROWS) return lower_rows(&a);
-  if (l->launch != LAUNCH_PRODUCT) return lower_results(&a);
+  if (launch == RETC_GPU_BLAS_ROWS) return lower_rows(&a);
+  if (launch == RETC_GPU_BLAS_RESULTS) return lower_results(&a);
   const retc_buffer_id rows = rows_of(&a, RETC_ACCESS_READ), sums = sums_of(&a, RETC_ACCESS_WRITE);
   l->kernel->product = true;
   return retc_gpu_large_lower(l, math, part, &(retc_gpu_plain){rows, sums});

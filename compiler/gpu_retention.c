@@ -11,6 +11,7 @@
  */
 #include <string.h>
 
+#include "compiler/gpu_contract.h"
 #include "compiler/gpu_retention.h"
 
 enum {
@@ -483,12 +484,20 @@ static void begin_block(retention *r) {
 
 int retc_gpu_launches(retc_lowering *l) {
   const retc_region *region = retc_graph_region(l->graph, l->region);
-  const bool matrix = retc_schedule_get(region, "bf16", 0) || retc_schedule_get(region, "f16", 0) ||
-                      retc_schedule_get(region, "many", 0);
-  if (matrix && strcmp(region->anchor, "contract") == 0) return retc_schedule_get(region, "blas", 0) ? 4 : 2;
+  if (strcmp(region->anchor, "contract") == 0) {
+    if (retc_schedule_get(region, "bf16", 0) || retc_schedule_get(region, "f16", 0)) return retc_gpu_matrix_launches(region);
+    return retc_schedule_get(region, "many", 0) ? 2 : 1;
+  }
   retc_gpu_retention described;
   if (strcmp(region->anchor, "retention") || !retc_gpu_retention_describe(l, &described)) return 1;
   return retc_gpu_retention_math(l, &described) == RETC_DTYPE_F32 ? 2 : retc_gpu_retention_matrix_launches(l);
+}
+
+bool retc_gpu_launch_makes(retc_lowering *l, retc_value result) {
+  const retc_launch_part part = retc_gpu_launch_part(l);
+  if (part == RETC_LAUNCH_ROWS || part == RETC_LAUNCH_PRODUCT) return false;
+  const bool is_retention = strcmp(retc_graph_region(l->graph, l->region)->anchor, "retention") == 0;
+  return !is_retention || retc_gpu_retention_makes(l, result);
 }
 
 retc_status retc_gpu_retention_lower(retc_lowering *l) {

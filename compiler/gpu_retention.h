@@ -35,6 +35,8 @@ retc_dtype retc_gpu_retention_type(const retc_graph *graph, const retc_node *sca
 void retc_gpu_retention_matrix_schedule(const retc_graph *graph, const retc_node *scan, retc_dtype math,
                                         const retc_target_profile *profile, retc_region *region);
 int retc_gpu_retention_matrix_launches(const retc_lowering *l);
+/* Whether the launch at hand makes this result of the region. */
+bool retc_gpu_retention_makes(retc_lowering *l, retc_value result);
 /* The type that the region's schedule says, where its rows lie so, else f32. */
 retc_dtype retc_gpu_retention_math(const retc_lowering *l, const retc_gpu_retention *retention);
 retc_status retc_gpu_retention_matrix_lower(retc_lowering *l, const retc_gpu_retention *retention, retc_dtype math);

@@ -11,7 +11,8 @@
  * value that is no number reaches the rows of its chunk within 32 before it.)
  *
  * A call's dimensions choose one of three forms, whose operations are the same; the launches of the others have no
- * blocks then. A token alone reads the state slice by slice and keeps none of it. In one pass a block keeps the state
+ * blocks then. For a token alone a launch makes the scores, once for all value channels, and the next one is left with
+ * little but to read the state. In one pass a block keeps the state
  * from the first chunk of the call to the last. In two passes, for many chunks and few rows of a batch, which one pass
  * would leave to few blocks, a block has a slice of the state and leaves it, rounded as the products want it, in memory
  * at the start of each chunk, and then each chunk has blocks of its own. */
@@ -112,7 +113,7 @@ static bool has_column_condition(const matrix *m) { return m->of->v.width % m->c
 
 /* The place of a slice of the state in `kept`. */
 static retc_expr kept_slice(matrix *m, retc_expr slice) {
-  return m->form == RETC_MATRIX_ONE_PASS ? slice : retc_int(m->l, 0);
+  return m->form == RETC_MATRIX_STATES ? retc_int(m->l, 0) : slice;
 }
 
 /* Element loops over a slice of the state: `own` is the wave's part, `at` the state's element. Two blocks to end, and
@@ -178,7 +179,6 @@ static void write_state(matrix *m, retc_expr slice, retc_expr pending) {
 /* state_turned[c, x] of the slice. */
 static void turn_state(matrix *m, retc_expr slice) {
   wave w = begin_waves(m);
-  if (m->form == RETC_MATRIX_TOKEN) read_slice(m, &w, slice);
   retc_expr own[4] = {w.unit, kept_slice(m, slice)};
   begin_elements(m, m->kept, own + 2);
   put2(m, m->state_turned, column_of(m, &w, m->columns, own[3]), row_of(m, &w, own[2]), retc_load(m->l, m->kept, own));
@@ -213,9 +213,7 @@ static void update_state(matrix *m, const wave *w, retc_expr slice) {
   const int64_t keys = (m->of->k.chunk + STEP - 1) / STEP * STEP;
   write_product(m, m->kept, at, m->key_turned, row_of(m, w, zero), m->value, column_of(m, w, m->columns, zero),
                 retc_int(l, keys));
-  if (m->form == RETC_MATRIX_TOKEN && m->in_place) write_slice_of_state(m, w, slice);
   retc_end(l, 1);
-  if (m->form == RETC_MATRIX_TOKEN && !m->in_place) write_slice_of_state(m, w, slice);
 }
 
 /* ---- outputs ---- */
@@ -227,46 +225,80 @@ static retc_expr has_scores(matrix *m, const wave *w) {
                   retc_less_equal(l, w->half, retc_div(l, w->band, retc_int(l, BANDS / HALVES))));
 }
 
-static void write_slice(matrix *m, retc_expr slice) {
+static void add_cross(matrix *m, const wave *w) {
   retc_lowering *l = m->l;
-  retc_expr zero = retc_int(l, 0);
+  retc_expr zero = retc_int(l, 0), whole[3] = {w->unit, zero, zero};
+  retc_if(l, is_busy(m, w));
+  retc_lower_note(l, m->of->found.cross);
+  write_product(m, m->sums, whole, m->query, row_of(m, w, zero), m->state_turned, column_of(m, w, m->columns, zero),
+                retc_int(l, SLICE));
+  retc_end(l, 1);
+}
+
+static void add_scores(matrix *m, const wave *w) {
+  retc_lowering *l = m->l;
+  retc_expr zero = retc_int(l, 0), whole[3] = {w->unit, zero, zero};
+  retc_if(l, has_scores(m, w));
+  retc_lower_note(l, m->of->found.scores);
+  write_product(m, m->scores, whole, m->query, row_of(m, w, zero), m->key, column_of(m, w, ROWS, zero),
+                retc_int(l, SLICE));
+  retc_end(l, 1);
+}
+
+/* token_query of the slice. */
+static void hand_on_query(matrix *m, retc_expr slice) {
+  retc_lowering *l = m->l;
+  retc_expr e = retc_count_to(l, "e", RETC_LOOP_LANE, SIDE * SLICE), width = retc_int(l, SLICE);
+  retc_expr i = retc_let(l, "i", retc_div(l, e, width)), x = retc_let(l, "x", retc_mod(l, e, width));
+  retc_expr to[4] = {m->b, m->h, i, retc_add(l, retc_mul(l, slice, width), x)}, from[2] = {m->first, x};
+  retc_if(l, retc_equal(l, i, retc_int(l, 0)));
+  put(m, m->token_query, to, retc_load(l, m->query, from));
+  retc_else(l);
+  put(m, m->token_query, to, retc_f32(l, 0));
+  retc_end(l, 2);
+}
+
+static void write_slice(matrix *m, retc_expr slice) {
+  const bool alone = m->form == RETC_MATRIX_SCORES;
   retc_matrix_write_queries(m, slice);
   retc_matrix_write_keys(m, slice);
   if (m->form == RETC_MATRIX_OUTPUTS) move_start(m, slice, false);
-  else turn_state(m, slice);
-  retc_barrier(l);
+  else if (!alone) turn_state(m, slice);
+  retc_barrier(m->l);
   wave w = begin_waves(m);
-  retc_expr whole[3] = {w.unit, zero, zero}, row = row_of(m, &w, zero), depth = retc_int(l, SLICE);
-  retc_if(l, is_busy(m, &w));
-  retc_lower_note(l, m->of->found.cross);
-  write_product(m, m->sums, whole, m->query, row, m->state_turned, column_of(m, &w, m->columns, zero), depth);
-  retc_end(l, 1);
-  retc_if(l, has_scores(m, &w));
-  retc_lower_note(l, m->of->found.scores);
-  write_product(m, m->scores, whole, m->query, row, m->key, column_of(m, &w, ROWS, zero), depth);
-  retc_end(l, 1);
-  if (m->form != RETC_MATRIX_OUTPUTS) update_state(m, &w, slice);
-  retc_end(l, 1);
-  retc_barrier(l);
+  if (!alone) add_cross(m, &w);
+  add_scores(m, &w);
+  if (m->form == RETC_MATRIX_ONE_PASS) update_state(m, &w, slice);
+  retc_end(m->l, 1);
+  if (alone) hand_on_query(m, slice);
+  retc_barrier(m->l);
 }
 
-/* The scores, masked, where the queries were. */
+/* Where a masked score goes: where the queries were or, of a token alone, to the launch that wants it. */
+static void put_score(matrix *m, retc_expr i, retc_expr j, retc_expr value) {
+  if (m->form == RETC_MATRIX_SCORES)
+    put(m, m->token_scores, (retc_expr[]){m->b, m->h, retc_int(m->l, 0), j}, value);
+  else put2(m, m->query, i, j, value);
+}
+
 static void mask_scores(matrix *m) {
   retc_lowering *l = m->l;
+  const bool alone = m->form == RETC_MATRIX_SCORES;
   wave w = begin_waves(m);
   retc_if(l, has_scores(m, &w));
   retc_expr own[3] = {w.unit};
   begin_elements(m, m->scores, own + 1);
   retc_expr i = retc_let(l, "row", row_of(m, &w, own[1])),
             j = retc_let(l, "key_of_row", column_of(m, &w, ROWS, own[2]));
+  if (alone) retc_if(l, retc_equal(l, i, m->first));
   retc_expr seen = retc_and(l, retc_less_equal(l, j, i), retc_less(l, i, m->end));
   retc_if(l, retc_and(l, retc_less_equal(l, m->first, i), seen));
   retc_expr power = decay(m, retc_add(l, retc_sub(l, retc_int(l, m->of->k.chunk), i), j));
   retc_lower_note(l, m->of->found.masked);
-  put2(m, m->query, i, j, retc_mul(l, retc_load(l, m->scores, own), power));
+  put_score(m, i, j, retc_mul(l, retc_load(l, m->scores, own), power));
   retc_else(l);
-  put2(m, m->query, i, j, retc_f32(l, 0));
-  retc_end(l, 5);
+  put_score(m, i, j, retc_f32(l, 0));
+  retc_end(l, alone ? 6 : 5);
 }
 
 static void write_outputs(matrix *m) {
@@ -293,6 +325,79 @@ static void write_outputs(matrix *m) {
   retc_if(l, has_column_condition(m) ? retc_and(l, there, retc_less(l, column, retc_int(l, m->of->v.width)))
                                         : there);
   retc_index to[4] = {retc_at(m->b), retc_at(retc_add(l, m->start, row)), retc_at(m->h), retc_at(column)};
+  retc_lower_note(l, m->of->found.sum);
+  retc_lower_store(l, m->of->found.output, to, retc_load(l, m->sums, own));
+  retc_end(l, 5);
+}
+
+/* ---- a token alone ---- */
+
+/* The product of row 0 of what the launch before has left with a tile's columns, into the wave's sums. */
+static void add_token_product(matrix *m, retc_expr unit, retc_buffer_id a, retc_buffer_id b, retc_expr depth) {
+  retc_writer *w = &m->l->writer;
+  retc_expr zero = retc_int(m->l, 0), side = retc_int(m->l, SIDE);
+  retc_view to = retc_write_view(w, m->sums, (retc_expr[]){unit, zero, zero}, 1, 2);
+  retc_view from = retc_write_view(w, a, (retc_expr[]){m->b, m->h, zero, zero}, 2, 3);
+  retc_view by = retc_write_view(w, b, (retc_expr[]){retc_mul(m->l, unit, side), zero}, 1, 0);
+  retc_write_mma(w, to, from, by, SIDE, SIDE, depth);
+}
+
+/* state_turned[c, x] of all slices: a lane has runs of channels of a column, all read before the first is stored. */
+static void read_state_turned(matrix *m) {
+  retc_lowering *l = m->l;
+  enum { LANES = WAVES * 32 };
+  const int64_t turns = m->columns * m->slices * SLICE / RUN / LANES, extents[] = {turns, RUN};
+  const bool channels = m->of->k.width % SLICE != 0;
+  retc_expr lane = retc_count_to(l, "lane", RETC_LOOP_LANE, LANES), columns = retc_int(l, m->columns);
+  retc_buffer_id read = retc_write_alloc(&l->writer, "read", RETC_SCOPE_PRIVATE, RETC_DTYPE_F32, 2, extents);
+  for (int store = 0; store < 2; store++) {
+    retc_expr turn = retc_count_to(l, "turn", RETC_LOOP_UNROLL, turns);
+    retc_expr e = retc_let(l, "e", retc_add(l, retc_mul(l, turn, retc_int(l, LANES)), lane));
+    retc_expr c = retc_let(l, "c", retc_mod(l, e, columns)),
+              first = retc_let(l, "first_of_run", retc_mul(l, retc_div(l, e, columns), retc_int(l, RUN)));
+    retc_expr y = retc_count_to(l, "y", RETC_LOOP_UNROLL, RUN), own[2] = {turn, y};
+    if (store) {
+      put2(m, m->state_turned, c, retc_add(l, first, y), retc_load(l, read, own));
+    } else {
+      retc_expr slice = retc_div(l, first, retc_int(l, SLICE)),
+                x = retc_add(l, retc_mod(l, first, retc_int(l, SLICE)), y), column = retc_add(l, m->first_column, c);
+      retc_expr there = retc_less(l, column, retc_int(l, m->of->v.width));
+      if (channels) there = retc_and(l, there, retc_matrix_has_channel(m, &m->of->k, slice, x));
+      const bool may_miss = channels || has_column_condition(m);
+      const retc_index at[4] = {retc_at(m->b), retc_at(m->h), retc_at(retc_matrix_channel(m, &m->of->k, slice, x)),
+                                retc_at(column)};
+      if (may_miss) {
+        put(m, read, own, retc_f32(l, 0));
+        retc_if(l, there);
+      }
+      put(m, read, own, retc_lower_value(l, m->of->found.start, at));
+      if (may_miss) retc_end(l, 1);
+    }
+    retc_end(l, 2);
+  }
+  retc_end(l, 1);
+}
+
+static void write_token_outputs(matrix *m) {
+  retc_lowering *l = m->l;
+  retc_expr unit = retc_count_to(l, "unit", RETC_LOOP_WAVE, WAVES), zero = retc_int(l, 0), step = retc_int(l, STEP);
+  retc_if(l, retc_less(l, unit, retc_int(l, m->columns / SIDE)));
+  retc_lower_note(l, m->of->found.cross);
+  add_token_product(m, unit, m->token_query, m->state_turned, retc_int(l, m->slices * SLICE));
+  retc_expr own[3] = {unit};
+  begin_elements(m, m->sums, own + 1);
+  retc_expr power = decay(m, retc_sub(l, retc_int(l, m->of->k.chunk - 1), m->first));
+  retc_lower_note(l, m->of->found.crossed);
+  put(m, m->sums, own, retc_mul(l, power, retc_load(l, m->sums, own)));
+  retc_end(l, 2);
+  retc_lower_note(l, m->of->found.inner);
+  retc_expr steps = retc_add(l, retc_div(l, m->first, step), retc_int(l, 1));
+  add_token_product(m, unit, m->token_scores, m->value, retc_mul(l, steps, step));
+  begin_elements(m, m->sums, own + 1);
+  retc_expr column = retc_let(
+      l, "column", retc_add(l, retc_add(l, m->first_column, retc_mul(l, unit, retc_int(l, SIDE))), own[2]));
+  retc_if(l, retc_and(l, retc_equal(l, own[1], zero), retc_less(l, column, retc_int(l, m->of->v.width))));
+  retc_index to[4] = {retc_at(m->b), retc_at(zero), retc_at(m->h), retc_at(column)};
   retc_lower_note(l, m->of->found.sum);
   retc_lower_store(l, m->of->found.output, to, retc_load(l, m->sums, own));
   retc_end(l, 5);
@@ -331,7 +436,19 @@ retc_dtype retc_gpu_retention_math(const retc_lowering *l, const retc_gpu_retent
 }
 
 int retc_gpu_retention_matrix_launches(const retc_lowering *l) {
-  return retc_schedule_get(retc_graph_region(l->graph, l->region), "two_pass_rows", 0) ? 4 : 2;
+  return retc_schedule_get(retc_graph_region(l->graph, l->region), "two_pass_rows", 0) ? RETC_MATRIX_OUTPUTS + 1
+                                                                                              : RETC_MATRIX_ONE_PASS + 1;
+}
+
+bool retc_gpu_retention_makes(retc_lowering *l, retc_value result) {
+  retc_gpu_retention of;
+  if (!retc_gpu_retention_describe(l, &of) || retc_gpu_retention_math(l, &of) == RETC_DTYPE_F32) return true;
+  switch ((retc_matrix_form)l->launch) {
+    case RETC_MATRIX_SCORES: return false;
+    case RETC_MATRIX_STATES: return result.index == of.found.end.index;
+    case RETC_MATRIX_OUTPUTS: return result.index == of.found.output.index;
+    default: return true;
+  }
 }
 
 /* 1 where a call is for two passes, else 0. */
@@ -349,6 +466,7 @@ static retc_expr is_chosen(matrix *m) {
   retc_lowering *l = m->l;
   retc_expr several = retc_gpu_has_several_tokens(l), one = retc_int(l, 1);
   switch (m->form) {
+    case RETC_MATRIX_SCORES:
     case RETC_MATRIX_TOKEN: return retc_sub(l, one, several);
     case RETC_MATRIX_ONE_PASS: return retc_mul(l, several, retc_sub(l, one, is_two_pass(m)));
     default: return is_two_pass(m); /* of several chunks, and so of several tokens */
@@ -357,16 +475,19 @@ static retc_expr is_chosen(matrix *m) {
 
 static void allocate(matrix *m) {
   retc_writer *w = &m->l->writer;
-  const bool outputs = m->form != RETC_MATRIX_STATES, update = m->form != RETC_MATRIX_OUTPUTS;
+  const bool cross = m->form != RETC_MATRIX_SCORES && m->form != RETC_MATRIX_STATES;
+  const bool scores = m->form != RETC_MATRIX_TOKEN && m->form != RETC_MATRIX_STATES;
+  const bool update = m->form != RETC_MATRIX_SCORES && m->form != RETC_MATRIX_OUTPUTS;
+  const bool alone = m->form == RETC_MATRIX_TOKEN;
   const struct {
     retc_buffer_id *buffer;
     const char *name;
     int64_t rows, columns;
     bool wanted;
-  } tiles[] = {{&m->query, "query", ROWS, SLICE, outputs},
-               {&m->key, "key", ROWS, SLICE, outputs},
+  } tiles[] = {{&m->query, "query", ROWS, SLICE, scores},
+               {&m->key, "key", ROWS, SLICE, scores},
                {&m->key_turned, "key_turned", SLICE, ROWS, update},
-               {&m->state_turned, "state_turned", m->columns, SLICE, true},
+               {&m->state_turned, "state_turned", m->columns, alone ? m->slices * SLICE : SLICE, cross || update},
                {&m->value, "value", m->columns, ROWS, update}};
   for (size_t i = 0; i < sizeof tiles / sizeof tiles[0]; i++) {
     const int64_t extents[] = {tiles[i].rows, tiles[i].columns + GAP};
@@ -374,11 +495,11 @@ static void allocate(matrix *m) {
       *tiles[i].buffer = retc_write_alloc(w, tiles[i].name, RETC_SCOPE_SHARED, m->math, 2, extents);
   }
   if (!update) m->value = m->state_turned; /* which is read no more by then */
-  const int64_t sums[] = {WAVES, SIDE, m->columns / HALVES}, scores[] = {WAVES, SIDE, ROWS / HALVES};
-  const int64_t kept[] = {WAVES, m->form == RETC_MATRIX_ONE_PASS ? m->slices : 1, SIDE, m->columns / HALVES};
+  const int64_t sums[] = {WAVES, SIDE, alone ? SIDE : m->columns / HALVES}, own_scores[] = {WAVES, SIDE, ROWS / HALVES};
+  const int64_t kept[] = {WAVES, m->form == RETC_MATRIX_STATES ? 1 : m->slices, SIDE, m->columns / HALVES};
   if (update) m->kept = retc_write_alloc(w, "kept", RETC_SCOPE_FRAGMENT, RETC_DTYPE_F32, 4, kept);
-  if (outputs) m->sums = retc_write_alloc(w, "sums", RETC_SCOPE_FRAGMENT, RETC_DTYPE_F32, 3, sums);
-  if (outputs) m->scores = retc_write_alloc(w, "scores", RETC_SCOPE_FRAGMENT, RETC_DTYPE_F32, 3, scores);
+  if (cross) m->sums = retc_write_alloc(w, "sums", RETC_SCOPE_FRAGMENT, RETC_DTYPE_F32, 3, sums);
+  if (scores) m->scores = retc_write_alloc(w, "scores", RETC_SCOPE_FRAGMENT, RETC_DTYPE_F32, 3, own_scores);
 }
 
 /* The buffer between the two passes, whose rows and columns are filled up to whole tiles. */
@@ -391,6 +512,16 @@ static void find_starts(matrix *m) {
   m->starts = retc_lower_between(m->l, "starts", m->math, &shape, rows, states ? RETC_ACCESS_WRITE : RETC_ACCESS_READ);
 }
 
+/* What one launch of a token alone leaves to the other. */
+static void find_token(matrix *m) {
+  if (m->form != RETC_MATRIX_SCORES && m->form != RETC_MATRIX_TOKEN) return;
+  const unsigned access = m->form == RETC_MATRIX_SCORES ? RETC_ACCESS_WRITE : RETC_ACCESS_READ;
+  const retc_shape query = {.rank = 4, .dim = {m->batch, m->of->q.heads, SIDE, m->slices * SLICE}};
+  const retc_shape scores = {.rank = 4, .dim = {m->batch, m->of->q.heads, SIDE, ROWS}};
+  m->token_query = retc_lower_between(m->l, "query", m->math, &query, 0, access);
+  m->token_scores = retc_lower_between(m->l, "scores", m->math, &scores, 0, access);
+}
+
 /* The loops of the grid; the chunk or slice that the block has, or none. */
 static int begin_block(matrix *m, retc_expr *out_own) {
   retc_lowering *l = m->l;
@@ -398,21 +529,24 @@ static int begin_block(matrix *m, retc_expr *out_own) {
   m->decay = retc_rows_decay_table(l, m->of->found.log_decay, m->of->k.chunk, 0);
   m->state = retc_lower_buffer(l, m->of->found.end);
   m->in_place = m->state.index == retc_lower_buffer(l, m->of->found.start).index;
-  if (m->in_place && m->form != RETC_MATRIX_OUTPUTS)
+  if (m->in_place && m->form != RETC_MATRIX_OUTPUTS && m->form != RETC_MATRIX_SCORES)
     l->kernel->buffers.items[m->state.index].access |= RETC_ACCESS_READ;
   find_starts(m);
+  find_token(m);
   const bool by_chunk = m->form == RETC_MATRIX_OUTPUTS, by_slice = m->form == RETC_MATRIX_STATES;
   if (by_chunk) *out_own = loop(m, "n", RETC_LOOP_GRID, zero, retc_dim_expr(l, RETC_NAMED(N)));
   if (by_slice) *out_own = loop(m, "slice", RETC_LOOP_GRID, zero, retc_int(l, m->slices));
   retc_expr tasks = retc_mul(l, retc_mul(l, retc_dim_expr(l, m->batch), heads), is_chosen(m));
   retc_expr task = loop(m, "task", RETC_LOOP_GRID, zero, tasks);
-  m->first_column =
-      retc_write_for(&l->writer, "first_column", RETC_LOOP_GRID, zero, retc_int(l, m->of->v.width), m->columns);
+  const bool by_column = m->form != RETC_MATRIX_SCORES;
+  if (by_column)
+    m->first_column =
+        retc_write_for(&l->writer, "first_column", RETC_LOOP_GRID, zero, retc_int(l, m->of->v.width), m->columns);
   m->b = retc_let(l, "b", retc_div(l, task, heads));
   m->h = retc_let(l, "h", retc_mod(l, task, heads));
   m->g = retc_let(l, "g", retc_div(l, m->h, retc_int(l, m->of->q.heads / m->of->k.heads)));
   allocate(m);
-  return by_chunk || by_slice ? 3 : 2;
+  return 1 + by_column + by_chunk + by_slice;
 }
 
 /* The chunk at hand is `n`, of a call that begins behind `pending` tokens of its first one. */
@@ -426,20 +560,61 @@ static void begin_chunk(matrix *m, retc_expr n, retc_expr pending) {
   m->whole = retc_equal(l, m->end, chunk);
 }
 
+static void clear_fragments(matrix *m) {
+  wave w = begin_waves(m);
+  if (m->sums.index) clear(m, &w, m->sums);
+  if (m->scores.index) clear(m, &w, m->scores);
+  retc_end(m->l, 1);
+}
+
+static void write_slices(matrix *m) {
+  const retc_loop_kind kind = m->form == RETC_MATRIX_ONE_PASS ? RETC_LOOP_UNROLL : RETC_LOOP_SERIAL;
+  write_slice(m, retc_count_to(m->l, "slice", kind, m->slices));
+  retc_end(m->l, 1);
+}
+
 static void write_chunk(matrix *m) {
   const bool all = m->form == RETC_MATRIX_OUTPUTS;
-  wave w = begin_waves(m);
-  clear(m, &w, m->sums);
-  clear(m, &w, m->scores);
-  retc_end(m->l, 1);
+  clear_fragments(m);
   if (!all) retc_matrix_write_values(m);
-  write_slice(m, retc_count_to(m->l, "slice", m->form == RETC_MATRIX_ONE_PASS ? RETC_LOOP_UNROLL : RETC_LOOP_SERIAL,
-                               m->slices));
-  retc_end(m->l, 1);
+  write_slices(m);
   if (all) retc_matrix_write_values(m);
   mask_scores(m);
   retc_barrier(m->l);
   write_outputs(m);
+}
+
+static void write_scores(matrix *m) {
+  retc_lowering *l = m->l;
+  clear_fragments(m);
+  retc_expr e = retc_count_to(l, "e", RETC_LOOP_LANE, SIDE * ROWS), rows = retc_int(l, ROWS);
+  put(m, m->token_scores, (retc_expr[]){m->b, m->h, retc_div(l, e, rows), retc_mod(l, e, rows)}, retc_f32(l, 0));
+  retc_end(l, 1);
+  write_slices(m);
+  mask_scores(m);
+}
+
+static void write_token(matrix *m, retc_expr pending) {
+  retc_lowering *l = m->l;
+  read_state_turned(m);
+  retc_matrix_write_values(m);
+  clear_fragments(m);
+  retc_barrier(l);
+  write_token_outputs(m);
+  if (m->in_place) retc_if(l, m->whole);
+  move_state(m, (retc_expr){0}, false);
+  retc_expr slice = retc_count_to(l, "slice", RETC_LOOP_UNROLL, m->slices);
+  retc_if(l, m->whole);
+  retc_matrix_write_keys(m, slice);
+  retc_end(l, 1);
+  retc_barrier(l);
+  wave w = begin_waves(m);
+  update_state(m, &w, slice);
+  retc_end(l, 1);
+  retc_barrier(l);
+  retc_end(l, 1);
+  write_state(m, (retc_expr){0}, pending);
+  if (m->in_place) retc_end(l, 1);
 }
 
 static void write_one_pass(matrix *m, retc_expr pending) {
@@ -489,7 +664,9 @@ retc_status retc_gpu_retention_matrix_lower(retc_lowering *l, const retc_gpu_ret
     write_states(&m, own, pending);
   } else {
     begin_chunk(&m, m.form == RETC_MATRIX_OUTPUTS ? own : retc_int(l, 0), pending);
-    write_chunk(&m);
+    if (m.form == RETC_MATRIX_SCORES) write_scores(&m);
+    else if (m.form == RETC_MATRIX_TOKEN) write_token(&m, pending);
+    else write_chunk(&m);
   }
   retc_end(l, loops);
   return l->status;

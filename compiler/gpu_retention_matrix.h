@@ -13,7 +13,8 @@ enum {
 
 /* Which launch of the retention is made. */
 typedef enum retc_matrix_form {
-  RETC_MATRIX_TOKEN,    /* one token a sequence: the state slice by slice */
+  RETC_MATRIX_SCORES,   /* one token a sequence: its scores, of all value channels */
+  RETC_MATRIX_TOKEN,    /* and what comes of them and of the state */
   RETC_MATRIX_ONE_PASS, /* a block walks the chunks, its state in registers */
   RETC_MATRIX_STATES,   /* two passes: a block walks the chunks with a slice of the state, and leaves it at each start */
   RETC_MATRIX_OUTPUTS   /* and a block has a chunk */
@@ -28,6 +29,9 @@ typedef struct retc_matrix_retention {
   retc_dim batch;
   bool in_place;                          /* the new state takes the place of the old one */
   retc_buffer_id decay, state;            /* global */
+  /* Global, of a token alone: its query, turned and rounded, [b,h,row,channel], and its scores, masked and rounded,
+   * [b,h,row,key]. It is row 0 of a fragment; the others are zeros. */
+  retc_buffer_id token_query, token_scores;
   retc_buffer_id starts;                  /* global: the state at the start of each chunk, rounded, [b,n,h,column,x] */
   retc_buffer_id query, key, key_turned;  /* shared: [row, channel], [key, channel], [channel, key] with decay */
   retc_buffer_id state_turned, value;     /* shared: [column, channel], [column, key] */

@@ -379,12 +379,45 @@ static retc_status find_kernel(lower_state *s, retc_lowering *l, known_kernel *o
 
 /* ---- entries ---- */
 
-/* A launch that is a plain product has its weight, and what other launches leave to it. */
-static void keep_weight(retc_lowering *l) {
-  const retc_value weight = retc_lower_node(l, l->anchor)->inputs[1];
-  l->operands.items[0] = (retc_operand){.value = weight};
-  l->operands.count = 1;
-  l->results.count = 0;
+/* Marks what is read from outside the region for `value`; of the product what the launch multiplies by, if it does. */
+static void mark_read(const retc_lowering *l, retc_launch_part part, retc_value value, bool *read) {
+  if (!retc_lower_is_inside(l, value)) {
+    read[value.index] = true;
+    return;
+  }
+  const retc_node *node = retc_lower_node(l, value);
+  const bool is_product = value.index == l->anchor.index;
+  for (int k = is_product ? 1 : 0; k < node->input_count && !(is_product && part == RETC_LAUNCH_RESULTS); k++) {
+    mark_read(l, part, node->inputs[k], read);
+  }
+}
+
+/* A launch of several has what it needs for its part of the region's work, so that others need not wait for it; the first
+ * that is given a buffer is taken to write it (runtime/hip_order.h). */
+static void keep_operands(retc_lowering *l) {
+  const retc_launch_part part = retc_gpu_launch_part(l);
+  bool *read = RETC_NEW_ARRAY(l->arena, bool, l->graph->nodes.count);
+  bool *made = RETC_NEW_ARRAY(l->arena, bool, l->graph->nodes.count);
+  size_t kept = 0;
+  for (size_t i = 0; i < l->results.count; i++) {
+    const retc_value result = l->results.items[i];
+    made[result.index] = retc_gpu_launch_makes(l, result);
+    if (made[result.index]) mark_read(l, part, result, read);
+  }
+  if (part == RETC_LAUNCH_ROWS) mark_read(l, part, retc_lower_node(l, l->anchor)->inputs[0], read);
+  if (part == RETC_LAUNCH_PRODUCT) mark_read(l, part, l->anchor, read);
+  for (size_t i = 0; i < l->operands.count; i++) {
+    retc_operand operand = l->operands.items[i];
+    if (!made[operand.replaced_by.index]) operand.replaced_by = (retc_value){0};
+    const bool inside = retc_lower_is_inside(l, operand.value), whole = part == RETC_LAUNCH_WHOLE;
+    if (inside ? made[operand.value.index] : whole || read[operand.value.index] || operand.replaced_by.index)
+      l->operands.items[kept++] = operand;
+  }
+  l->operands.count = kept;
+  for (size_t i = kept = 0; i < l->results.count; i++) {
+    if (made[l->results.items[i].index]) l->results.items[kept++] = l->results.items[i];
+  }
+  l->results.count = kept;
 }
 
 static retc_status lower_launch(lower_state *s, retc_region_id id, int launch, retc_plan_entry *entry,
@@ -401,7 +434,7 @@ static retc_status lower_launch(lower_state *s, retc_region_id id, int launch, r
   }
   RETC_TRY(collect(s, &l));
   *out_launches = retc_lower_is_gpu(&l) ? retc_gpu_launches(&l) : 1;
-  if (launch && retc_gpu_is_plain_product(&l)) keep_weight(&l);
+  if (*out_launches > 1) keep_operands(&l);
   known_kernel kernel;
   RETC_TRY(find_kernel(s, &l, &kernel));
   retc_arena *arena = &s->plan.plan->arena;

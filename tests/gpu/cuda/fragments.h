@@ -51,6 +51,7 @@ template <int R, int C, class T>
 RETC_DEVICE void retc_multiply(retc_fragment (&sums)[R][C], const T *a, int64_t a_row, const T *b, int64_t b_column,
                                int64_t depth) {
   const int lane = threadIdx.x % RETC_WAVE, group = retc_row(lane / 4), quarter = lane % 4;
+#pragma unroll 4
   for (int64_t x = 0; x < depth; x += 32) {
     uint32_t upper[R][4], lower[R][4], right[2 * C][4];
 #pragma unroll
