@@ -1,5 +1,6 @@
 #include "compiler/anchors.h"
 
+#include <assert.h>
 #include <string.h>
 
 #define GPU_own(name) retc_gpu_##name##_schedule, retc_gpu_##name##_lower
@@ -53,6 +54,7 @@ bool retc_is_on_grid(const retc_node *node) {
 }
 
 void retc_schedule_set(retc_region *region, const char *name, int64_t value) {
+  assert(region->schedule_count < RETC_SCHEDULE_MAX);
   region->schedule[region->schedule_count].name = name;
   region->schedule[region->schedule_count++].value = value;
 }

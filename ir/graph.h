@@ -89,6 +89,7 @@ typedef struct retc_node {
 } retc_node;
 
 /* What a region is built around decides which lowering makes its loops; rows of compiler/anchors.def. */
+enum { RETC_SCHEDULE_MAX = 12 };
 typedef struct retc_region {
   const char *name;   /* unique in the graph */
   const char *anchor; /* "contract", "reduce", "retention", "pointwise", ... */
@@ -97,7 +98,7 @@ typedef struct retc_region {
   struct retc_region_schedule {
     const char *name;
     int64_t value;
-  } schedule[8];
+  } schedule[RETC_SCHEDULE_MAX];
   int schedule_count;
   retc_notes notes;
   const char *end_comment; /* lines before its end */

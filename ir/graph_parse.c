@@ -192,12 +192,12 @@ static retc_status read_schedule(parser *p, retc_region_id id) {
   RETC_TRY(retc_lexer_expect(p->lexer, '='));
   RETC_TRY(retc_lexer_expect(p->lexer, '['));
   retc_region *region = retc_graph_region_mutable(p->builder.graph, id);
-  const int most = (int)(sizeof region->schedule / sizeof *region->schedule);
   do {
     const char *word;
     struct retc_region_schedule *entry = &region->schedule[region->schedule_count];
     retc_lexer_peek(p->lexer);
-    if (region->schedule_count == most) return fail(p, p->lexer->at, "expected at most %d sizes", most);
+    if (region->schedule_count == RETC_SCHEDULE_MAX)
+      return fail(p, p->lexer->at, "expected at most %d sizes", RETC_SCHEDULE_MAX);
     RETC_TRY(retc_lexer_read_word(p->lexer, "the name of a size", &word));
     entry->name = retc_arena_strdup(&p->builder.graph->arena, word);
     region->schedule_count++;

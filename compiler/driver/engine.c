@@ -106,7 +106,7 @@ static retc_status compile_kernels(retc_engine *engine, const retc_engine_option
   else RETC_TRY(retc_llvm_profile(llvm, diagnostics, &compile.profile));
   compile.profile.math = options->math;
   compile.profile.blas = options->blas;
-  compile.profile.cores = options->threads > 0 ? options->threads : retc_team_default_size();
+  if (!options->gpu) compile.profile.cores = options->threads > 0 ? options->threads : retc_team_default_size();
   return retc_compile(&engine->source->network, &compile, diagnostics, &engine->compilation);
 }
 
