@@ -8,8 +8,8 @@
  * private buffers become shared memory of a block. Nothing is done to a kernel without a parallel loop. */
 void retc_gpu_map(retc_kernel *kernel);
 
-/* How many launches a region becomes on a GPU. A call's dimensions leave blocks to one of them, or to two, the later of
- * which reads what the earlier one has left. */
+/* How many launches a region becomes on a GPU. A call's dimensions leave blocks to one of them, or to two or three, of
+ * which later ones read what earlier ones have left. */
 int retc_gpu_launches(retc_lowering *l);
 
 /* What the launch at hand does of a region built around a product: all; the rows that others multiply; all else; the plain

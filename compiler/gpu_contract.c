@@ -366,6 +366,7 @@ retc_status retc_gpu_contract_lower(retc_lowering *l) {
   if (retc_schedule_get(region, "f16", 0)) return retc_gpu_matrix_lower(l, RETC_DTYPE_F16);
   if (l->launch) return retc_gpu_large_lower(l, RETC_DTYPE_F32, 0, NULL);
   contract c = describe(l);
+  RETC_TRY(l->status); /* of products that do not go together */
   retc_writer *w = &l->writer;
   begin_blocks(&c);
   c.lane = retc_count_to(l, "lane", RETC_LOOP_LANE, LANES);

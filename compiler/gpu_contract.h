@@ -59,7 +59,7 @@ int retc_gpu_matrix_launches(const retc_region *region);
  * 0. */
 retc_expr retc_gpu_has_many_rows(retc_lowering *l, retc_expr rows, int64_t many);
 retc_expr retc_gpu_has_few_rows(retc_lowering *l, retc_expr rows, int64_t many);
-/* Rows of a block of the launch for many, and the least that are. */
+/* Rows of a block of the launch for many; of bf16 and f16 the least that are. */
 enum { RETC_GPU_MANY_ROWS = 64 };
 /* From how many rows on a product in f32 is for matrix instructions: "many" of its schedule; none where the target has
  * no such instructions, or the depth does not suit them. */

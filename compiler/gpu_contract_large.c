@@ -332,6 +332,7 @@ static large describe(retc_lowering *l, retc_dtype math, int64_t part, const ret
 
 retc_status retc_gpu_large_lower(retc_lowering *l, retc_dtype math, int64_t part, const retc_gpu_plain *plain) {
   large m = describe(l, math, part, plain);
+  RETC_TRY(l->status);
   if (m.depth % GROUP) return retc_lower_refuse(l, l->anchor, "its schedule is none for matrix instructions");
   retc_writer *w = &l->writer;
   if (m.products.count == 1) l->computed = l->anchor;

@@ -33,8 +33,6 @@ typedef struct matrix {
 
 static const retc_region *region_of(const retc_lowering *l) { return retc_graph_region(l->graph, l->region); }
 
-static bool is_half(retc_dtype dtype) { return dtype == RETC_DTYPE_BF16 || dtype == RETC_DTYPE_F16; }
-
 retc_dtype retc_gpu_matrix_type(const retc_graph *graph, const retc_node *node, const retc_target_profile *profile) {
   const retc_dtype math = profile->math == RETC_MATH_BF16 ? RETC_DTYPE_BF16 : RETC_DTYPE_F16;
   const retc_shape *weight = &retc_graph_node(graph, node->inputs[1])->type.shape;
@@ -209,9 +207,9 @@ static matrix describe(retc_lowering *l, retc_dtype math) {
 }
 
 static bool is_possible(const matrix *m) {
+  if (m->columns != TILE && m->columns != 2 * TILE) return false;
   const bool sizes = m->width % m->columns == 0 && m->depth % TILE == 0 && m->part % TILE == 0;
-  return is_half(m->math) && m->columns % TILE == 0 && m->columns <= 2 * TILE && sizes &&
-         PARTS * m->part >= m->depth && m->many >= RETC_GPU_MANY_ROWS && m->many % ROWS == 0;
+  return sizes && PARTS * m->part >= m->depth && m->many >= RETC_GPU_MANY_ROWS && m->many % ROWS == 0;
 }
 
 enum { LAUNCH_ROWS, LAUNCH_FEW, LAUNCH_MANY };
@@ -234,7 +232,10 @@ retc_launch_part retc_gpu_launch_part(const retc_lowering *l) {
 
 retc_status retc_gpu_matrix_lower(retc_lowering *l, retc_dtype math) {
   matrix m = describe(l, math);
-  if (!is_possible(&m)) return retc_lower_refuse(l, l->anchor, "its schedule is none for matrix instructions");
+  retc_gpu_products products;
+  RETC_TRY(retc_gpu_products_find(l, &products));
+  if (!is_possible(&m) || products.count > 1)
+    return retc_lower_refuse(l, l->anchor, "its schedule is none for matrix instructions");
   if (l->launch >= LAUNCH_MANY) {
     const bool blas = retc_schedule_get(region_of(l), "blas", 0);
     if (blas) return retc_gpu_blas_lower(l, math, m.part, l->launch - LAUNCH_MANY);

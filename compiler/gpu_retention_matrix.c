@@ -494,7 +494,8 @@ static void allocate(matrix *m) {
     if (tiles[i].wanted)
       *tiles[i].buffer = retc_write_alloc(w, tiles[i].name, RETC_SCOPE_SHARED, m->math, 2, extents);
   }
-  if (!update) m->value = m->state_turned; /* which is read no more by then */
+  _Static_assert(SLICE == ROWS, "values have the room of a slice of the state");
+  if (m->form == RETC_MATRIX_OUTPUTS) m->value = m->state_turned; /* which is read no more by then */
   const int64_t sums[] = {WAVES, SIDE, alone ? SIDE : m->columns / HALVES}, own_scores[] = {WAVES, SIDE, ROWS / HALVES};
   const int64_t kept[] = {WAVES, m->form == RETC_MATRIX_STATES ? 1 : m->slices, SIDE, m->columns / HALVES};
   if (update) m->kept = retc_write_alloc(w, "kept", RETC_SCOPE_FRAGMENT, RETC_DTYPE_F32, 4, kept);
@@ -529,7 +530,7 @@ static int begin_block(matrix *m, retc_expr *out_own) {
   m->decay = retc_rows_decay_table(l, m->of->found.log_decay, m->of->k.chunk, 0);
   m->state = retc_lower_buffer(l, m->of->found.end);
   m->in_place = m->state.index == retc_lower_buffer(l, m->of->found.start).index;
-  if (m->in_place && m->form != RETC_MATRIX_OUTPUTS && m->form != RETC_MATRIX_SCORES)
+  if (m->in_place) /* not so in launches that make no state, which have no such buffer */
     l->kernel->buffers.items[m->state.index].access |= RETC_ACCESS_READ;
   find_starts(m);
   find_token(m);
@@ -594,7 +595,7 @@ static void write_scores(matrix *m) {
   mask_scores(m);
 }
 
-static void write_token(matrix *m, retc_expr pending) {
+static void write_token(matrix *m) {
   retc_lowering *l = m->l;
   read_state_turned(m);
   retc_matrix_write_values(m);
@@ -613,7 +614,7 @@ static void write_token(matrix *m, retc_expr pending) {
   retc_end(l, 1);
   retc_barrier(l);
   retc_end(l, 1);
-  write_state(m, (retc_expr){0}, pending);
+  move_state(m, (retc_expr){0}, true);
   if (m->in_place) retc_end(l, 1);
 }
 
@@ -652,7 +653,7 @@ retc_status retc_gpu_retention_matrix_lower(retc_lowering *l, const retc_gpu_ret
     m.columns = retc_schedule_get(region, "two_pass_columns", m.columns);
   m.slices = retc_ceil_div(of->k.width, SLICE);
   m.batch = retc_lower_node(l, of->found.output)->type.shape.dim[0];
-  if (m.columns % (HALVES * SIDE) || m.columns > 2 * COLUMNS_MOST) {
+  if (m.columns <= 0 || m.columns % (HALVES * SIDE) || m.columns > 2 * COLUMNS_MOST) {
     return retc_lower_refuse(l, l->anchor, "its schedule is none for matrix instructions");
   }
   retc_expr own = {0}, chunk = retc_int(l, of->k.chunk);
@@ -665,7 +666,7 @@ retc_status retc_gpu_retention_matrix_lower(retc_lowering *l, const retc_gpu_ret
   } else {
     begin_chunk(&m, m.form == RETC_MATRIX_OUTPUTS ? own : retc_int(l, 0), pending);
     if (m.form == RETC_MATRIX_SCORES) write_scores(&m);
-    else if (m.form == RETC_MATRIX_TOKEN) write_token(&m, pending);
+    else if (m.form == RETC_MATRIX_TOKEN) write_token(&m);
     else write_chunk(&m);
   }
   retc_end(l, loops);

@@ -381,10 +381,9 @@ static retc_status find_kernel(lower_state *s, retc_lowering *l, known_kernel *o
 
 /* Marks what is read from outside the region for `value`; of the product what the launch multiplies by, if it does. */
 static void mark_read(const retc_lowering *l, retc_launch_part part, retc_value value, bool *read) {
-  if (!retc_lower_is_inside(l, value)) {
-    read[value.index] = true;
-    return;
-  }
+  if (read[value.index]) return;
+  read[value.index] = true;
+  if (!retc_lower_is_inside(l, value)) return;
   const retc_node *node = retc_lower_node(l, value);
   const bool is_product = value.index == l->anchor.index;
   for (int k = is_product ? 1 : 0; k < node->input_count && !(is_product && part == RETC_LAUNCH_RESULTS); k++) {
@@ -392,8 +391,8 @@ static void mark_read(const retc_lowering *l, retc_launch_part part, retc_value 
   }
 }
 
-/* A launch of several has what it needs for its part of the region's work, so that others need not wait for it; the first
- * that is given a buffer is taken to write it (runtime/hip_order.h). */
+/* A launch of several has those results that it makes, since the first that is given a buffer is taken to write it
+ * (runtime/hip_order.h), and around a product what it needs for them. */
 static void keep_operands(retc_lowering *l) {
   const retc_launch_part part = retc_gpu_launch_part(l);
   bool *read = RETC_NEW_ARRAY(l->arena, bool, l->graph->nodes.count);

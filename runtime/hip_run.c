@@ -408,7 +408,7 @@ static retc_status run_and_sample(retc_run *run, const retc_plan_entry *entry, r
   RETC_TRY(launch(run, entry, diagnostics));
   RETC_TRY(retc_hip_read(run->program->gpu, part->chosen, part->inputs[part->tokens], size, diagnostics));
   part->has_chosen = true;
-  return RETC_OK;
+  return run->spans ? read_spans(run, entry, diagnostics) : RETC_OK;
 }
 
 retc_status retc_hip_run_entry(retc_run *run, retc_diagnostics *diagnostics) {
