@@ -6,20 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-static uint32_t retc_bits(float a) {
-  uint32_t bits;
-  memcpy(&bits, &a, sizeof bits);
-  return bits;
-}
+#include "runtime/sample_host.h"
 
-static float retc_float(uint32_t bits) {
-  float a;
-  memcpy(&a, &bits, sizeof a);
-  return a;
-}
-
-#define RETC_DEVICE static
-#include "runtime/sample_common.h"
 _Static_assert(RETC_SAMPLE_COUNT_MAX == 1 << RETC_SAMPLE_TOKEN_BITS, "a key has room for each token");
 
 typedef struct candidate {

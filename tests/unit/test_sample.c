@@ -10,20 +10,7 @@
 #include <cmocka.h>
 
 #include "runtime/sample.h"
-
-/* Where a draw falls, which is not part of the interface. */
-static uint32_t retc_bits(float a) {
-  uint32_t bits;
-  memcpy(&bits, &a, sizeof bits);
-  return bits;
-}
-static float retc_float(uint32_t bits) {
-  float a;
-  memcpy(&a, &bits, sizeof a);
-  return a;
-}
-#define RETC_DEVICE __attribute__((unused)) static
-#include "runtime/sample_common.h"
+#include "runtime/sample_host.h" /* where a draw falls, which is not part of the interface */
 
 static retc_diagnostics diagnostics;
 
