@@ -8,6 +8,12 @@
  * private buffers become shared memory of a block. Nothing is done to a kernel without a parallel loop. */
 void retc_gpu_map(retc_kernel *kernel);
 
+/* What matrix instructions are to work on: where the target asks for it, else f32; and where a region's schedule says so
+ * ("bf16" or "f16"). */
+retc_dtype retc_gpu_wanted_math(const retc_target_profile *profile);
+void retc_gpu_set_math(retc_region *region, retc_dtype math);
+retc_dtype retc_gpu_scheduled_math(const retc_region *region);
+
 /* How many launches a region becomes on a GPU. A call's dimensions leave blocks to one of them, or to two or three, of
  * which later ones read what earlier ones have left. */
 int retc_gpu_launches(retc_lowering *l);

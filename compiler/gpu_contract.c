@@ -362,8 +362,8 @@ static void write_one_row(contract *c) {
 
 retc_status retc_gpu_contract_lower(retc_lowering *l) {
   const retc_region *region = retc_graph_region(l->graph, l->region);
-  if (retc_schedule_get(region, "bf16", 0)) return retc_gpu_matrix_lower(l, RETC_DTYPE_BF16);
-  if (retc_schedule_get(region, "f16", 0)) return retc_gpu_matrix_lower(l, RETC_DTYPE_F16);
+  const retc_dtype math = retc_gpu_scheduled_math(region);
+  if (math != RETC_DTYPE_F32) return retc_gpu_matrix_lower(l, math);
   if (l->launch) return retc_gpu_large_lower(l, RETC_DTYPE_F32, 0, NULL);
   contract c = describe(l);
   RETC_TRY(l->status); /* of products that do not go together */

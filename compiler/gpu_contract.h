@@ -61,6 +61,8 @@ retc_expr retc_gpu_has_many_rows(retc_lowering *l, retc_expr rows, int64_t many)
 retc_expr retc_gpu_has_few_rows(retc_lowering *l, retc_expr rows, int64_t many);
 /* Rows of a block of the launch for many; of bf16 and f16 the least that are. */
 enum { RETC_GPU_MANY_ROWS = 64 };
+/* Of weights with so few numbers any launch is fast enough; those for many rows begin early then, where tests see them. */
+enum { RETC_GPU_FEW_NUMBERS = 1 << 16 };
 /* From how many rows on a product in f32 is for matrix instructions: "many" of its schedule; none where the target has
  * no such instructions, or the depth does not suit them. */
 void retc_gpu_large_schedule(const retc_graph *graph, const retc_node *node, const retc_target_profile *profile,

@@ -18,7 +18,7 @@ enum {
   ACROSS = 4,
   OWN_F32 = 16 /* columns, of each of the products that lie side by side */
 };
-enum { SMALL = 1 << 16 /* numbers of weights */, SMALL_ROWS = 16, MOST_ROWS = 256 };
+enum { FEW_NUMBERS_ROWS = 16, MOST_ROWS = 256 };
 
 typedef struct large {
   retc_lowering *l;
@@ -59,7 +59,7 @@ void retc_gpu_large_schedule(const retc_graph *graph, const retc_node *node, con
   measure(graph, node, &blocks, &numbers);
   /* Where half of the units get a block. Small products take no longer than a launch does, whoever computes them. */
   while (many < MOST_ROWS && 2 * many / ROWS * blocks < profile->units) many += ROWS;
-  retc_schedule_set(region, "many", numbers <= SMALL ? SMALL_ROWS : many);
+  retc_schedule_set(region, "many", numbers <= RETC_GPU_FEW_NUMBERS ? FEW_NUMBERS_ROWS : many);
 }
 
 /* Of `count` rows of a tile: the row and the first element of a group of a lane's; one block to end. */

@@ -16,8 +16,8 @@ enum {
   STAGED = 64, /* elements of a part that are rounded at once */
   GAP = 8      /* between columns in shared memory, against bank conflicts */
 };
-/* From how many rows on a launch of its own is faster; of few numbers anything is, and tests see more of it. */
-enum { MANY_ROWS = 256, FEW_NUMBERS = 1 << 16 };
+/* From how many rows on a launch of its own is faster. */
+enum { MANY_ROWS = 256 };
 
 typedef struct matrix {
   retc_lowering *l;
@@ -34,10 +34,9 @@ typedef struct matrix {
 static const retc_region *region_of(const retc_lowering *l) { return retc_graph_region(l->graph, l->region); }
 
 retc_dtype retc_gpu_matrix_type(const retc_graph *graph, const retc_node *node, const retc_target_profile *profile) {
-  const retc_dtype math = profile->math == RETC_MATH_BF16 ? RETC_DTYPE_BF16 : RETC_DTYPE_F16;
   const retc_shape *weight = &retc_graph_node(graph, node->inputs[1])->type.shape;
   const bool fits = weight->dim[0] % TILE == 0 && weight->dim[1] % TILE == 0;
-  return profile->math != RETC_MATH_F32 && fits ? math : RETC_DTYPE_F32;
+  return fits ? retc_gpu_wanted_math(profile) : RETC_DTYPE_F32;
 }
 
 void retc_gpu_matrix_schedule(const retc_graph *graph, const retc_node *node, retc_dtype math, bool blas,
@@ -46,10 +45,10 @@ void retc_gpu_matrix_schedule(const retc_graph *graph, const retc_node *node, re
   const bool staged = weight->type.dtype != math, for_blas = blas && !staged;
   const int64_t width = weight->type.shape.dim[0], depth = weight->type.shape.dim[1];
   const int64_t least = (depth + PARTS - 1) / PARTS, unit = least > STAGED ? STAGED : TILE;
-  retc_schedule_set(region, math == RETC_DTYPE_BF16 ? "bf16" : "f16", 1);
+  retc_gpu_set_math(region, math);
   retc_schedule_set(region, "columns", staged || width % (2 * TILE) ? TILE : 2 * TILE);
   retc_schedule_set(region, "part", (least + unit - 1) / unit * unit);
-  retc_schedule_set(region, "many", for_blas || width * depth <= FEW_NUMBERS ? RETC_GPU_MANY_ROWS : MANY_ROWS);
+  retc_schedule_set(region, "many", for_blas || width * depth <= RETC_GPU_FEW_NUMBERS ? RETC_GPU_MANY_ROWS : MANY_ROWS);
   if (for_blas) retc_schedule_set(region, "blas", 1);
 }
 
@@ -220,7 +219,7 @@ int retc_gpu_matrix_launches(const retc_region *region) {
 
 retc_launch_part retc_gpu_launch_part(const retc_lowering *l) {
   const retc_region *region = region_of(l);
-  const bool halves = retc_schedule_get(region, "bf16", 0) || retc_schedule_get(region, "f16", 0);
+  const bool halves = retc_gpu_scheduled_math(region) != RETC_DTYPE_F32;
   if (strcmp(region->anchor, "contract") || !halves) return RETC_LAUNCH_WHOLE;
   if (l->launch == LAUNCH_ROWS) return RETC_LAUNCH_ROWS;
   if (l->launch == LAUNCH_FEW) return RETC_LAUNCH_WITHOUT_ROWS;

@@ -9,9 +9,6 @@
  *
  * Parts are added in order. The operations of a row are the same whichever rows it comes with, and in whichever call.
  */
-#include <string.h>
-
-#include "compiler/gpu_contract.h"
 #include "compiler/gpu_retention.h"
 
 enum {
@@ -480,24 +477,6 @@ static void begin_block(retention *r) {
   r->inner = private(r, "inner", ROWS);
   r->value = private(r, "value", KEYS_OF_PART);
   r->cross = private(r, "cross", ROWS);
-}
-
-int retc_gpu_launches(retc_lowering *l) {
-  const retc_region *region = retc_graph_region(l->graph, l->region);
-  if (strcmp(region->anchor, "contract") == 0) {
-    if (retc_schedule_get(region, "bf16", 0) || retc_schedule_get(region, "f16", 0)) return retc_gpu_matrix_launches(region);
-    return retc_schedule_get(region, "many", 0) ? 2 : 1;
-  }
-  retc_gpu_retention described;
-  if (strcmp(region->anchor, "retention") || !retc_gpu_retention_describe(l, &described)) return 1;
-  return retc_gpu_retention_math(l, &described) == RETC_DTYPE_F32 ? 2 : retc_gpu_retention_matrix_launches(l);
-}
-
-bool retc_gpu_launch_makes(retc_lowering *l, retc_value result) {
-  const retc_launch_part part = retc_gpu_launch_part(l);
-  if (part == RETC_LAUNCH_ROWS || part == RETC_LAUNCH_PRODUCT) return false;
-  const bool is_retention = strcmp(retc_graph_region(l->graph, l->region)->anchor, "retention") == 0;
-  return !is_retention || retc_gpu_retention_makes(l, result);
 }
 
 retc_status retc_gpu_retention_lower(retc_lowering *l) {

@@ -406,10 +406,9 @@ static void write_token_outputs(matrix *m) {
 /* ---- the whole ---- */
 
 retc_dtype retc_gpu_retention_type(const retc_graph *graph, const retc_node *scan, const retc_target_profile *profile) {
-  const retc_dtype math = profile->math == RETC_MATH_BF16 ? RETC_DTYPE_BF16 : RETC_DTYPE_F16;
   const int64_t width = retc_graph_node(graph, scan->inputs[2])->type.shape.dim[2];
   const bool fits = scan->attributes.integer[0] <= ROWS && width % 2 == 0 && width <= STATE_MOST / (HALVES * SIDE);
-  return profile->math != RETC_MATH_F32 && fits ? math : RETC_DTYPE_F32;
+  return fits ? retc_gpu_wanted_math(profile) : RETC_DTYPE_F32;
 }
 
 void retc_gpu_retention_matrix_schedule(const retc_graph *graph, const retc_node *scan, retc_dtype math,
@@ -418,7 +417,7 @@ void retc_gpu_retention_matrix_schedule(const retc_graph *graph, const retc_node
   const int64_t slices = retc_ceil_div(state->dim[2], SLICE);
   int64_t columns = COLUMNS_MOST;
   while (columns > HALVES * SIDE && columns * slices * SLICE > STATE_MOST) columns /= 2;
-  retc_schedule_set(region, math == RETC_DTYPE_BF16 ? "bf16" : "f16", 1);
+  retc_gpu_set_math(region, math);
   retc_schedule_set(region, "block_columns", columns);
   const int64_t blocks = retc_ceil_div(state->dim[3], columns) * state->dim[1];
   retc_schedule_set(region, "two_pass_rows", FULL * profile->units / blocks);
@@ -430,9 +429,7 @@ retc_dtype retc_gpu_retention_math(const retc_lowering *l, const retc_gpu_retent
   const retc_region *region = retc_graph_region(l->graph, l->region);
   const retc_rows *q = &of->q, *k = &of->k;
   const bool alike = !q->cosine.index == !k->cosine.index && q->half == k->half && !of->v.cosine.index;
-  if (k->chunk > ROWS || k->width % 2 || !alike) return RETC_DTYPE_F32;
-  if (retc_schedule_get(region, "bf16", 0)) return RETC_DTYPE_BF16;
-  return retc_schedule_get(region, "f16", 0) ? RETC_DTYPE_F16 : RETC_DTYPE_F32;
+  return k->chunk > ROWS || k->width % 2 || !alike ? RETC_DTYPE_F32 : retc_gpu_scheduled_math(region);
 }
 
 int retc_gpu_retention_matrix_launches(const retc_lowering *l) {
