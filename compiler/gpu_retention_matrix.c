@@ -43,14 +43,6 @@ typedef retc_matrix_retention matrix;
 static retc_expr loop(matrix *m, const char *name, retc_loop_kind kind, retc_expr low, retc_expr high) {
   return retc_write_for(&m->l->writer, name, kind, low, high, 1);
 }
-static void put(matrix *m, retc_buffer_id buffer, const retc_expr *at, retc_expr value) {
-  retc_write_store(&m->l->writer, buffer, at, value);
-}
-static void put2(matrix *m, retc_buffer_id buffer, retc_expr a, retc_expr b, retc_expr value) {
-  put(m, buffer, (retc_expr[]){a, b}, value);
-}
-/* e^((chunk - x) log_decay) of this head. */
-static retc_expr decay(matrix *m, retc_expr x) { return retc_load(m->l, m->decay, (retc_expr[]){m->h, x}); }
 
 /* ---- waves ---- */
 
@@ -66,8 +58,7 @@ static wave begin_waves(matrix *m) {
   return w;
 }
 
-/* Loops over the elements of the wave's part of a fragment; the last two of the indices. Two blocks to end. */
-static void begin_elements(matrix *m, retc_buffer_id fragment, retc_expr out_at[2]) {
+void retc_matrix_begin_elements(matrix *m, retc_buffer_id fragment, retc_expr out_at[2]) {
   const retc_shape *shape = &retc_kernel_buffer(m->l->kernel, fragment)->shape;
   out_at[0] = retc_count_to(m->l, "i", RETC_LOOP_ELEMENT, shape->dim[shape->rank - 2]);
   out_at[1] = retc_count_to(m->l, "c", RETC_LOOP_ELEMENT, shape->dim[shape->rank - 1]);
@@ -102,14 +93,12 @@ static void write_product(matrix *m, retc_buffer_id to, const retc_expr *at, ret
 
 static void clear(matrix *m, const wave *w, retc_buffer_id fragment) {
   retc_expr at[3] = {w->unit};
-  begin_elements(m, fragment, at + 1);
-  put(m, fragment, at, retc_f32(m->l, 0));
+  retc_matrix_begin_elements(m, fragment, at + 1);
+  retc_matrix_put(m, fragment, at, retc_f32(m->l, 0));
   retc_end(m->l, 2);
 }
 
 /* ---- the state ---- */
-
-static bool has_column_condition(const matrix *m) { return m->of->v.width % m->columns != 0; }
 
 /* The place of a slice of the state in `kept`. */
 static retc_expr kept_slice(matrix *m, retc_expr slice) {
@@ -122,14 +111,14 @@ static bool begin_state(matrix *m, const wave *w, retc_expr slice, retc_expr own
   retc_lowering *l = m->l;
   own[0] = w->unit;
   own[1] = kept_slice(m, slice);
-  begin_elements(m, m->kept, own + 2);
+  retc_matrix_begin_elements(m, m->kept, own + 2);
   retc_expr x = retc_let(l, "x", row_of(m, w, own[2]));
   at[0] = m->b, at[1] = m->h;
   at[2] = retc_let(l, "channel", retc_matrix_channel(m, &m->of->k, slice, x));
   at[3] = retc_let(l, "column", retc_add(l, m->first_column, column_of(m, w, m->columns, own[3])));
   retc_expr column = retc_less(l, at[3], retc_int(l, m->of->v.width)),
             channel = retc_matrix_has_channel(m, &m->of->k, slice, x);
-  const bool channels = m->of->k.width % SLICE != 0, columns = has_column_condition(m);
+  const bool channels = m->of->k.width % SLICE != 0, columns = retc_matrix_has_column_condition(m);
   if (channels) retc_if(l, columns ? retc_and(l, column, channel) : channel);
   else if (columns) retc_if(l, column);
   return channels || columns;
@@ -140,10 +129,10 @@ static void read_slice(matrix *m, const wave *w, retc_expr slice) {
   retc_expr own[4], at[4];
   const bool may_miss = begin_state(m, w, slice, own, at);
   const retc_index from[4] = {retc_at(at[0]), retc_at(at[1]), retc_at(at[2]), retc_at(at[3])};
-  put(m, m->kept, own, retc_lower_value(l, m->of->found.start, from));
+  retc_matrix_put(m, m->kept, own, retc_lower_value(l, m->of->found.start, from));
   if (may_miss) {
     retc_else(l);
-    put(m, m->kept, own, retc_f32(l, 0));
+    retc_matrix_put(m, m->kept, own, retc_f32(l, 0));
     retc_end(l, 1);
   }
   retc_end(l, 2);
@@ -153,7 +142,7 @@ static void write_slice_of_state(matrix *m, const wave *w, retc_expr slice) {
   retc_expr own[4], at[4];
   const bool may_miss = begin_state(m, w, slice, own, at);
   retc_lower_note(m->l, m->l->anchor);
-  put(m, m->state, at, retc_load(m->l, m->kept, own));
+  retc_matrix_put(m, m->state, at, retc_load(m->l, m->kept, own));
   retc_end(m->l, may_miss ? 3 : 2);
 }
 
@@ -180,8 +169,9 @@ static void write_state(matrix *m, retc_expr slice, retc_expr pending) {
 static void turn_state(matrix *m, retc_expr slice) {
   wave w = begin_waves(m);
   retc_expr own[4] = {w.unit, kept_slice(m, slice)};
-  begin_elements(m, m->kept, own + 2);
-  put2(m, m->state_turned, column_of(m, &w, m->columns, own[3]), row_of(m, &w, own[2]), retc_load(m->l, m->kept, own));
+  retc_matrix_begin_elements(m, m->kept, own + 2);
+  retc_matrix_put2(m, m->state_turned, column_of(m, &w, m->columns, own[3]), row_of(m, &w, own[2]),
+                   retc_load(m->l, m->kept, own));
   retc_end(m->l, 3);
 }
 
@@ -196,8 +186,8 @@ static void move_start(matrix *m, retc_expr slice, bool store) {
   retc_expr own[2] = {c, retc_add(l, first, y)};
   retc_expr at[5] = {m->b, m->n, m->h, retc_add(l, m->first_column, c),
                      retc_add(l, retc_add(l, retc_mul(l, slice, retc_int(l, SLICE)), first), y)};
-  if (store) put(m, m->starts, at, retc_load(l, m->state_turned, own));
-  else put(m, m->state_turned, own, retc_load(l, m->starts, at));
+  if (store) retc_matrix_put(m, m->starts, at, retc_load(l, m->state_turned, own));
+  else retc_matrix_put(m, m->state_turned, own, retc_load(l, m->starts, at));
   retc_end(l, 2);
 }
 
@@ -206,8 +196,8 @@ static void update_state(matrix *m, const wave *w, retc_expr slice) {
   retc_if(l, m->whole);
   retc_expr zero = retc_int(l, 0), place = kept_slice(m, slice), own[4] = {w->unit, place};
   retc_expr at[4] = {w->unit, place, zero, zero};
-  begin_elements(m, m->kept, own + 2);
-  put(m, m->kept, own, retc_mul(l, decay(m, zero), retc_load(l, m->kept, own)));
+  retc_matrix_begin_elements(m, m->kept, own + 2);
+  retc_matrix_put(m, m->kept, own, retc_mul(l, retc_matrix_decay(m, zero), retc_load(l, m->kept, own)));
   retc_end(l, 2);
   retc_lower_note(l, m->of->found.update);
   const int64_t keys = (m->of->k.chunk + STEP - 1) / STEP * STEP;
@@ -252,9 +242,9 @@ static void hand_on_query(matrix *m, retc_expr slice) {
   retc_expr i = retc_let(l, "i", retc_div(l, e, width)), x = retc_let(l, "x", retc_mod(l, e, width));
   retc_expr to[4] = {m->b, m->h, i, retc_add(l, retc_mul(l, slice, width), x)}, from[2] = {m->first, x};
   retc_if(l, retc_equal(l, i, retc_int(l, 0)));
-  put(m, m->token_query, to, retc_load(l, m->query, from));
+  retc_matrix_put(m, m->token_query, to, retc_load(l, m->query, from));
   retc_else(l);
-  put(m, m->token_query, to, retc_f32(l, 0));
+  retc_matrix_put(m, m->token_query, to, retc_f32(l, 0));
   retc_end(l, 2);
 }
 
@@ -277,8 +267,8 @@ static void write_slice(matrix *m, retc_expr slice) {
 /* Where a masked score goes: where the queries were or, of a token alone, to the launch that wants it. */
 static void put_score(matrix *m, retc_expr i, retc_expr j, retc_expr value) {
   if (m->form == RETC_MATRIX_SCORES)
-    put(m, m->token_scores, (retc_expr[]){m->b, m->h, retc_int(m->l, 0), j}, value);
-  else put2(m, m->query, i, j, value);
+    retc_matrix_put(m, m->token_scores, (retc_expr[]){m->b, m->h, retc_int(m->l, 0), j}, value);
+  else retc_matrix_put2(m, m->query, i, j, value);
 }
 
 static void mask_scores(matrix *m) {
@@ -287,13 +277,13 @@ static void mask_scores(matrix *m) {
   wave w = begin_waves(m);
   retc_if(l, has_scores(m, &w));
   retc_expr own[3] = {w.unit};
-  begin_elements(m, m->scores, own + 1);
+  retc_matrix_begin_elements(m, m->scores, own + 1);
   retc_expr i = retc_let(l, "row", row_of(m, &w, own[1])),
             j = retc_let(l, "key_of_row", column_of(m, &w, ROWS, own[2]));
   if (alone) retc_if(l, retc_equal(l, i, m->first));
   retc_expr seen = retc_and(l, retc_less_equal(l, j, i), retc_less(l, i, m->end));
   retc_if(l, retc_and(l, retc_less_equal(l, m->first, i), seen));
-  retc_expr power = decay(m, retc_add(l, retc_sub(l, retc_int(l, m->of->k.chunk), i), j));
+  retc_expr power = retc_matrix_decay(m, retc_add(l, retc_sub(l, retc_int(l, m->of->k.chunk), i), j));
   retc_lower_note(l, m->of->found.masked);
   put_score(m, i, j, retc_mul(l, retc_load(l, m->scores, own), power));
   retc_else(l);
@@ -307,97 +297,24 @@ static void write_outputs(matrix *m) {
   wave w = begin_waves(m);
   retc_if(l, is_busy(m, &w));
   retc_expr own[3] = {w.unit}, whole[3] = {w.unit, zero, zero};
-  begin_elements(m, m->sums, own + 1);
+  retc_matrix_begin_elements(m, m->sums, own + 1);
   retc_expr past = retc_min(l, row_of(m, &w, own[1]), retc_int(l, m->of->k.chunk - 1));
-  retc_expr power = decay(m, retc_sub(l, retc_int(l, m->of->k.chunk - 1), past));
+  retc_expr power = retc_matrix_decay(m, retc_sub(l, retc_int(l, m->of->k.chunk - 1), past));
   retc_lower_note(l, m->of->found.crossed);
-  put(m, m->sums, own, retc_mul(l, power, retc_load(l, m->sums, own)));
+  retc_matrix_put(m, m->sums, own, retc_mul(l, power, retc_load(l, m->sums, own)));
   retc_end(l, 2);
   retc_write_comment(&l->writer, "in-chunk part: keys up to the band's last row");
   retc_expr bands = retc_add(l, retc_div(l, w.band, retc_int(l, STEP / SIDE)), retc_int(l, 1));
   retc_lower_note(l, m->of->found.inner);
   write_product(m, m->sums, whole, m->query, row_of(m, &w, zero), m->value, column_of(m, &w, m->columns, zero),
                 retc_mul(l, bands, retc_int(l, STEP)));
-  begin_elements(m, m->sums, own + 1);
+  retc_matrix_begin_elements(m, m->sums, own + 1);
   retc_expr row = retc_let(l, "row", row_of(m, &w, own[1]));
   retc_expr column = retc_let(l, "column", retc_add(l, m->first_column, column_of(m, &w, m->columns, own[2])));
   retc_expr there = retc_and(l, retc_less_equal(l, m->first, row), retc_less(l, row, m->end));
-  retc_if(l, has_column_condition(m) ? retc_and(l, there, retc_less(l, column, retc_int(l, m->of->v.width)))
+  retc_if(l, retc_matrix_has_column_condition(m) ? retc_and(l, there, retc_less(l, column, retc_int(l, m->of->v.width)))
                                         : there);
   retc_index to[4] = {retc_at(m->b), retc_at(retc_add(l, m->start, row)), retc_at(m->h), retc_at(column)};
-  retc_lower_note(l, m->of->found.sum);
-  retc_lower_store(l, m->of->found.output, to, retc_load(l, m->sums, own));
-  retc_end(l, 5);
-}
-
-/* ---- a token alone ---- */
-
-/* The product of row 0 of what the launch before has left with a tile's columns, into the wave's sums. */
-static void add_token_product(matrix *m, retc_expr unit, retc_buffer_id a, retc_buffer_id b, retc_expr depth) {
-  retc_writer *w = &m->l->writer;
-  retc_expr zero = retc_int(m->l, 0), side = retc_int(m->l, SIDE);
-  retc_view to = retc_write_view(w, m->sums, (retc_expr[]){unit, zero, zero}, 1, 2);
-  retc_view from = retc_write_view(w, a, (retc_expr[]){m->b, m->h, zero, zero}, 2, 3);
-  retc_view by = retc_write_view(w, b, (retc_expr[]){retc_mul(m->l, unit, side), zero}, 1, 0);
-  retc_write_mma(w, to, from, by, SIDE, SIDE, depth);
-}
-
-/* state_turned[c, x] of all slices: a lane has runs of channels of a column, all read before the first is stored. */
-static void read_state_turned(matrix *m) {
-  retc_lowering *l = m->l;
-  enum { LANES = WAVES * 32 };
-  const int64_t turns = m->columns * m->slices * SLICE / RUN / LANES, extents[] = {turns, RUN};
-  const bool channels = m->of->k.width % SLICE != 0;
-  retc_expr lane = retc_count_to(l, "lane", RETC_LOOP_LANE, LANES), columns = retc_int(l, m->columns);
-  retc_buffer_id read = retc_write_alloc(&l->writer, "read", RETC_SCOPE_PRIVATE, RETC_DTYPE_F32, 2, extents);
-  for (int store = 0; store < 2; store++) {
-    retc_expr turn = retc_count_to(l, "turn", RETC_LOOP_UNROLL, turns);
-    retc_expr e = retc_let(l, "e", retc_add(l, retc_mul(l, turn, retc_int(l, LANES)), lane));
-    retc_expr c = retc_let(l, "c", retc_mod(l, e, columns)),
-              first = retc_let(l, "first_of_run", retc_mul(l, retc_div(l, e, columns), retc_int(l, RUN)));
-    retc_expr y = retc_count_to(l, "y", RETC_LOOP_UNROLL, RUN), own[2] = {turn, y};
-    if (store) {
-      put2(m, m->state_turned, c, retc_add(l, first, y), retc_load(l, read, own));
-    } else {
-      retc_expr slice = retc_div(l, first, retc_int(l, SLICE)),
-                x = retc_add(l, retc_mod(l, first, retc_int(l, SLICE)), y), column = retc_add(l, m->first_column, c);
-      retc_expr there = retc_less(l, column, retc_int(l, m->of->v.width));
-      if (channels) there = retc_and(l, there, retc_matrix_has_channel(m, &m->of->k, slice, x));
-      const bool may_miss = channels || has_column_condition(m);
-      const retc_index at[4] = {retc_at(m->b), retc_at(m->h), retc_at(retc_matrix_channel(m, &m->of->k, slice, x)),
-                                retc_at(column)};
-      if (may_miss) {
-        put(m, read, own, retc_f32(l, 0));
-        retc_if(l, there);
-      }
-      put(m, read, own, retc_lower_value(l, m->of->found.start, at));
-      if (may_miss) retc_end(l, 1);
-    }
-    retc_end(l, 2);
-  }
-  retc_end(l, 1);
-}
-
-static void write_token_outputs(matrix *m) {
-  retc_lowering *l = m->l;
-  retc_expr unit = retc_count_to(l, "unit", RETC_LOOP_WAVE, WAVES), zero = retc_int(l, 0), step = retc_int(l, STEP);
-  retc_if(l, retc_less(l, unit, retc_int(l, m->columns / SIDE)));
-  retc_lower_note(l, m->of->found.cross);
-  add_token_product(m, unit, m->token_query, m->state_turned, retc_int(l, m->slices * SLICE));
-  retc_expr own[3] = {unit};
-  begin_elements(m, m->sums, own + 1);
-  retc_expr power = decay(m, retc_sub(l, retc_int(l, m->of->k.chunk - 1), m->first));
-  retc_lower_note(l, m->of->found.crossed);
-  put(m, m->sums, own, retc_mul(l, power, retc_load(l, m->sums, own)));
-  retc_end(l, 2);
-  retc_lower_note(l, m->of->found.inner);
-  retc_expr steps = retc_add(l, retc_div(l, m->first, step), retc_int(l, 1));
-  add_token_product(m, unit, m->token_scores, m->value, retc_mul(l, steps, step));
-  begin_elements(m, m->sums, own + 1);
-  retc_expr column = retc_let(
-      l, "column", retc_add(l, retc_add(l, m->first_column, retc_mul(l, unit, retc_int(l, SIDE))), own[2]));
-  retc_if(l, retc_and(l, retc_equal(l, own[1], zero), retc_less(l, column, retc_int(l, m->of->v.width))));
-  retc_index to[4] = {retc_at(m->b), retc_at(zero), retc_at(m->h), retc_at(column)};
   retc_lower_note(l, m->of->found.sum);
   retc_lower_store(l, m->of->found.output, to, retc_load(l, m->sums, own));
   retc_end(l, 5);
@@ -434,7 +351,7 @@ retc_dtype retc_gpu_retention_math(const retc_lowering *l, const retc_gpu_retent
 
 int retc_gpu_retention_matrix_launches(const retc_lowering *l) {
   return retc_schedule_get(retc_graph_region(l->graph, l->region), "two_pass_rows", 0) ? RETC_MATRIX_OUTPUTS + 1
-                                                                                              : RETC_MATRIX_ONE_PASS + 1;
+                                                                                       : RETC_MATRIX_ONE_PASS + 1;
 }
 
 bool retc_gpu_retention_makes(retc_lowering *l, retc_value result) {
@@ -586,7 +503,7 @@ static void write_scores(matrix *m) {
   retc_lowering *l = m->l;
   clear_fragments(m);
   retc_expr e = retc_count_to(l, "e", RETC_LOOP_LANE, SIDE * ROWS), rows = retc_int(l, ROWS);
-  put(m, m->token_scores, (retc_expr[]){m->b, m->h, retc_div(l, e, rows), retc_mod(l, e, rows)}, retc_f32(l, 0));
+  retc_matrix_put(m, m->token_scores, (retc_expr[]){m->b, m->h, retc_div(l, e, rows), retc_mod(l, e, rows)}, retc_f32(l, 0));
   retc_end(l, 1);
   write_slices(m);
   mask_scores(m);
@@ -594,11 +511,11 @@ static void write_scores(matrix *m) {
 
 static void write_token(matrix *m) {
   retc_lowering *l = m->l;
-  read_state_turned(m);
+  retc_matrix_read_state_turned(m);
   retc_matrix_write_values(m);
   clear_fragments(m);
   retc_barrier(l);
-  write_token_outputs(m);
+  retc_matrix_write_token_outputs(m);
   if (m->in_place) retc_if(l, m->whole);
   move_state(m, (retc_expr){0}, false);
   retc_expr slice = retc_count_to(l, "slice", RETC_LOOP_UNROLL, m->slices);

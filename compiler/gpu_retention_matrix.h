@@ -1,5 +1,5 @@
 /* What the files of retention by matrix instructions share: gpu_retention_matrix.c writes the kernels,
- * gpu_retention_tiles.c the rows of a chunk into shared memory. */
+ * gpu_retention_tiles.c the rows of a chunk into shared memory, gpu_retention_token.c what a token alone has of its own. */
 #ifndef RETC_COMPILER_GPU_RETENTION_MATRIX_H
 #define RETC_COMPILER_GPU_RETENTION_MATRIX_H
 
@@ -16,8 +16,8 @@ typedef enum retc_matrix_form {
   RETC_MATRIX_SCORES,   /* one token a sequence: its scores, of all value channels */
   RETC_MATRIX_TOKEN,    /* and what comes of them and of the state */
   RETC_MATRIX_ONE_PASS, /* a block walks the chunks, its state in registers */
-  RETC_MATRIX_STATES,   /* two passes: a block walks the chunks with a slice of the state, and leaves it at each start */
-  RETC_MATRIX_OUTPUTS   /* and a block has a chunk */
+  RETC_MATRIX_STATES, /* two passes: a block walks the chunks with a slice of the state, and leaves it at each start */
+  RETC_MATRIX_OUTPUTS /* and a block has a chunk */
 } retc_matrix_form;
 
 typedef struct retc_matrix_retention {
@@ -41,6 +41,25 @@ typedef struct retc_matrix_retention {
   retc_expr whole;                        /* the chunk is complete */
 } retc_matrix_retention;
 
+static inline void retc_matrix_put(retc_matrix_retention *m, retc_buffer_id buffer, const retc_expr *at,
+                                   retc_expr value) {
+  retc_write_store(&m->l->writer, buffer, at, value);
+}
+static inline void retc_matrix_put2(retc_matrix_retention *m, retc_buffer_id buffer, retc_expr a, retc_expr b,
+                                    retc_expr value) {
+  retc_matrix_put(m, buffer, (retc_expr[]){a, b}, value);
+}
+/* e^((chunk - x) log_decay) of this head. */
+static inline retc_expr retc_matrix_decay(retc_matrix_retention *m, retc_expr x) {
+  return retc_load(m->l, m->decay, (retc_expr[]){m->h, x});
+}
+/* Not every block's columns are all there. */
+static inline bool retc_matrix_has_column_condition(const retc_matrix_retention *m) {
+  return m->of->v.width % m->columns != 0;
+}
+/* Loops over the elements of the wave's part of a fragment; the last two of the indices. Two blocks to end. */
+void retc_matrix_begin_elements(retc_matrix_retention *m, retc_buffer_id fragment, retc_expr out_at[2]);
+
 /* The channel that lies at place x of a slice; whether the head has one there. */
 retc_expr retc_matrix_channel(retc_matrix_retention *m, const retc_rows *rows, retc_expr slice, retc_expr x);
 retc_expr retc_matrix_has_channel(retc_matrix_retention *m, const retc_rows *rows, retc_expr slice, retc_expr x);
@@ -51,5 +70,10 @@ void retc_matrix_write_queries(retc_matrix_retention *m, retc_expr slice);
 void retc_matrix_write_keys(retc_matrix_retention *m, retc_expr slice);
 /* value[c, j] of all keys of the chunk that there are so far. */
 void retc_matrix_write_values(retc_matrix_retention *m);
+
+/* state_turned[c, x] of all slices. */
+void retc_matrix_read_state_turned(retc_matrix_retention *m);
+/* The output of the token, of that, the values and what the launch before has left. */
+void retc_matrix_write_token_outputs(retc_matrix_retention *m);
 
 #endif

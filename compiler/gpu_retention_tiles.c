@@ -14,20 +14,11 @@ enum {
 
 typedef retc_matrix_retention matrix;
 
-/* ---- short forms ---- */
-
-static void put(matrix *m, retc_buffer_id buffer, const retc_expr *at, retc_expr value) {
-  retc_write_store(&m->l->writer, buffer, at, value);
-}
-static void put2(matrix *m, retc_buffer_id buffer, retc_expr a, retc_expr b, retc_expr value) {
-  put(m, buffer, (retc_expr[]){a, b}, value);
-}
 /* The least multiple of `unit` that is at least x. */
 static retc_expr round_up(matrix *m, retc_expr x, int64_t unit) {
   retc_lowering *l = m->l;
   return retc_mul(l, retc_div(l, retc_add(l, x, retc_int(l, unit - 1)), retc_int(l, unit)), retc_int(l, unit));
 }
-/* ---- rows into shared memory ---- */
 
 static bool is_half(const retc_rows *rows) { return rows->cosine.index && rows->half; }
 
@@ -84,7 +75,7 @@ static retc_expr own(matrix *m, retc_expr r, int which) {
 
 static void clear_row(matrix *m, retc_buffer_id values, retc_expr r) {
   retc_expr y = begin_pairs(m);
-  for (int which = 0; which < 2; which++) put2(m, values, own(m, r, which), y, retc_f32(m->l, 0));
+  for (int which = 0; which < 2; which++) retc_matrix_put2(m, values, own(m, r, which), y, retc_f32(m->l, 0));
   retc_end(m->l, 1);
 }
 
@@ -94,7 +85,8 @@ static void read_value(matrix *m, const group *of, retc_expr r, int which, retc_
   const retc_rows *rows = of->rows;
   retc_expr row = retc_add(l, of->row, r), t = is_new ? retc_add(l, m->start, row) : row;
   const retc_index from[4] = {retc_at(m->b), retc_at(t), retc_at(rows == &m->of->q ? m->h : m->g), retc_at(channel)};
-  put2(m, of->values, own(m, r, which), y, retc_lower_value(l, is_new ? rows->operand : rows->pending, from));
+  retc_matrix_put2(m, of->values, own(m, r, which), y,
+                   retc_lower_value(l, is_new ? rows->operand : rows->pending, from));
 }
 
 /* Channels that the head has not are zeros. */
@@ -115,8 +107,8 @@ static void read_pairs(matrix *m, const group *of, retc_expr r, bool is_new) {
   }
   const retc_index angle[2] = {retc_at(retc_add(l, m->start, retc_add(l, of->row, r))), retc_at(pair)};
   if (reads_angles) {
-    put2(m, of->angles, own(m, r, COSINE), y, retc_lower_value(l, rows->cosine, angle));
-    put2(m, of->angles, own(m, r, SINE), y, retc_lower_value(l, rows->sine, angle));
+    retc_matrix_put2(m, of->angles, own(m, r, COSINE), y, retc_lower_value(l, rows->cosine, angle));
+    retc_matrix_put2(m, of->angles, own(m, r, SINE), y, retc_lower_value(l, rows->sine, angle));
   }
   retc_end(l, may_miss ? 2 : 1);
 }
@@ -154,9 +146,9 @@ static void turn_row(matrix *m, const group *of, retc_expr r) {
   retc_expr turned_z = retc_let(
       l, "turned_z", retc_add(l, retc_mul(l, value[1], angle[COSINE]), retc_mul(l, value[0], angle[SINE])));
   retc_lower_note(l, of->rows->rotated);
-  put2(m, of->values, own(m, r, 0), y, turned_y);
+  retc_matrix_put2(m, of->values, own(m, r, 0), y, turned_y);
   retc_lower_note(l, of->rows->rotated);
-  put2(m, of->values, own(m, r, 1), y, turned_z);
+  retc_matrix_put2(m, of->values, own(m, r, 1), y, turned_z);
   retc_end(l, 1);
 }
 
@@ -211,7 +203,7 @@ static void store_rows(matrix *m, const group *of, retc_buffer_id tile) {
       from[1] = retc_div(l, y, two);
     }
     retc_lower_note(l, of->rows->value);
-    put2(m, tile, row, retc_add(l, start, y), retc_load(l, of->values, from));
+    retc_matrix_put2(m, tile, row, retc_add(l, start, y), retc_load(l, of->values, from));
     retc_end(l, 1);
   }
   retc_end(l, 1);
@@ -226,7 +218,7 @@ static void store_turned(matrix *m, const group *of, retc_buffer_id tile, retc_b
     retc_expr r = begin_rows(m), value = retc_load(l, of->values, (retc_expr[]){own(m, r, which), y});
     if (powers.index) value = retc_mul(l, retc_load(l, powers, &r), value);
     retc_lower_note(l, powers.index ? m->of->found.decayed : of->rows->value);
-    put2(m, tile, at, retc_add(l, of->row, r), value);
+    retc_matrix_put2(m, tile, at, retc_add(l, of->row, r), value);
     retc_end(l, 2);
   }
 }
@@ -276,7 +268,7 @@ static retc_buffer_id read_powers(matrix *m, const group *of) {
       retc_write_alloc(&l->writer, "powers", RETC_SCOPE_PRIVATE, RETC_DTYPE_F32, 1, &extent);
   retc_expr r = begin_rows(m), last = retc_int(l, m->of->k.chunk - 1);
   retc_expr past = retc_add(l, retc_min(l, retc_add(l, of->row, r), last), retc_int(l, 1));
-  put(m, powers, &r, retc_load(l, m->decay, (retc_expr[]){m->h, past}));
+  retc_matrix_put(m, powers, &r, retc_load(l, m->decay, (retc_expr[]){m->h, past}));
   retc_end(l, 1);
   return powers;
 }
