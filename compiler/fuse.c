@@ -60,20 +60,23 @@ static uint32_t open_region(retc_fuse_state *s, const char *anchor, uint32_t nod
   return s->home[node];
 }
 
-/* Of more products of i4 a lane would need more registers than it has. */
+/* Of more products of i4 in f32 a lane would need more registers than it has. */
 static uint32_t products_most(const retc_fuse_state *s, const retc_node *product) {
-  return node_at(s, product->inputs[1].index)->type.dtype == RETC_DTYPE_I4 ? 2 : RETC_GPU_PRODUCTS_MAX;
+  const bool in_f32 = retc_gpu_matrix_type(s->graph, product, s->profile) == RETC_DTYPE_F32;
+  return in_f32 && node_at(s, product->inputs[1].index)->type.dtype == RETC_DTYPE_I4 ? 2 : RETC_GPU_PRODUCTS_MAX;
 }
 
-/* Products of the same rows with weights of one type: one launch of a GPU has blocks of all of them. */
+/* Products of the same rows with weights of one type: one launch of a GPU has blocks of all of them, where the same
+ * instructions compute them. A vendor's BLAS computes one. */
 static bool join_products(retc_fuse_state *s, uint32_t node) {
   const retc_node *n = node_at(s, node);
-  if (!s->joins || (n->op != RETC_OP_CONTRACT && n->op != RETC_OP_CONTRACT_SCALED)) return false;
+  if (!s->gpu || s->profile->blas || (n->op != RETC_OP_CONTRACT && n->op != RETC_OP_CONTRACT_SCALED)) return false;
   for (uint32_t r = 1; r < s->regions.count; r++) {
     retc_fuse_region *region = &s->regions.items[r];
     const retc_node *first = node_at(s, region->node);
     if (strcmp(region->anchor, "contract") != 0 || (uint32_t)region->products >= products_most(s, n)) continue;
     if (!retc_gpu_products_match(s->graph, first, n)) continue;
+    if (retc_gpu_matrix_type(s->graph, first, s->profile) != retc_gpu_matrix_type(s->graph, n, s->profile)) continue;
     bool leaves = true;
     for (int i = 1; i < n->input_count; i++) {
       leaves = leaves && is_leaf(s, first->inputs[i].index) && is_leaf(s, n->inputs[i].index);
@@ -283,8 +286,7 @@ static retc_status check_primitive(const retc_graph *graph, retc_diagnostics *di
 static retc_status fuse(const retc_pass_context *cx, const retc_graph *in, retc_arena *arena, retc_graph **out_graph) {
   const size_t count = in->nodes.count;
   retc_fuse_state s = {.graph = in, .arena = arena, .uses = retc_graph_uses(in, arena),
-                       .gpu = cx->compilation->profile.wave > 0};
-  s.joins = s.gpu && cx->compilation->profile.math == RETC_MATH_F32;
+                       .gpu = cx->compilation->profile.wave > 0, .profile = &cx->compilation->profile};
   s.is_output = RETC_NEW_ARRAY(arena, bool, count);
   s.home = RETC_NEW_ARRAY(arena, uint32_t, count);
   s.claim = RETC_NEW_ARRAY(arena, uint32_t, count);

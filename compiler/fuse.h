@@ -2,6 +2,7 @@
 #ifndef RETC_COMPILER_FUSE_H
 #define RETC_COMPILER_FUSE_H
 
+#include "backends/target.h"
 #include "compiler/retention_pattern.h"
 #include "ir/graph.h"
 
@@ -20,7 +21,7 @@ typedef struct retc_fuse_state {
   retc_arena *arena;
   retc_uses uses;
   bool gpu;   /* the regions are to be kernels of one */
-  bool joins; /* its lowering of products takes several in one launch */
+  const retc_target_profile *profile;
   bool *is_output;
   uint32_t *home;  /* of each node: the region that computes and stores it, 0: none yet */
   uint32_t *claim; /* of each node: the retention region that it belongs to, 0: none */

@@ -2,6 +2,7 @@
 
 #include "compiler/anchors.h"
 #include "compiler/fuse.h"
+#include "compiler/gpu_contract.h"
 
 /* Nodes of a region, so that neither its expressions nor its parameters grow without bound. */
 enum { REGION_SIZE_MAX = 48 };
@@ -99,13 +100,15 @@ static bool is_independent(const retc_fuse_state *s, uint32_t node, uint32_t reg
 }
 
 /* Several products in one launch: a block has columns of all of them when they are equally wide, so that what is made
- * of two is made where both are. */
+ * of two is made where both are. Matrix instructions on bf16 and f16 take two so. */
 static bool is_paired(const retc_fuse_state *s, const retc_fuse_region *region) {
-  const retc_shape *shape = &node_at(s, region->node)->type.shape;
+  const retc_node *first = node_at(s, region->node);
+  const bool in_f32 = retc_gpu_matrix_type(s->graph, first, s->profile) == RETC_DTYPE_F32;
+  const retc_shape *shape = &first->type.shape;
   for (size_t i = 0; i < region->nodes.count; i++) {
     if (!retc_shape_equal(&node_at(s, region->nodes.items[i])->type.shape, shape)) return false;
   }
-  return region->products == 2 || region->products == 4;
+  return region->products == 2 || (region->products == 4 && in_f32);
 }
 
 /* Of one product everything may be finished. Of several, what does not need the others. */

@@ -22,9 +22,8 @@ enum { ROW_STEPS = 4, ROW_STEPS_OF_INTEGERS = 2 /* read at once for one row alon
 
 void retc_gpu_contract_schedule(const retc_graph *graph, const retc_node *node, const retc_target_profile *profile,
                                 retc_region *region) {
-  const retc_dtype math = retc_gpu_matrix_type(graph, node, profile);
-  if (math != RETC_DTYPE_F32) {
-    retc_gpu_matrix_schedule(graph, node, math, profile->blas, region);
+  if (retc_gpu_matrix_type(graph, node, profile) != RETC_DTYPE_F32) {
+    retc_gpu_matrix_schedule(graph, node, profile, region);
     return;
   }
   const int64_t depth = retc_graph_node(graph, node->inputs[1])->type.shape.dim[1];

@@ -16,6 +16,9 @@ int64_t retc_gpu_chunk(const retc_node *product);
 enum { RETC_GPU_PRODUCTS_MAX = 4 };
 /* Whether two products may: of the same rows, with weights and scales of the same types and groups. */
 bool retc_gpu_products_match(const retc_graph *graph, const retc_node *a, const retc_node *b);
+/* The products of the region that has this one, which are so many; of more the first. */
+int retc_gpu_products_list(const retc_graph *graph, const retc_node *product,
+                           const retc_node *out_products[RETC_GPU_PRODUCTS_MAX]);
 
 /* gpu_products.c: the products of the region at hand, and how they lie in a launch: one behind the other, each with
  * blocks of its own; or, where something is made of several, side by side in each block. */
@@ -47,7 +50,7 @@ int retc_gpu_integers(retc_lowering *l, retc_buffer_id codes, const retc_expr *a
 
 /* The type that matrix instructions are to work on for this product; f32: it is not for them. */
 retc_dtype retc_gpu_matrix_type(const retc_graph *graph, const retc_node *node, const retc_target_profile *profile);
-void retc_gpu_matrix_schedule(const retc_graph *graph, const retc_node *node, retc_dtype math, bool blas,
+void retc_gpu_matrix_schedule(const retc_graph *graph, const retc_node *node, const retc_target_profile *profile,
                               retc_region *region);
 retc_status retc_gpu_matrix_lower(retc_lowering *l, retc_dtype math);
 /* Stores the results of the region at a row and column of its only product, whose sum is `total`. */

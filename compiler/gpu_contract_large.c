@@ -16,7 +16,7 @@ enum {
   WAVES = RETC_FRAGMENT_WAVES,
   OWN = 32,
   ACROSS = 4,
-  OWN_F32 = 16 /* columns, of each of the products that lie side by side */
+  OWN_F32 = 16 /* columns; of products that lie side by side, of each */
 };
 enum { FEW_NUMBERS_ROWS = 16, MOST_ROWS = 256 };
 
@@ -42,11 +42,11 @@ typedef struct large {
 /* Of all products of the launch: blocks along their columns, and numbers of their weights. */
 static void measure(const retc_graph *graph, const retc_node *anchor, int64_t *out_blocks, int64_t *out_numbers) {
   const int64_t columns = ACROSS * OWN_F32;
+  const retc_node *products[RETC_GPU_PRODUCTS_MAX];
+  const int count = retc_gpu_products_list(graph, anchor, products);
   *out_blocks = *out_numbers = 0;
-  for (size_t i = 1; i < graph->nodes.count; i++) {
-    const retc_node *node = &graph->nodes.items[i];
-    if (node->region.index != anchor->region.index || !retc_anchor_contract_matches(graph, NULL, node)) continue;
-    const retc_shape *weight = &retc_graph_node(graph, node->inputs[1])->type.shape;
+  for (int p = 0; p < count; p++) {
+    const retc_shape *weight = &retc_graph_node(graph, products[p]->inputs[1])->type.shape;
     *out_blocks += (weight->dim[0] + columns - 1) / columns;
     *out_numbers += weight->dim[0] * weight->dim[1];
   }
@@ -312,16 +312,17 @@ static large describe(retc_lowering *l, retc_dtype math, int64_t part, const ret
   const retc_node *node = retc_lower_node(l, l->anchor);
   large m = {.l = l, .node = node, .row_shape = node->type.shape, .row_rank = node->type.shape.rank - 1, .math = math,
              .plain = plain, .slice = SLICE, .gap = GAP, .at_once = 1, .turns = RETC_GPU_PARTS, .between = part,
-             .step = SLICE, .side = 1, .own_rows = OWN, .own_columns = OWN, .across = ACROSS};
+             .step = SLICE, .own_rows = OWN, .across = ACROSS};
   m.depth = retc_lower_node(l, node->inputs[1])->type.shape.dim[1];
   retc_gpu_products_find(l, &m.products);
+  m.side = m.products.paired ? m.products.count : 1;
+  m.own_columns = OWN / m.side;
   if (math == RETC_DTYPE_F32) {
     m.slice = m.between = SLICE_F32;
     m.gap = GAP_F32;
     m.at_once = SLICE_F32 / retc_gpu_chunk(node);
     m.turns = RETC_GPU_F32_PARTS / m.at_once;
     m.step = SLICE_F32 * m.turns;
-    m.side = m.products.paired ? m.products.count : 1;
     m.own_columns = OWN_F32;
     m.across = m.side > 1 ? ACROSS / 2 : ACROSS;
     m.own_rows = ROWS * m.across / WAVES;

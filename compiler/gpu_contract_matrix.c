@@ -4,7 +4,9 @@
  * The summed axis is cut into PARTS parts: a part is one chain of matrix instructions, a sum is that of its parts in
  * order. So the bits do not depend on how many rows there are. Of few rows, as in decoding, a launch writes all,
  * rounded, into memory, for the next one to read as they lie: there a block has ROWS rows and `columns` columns, and
- * each of its waves a part, so that few rows keep as many waves busy as many do. */
+ * each of its waves a part, so that few rows keep as many waves busy as many do. Of several products each block has
+ * columns of one, or, where something is made of two, of both: then TILE of each, so that the sums of all parts fit into
+ * shared memory. */
 #include <string.h>
 
 #include "compiler/gpu_contract.h"
@@ -13,7 +15,8 @@ enum {
   PARTS = RETC_GPU_PARTS,
   ROWS = 32,
   TILE = 16,
-  STAGED = 64, /* elements of a part that are rounded at once */
+  STAGED = 64, /* elements of a part that are rounded at once, of two products half as many */
+  TAKEN = 128, /* elements of a part that two products take one after the other, so that rows are read once */
   GAP = 8      /* between columns in shared memory, against bank conflicts */
 };
 /* From how many rows on a launch of its own is faster. */
@@ -21,14 +24,16 @@ enum { MANY_ROWS = 256 };
 
 typedef struct matrix {
   retc_lowering *l;
-  const retc_node *node;
+  const retc_node *node; /* the first product's */
+  retc_gpu_products products;
   retc_shape row_shape; /* the leading axes */
   int row_rank;
   retc_dtype math;
-  bool staged; /* weights go through shared memory, where they are rounded */
-  int64_t width, depth, columns, slice, part, many;
+  bool staged;           /* weights go through shared memory, where they are rounded */
+  int64_t columns, side; /* of a block, of each product; products side by side */
+  int64_t depth, slice, part, many;
   retc_expr row_count, first_row, first_column;
-  retc_buffer_id rows, weights_tile, sums, totals, weight;
+  retc_buffer_id rows, weights_tile, sums, totals;
 } matrix;
 
 static const retc_region *region_of(const retc_lowering *l) { return retc_graph_region(l->graph, l->region); }
@@ -39,16 +44,25 @@ retc_dtype retc_gpu_matrix_type(const retc_graph *graph, const retc_node *node, 
   return fits ? retc_gpu_wanted_math(profile) : RETC_DTYPE_F32;
 }
 
-void retc_gpu_matrix_schedule(const retc_graph *graph, const retc_node *node, retc_dtype math, bool blas,
+void retc_gpu_matrix_schedule(const retc_graph *graph, const retc_node *node, const retc_target_profile *profile,
                               retc_region *region) {
-  const retc_node *weight = retc_graph_node(graph, node->inputs[1]);
-  const bool staged = weight->type.dtype != math, for_blas = blas && !staged;
-  const int64_t width = weight->type.shape.dim[0], depth = weight->type.shape.dim[1];
+  const retc_dtype math = retc_gpu_matrix_type(graph, node, profile);
+  const retc_node *products[RETC_GPU_PRODUCTS_MAX], *weight = retc_graph_node(graph, node->inputs[1]);
+  const int count = retc_gpu_products_list(graph, node, products);
+  const bool staged = weight->type.dtype != math, for_blas = profile->blas && !staged;
+  const int64_t depth = weight->type.shape.dim[1];
   const int64_t least = (depth + PARTS - 1) / PARTS, unit = least > STAGED ? STAGED : TILE;
+  int64_t width = 0, columns = staged ? TILE : 2 * TILE;
+  for (int p = 0; p < count; p++) {
+    const int64_t own = retc_graph_node(graph, products[p]->inputs[1])->type.shape.dim[0];
+    width += own;
+    if (own % columns) columns = TILE;
+  }
+  const bool is_small = width * depth <= RETC_GPU_FEW_NUMBERS;
   retc_gpu_set_math(region, math);
-  retc_schedule_set(region, "columns", staged || width % (2 * TILE) ? TILE : 2 * TILE);
+  retc_schedule_set(region, "columns", columns);
   retc_schedule_set(region, "part", (least + unit - 1) / unit * unit);
-  retc_schedule_set(region, "many", for_blas || width * depth <= RETC_GPU_FEW_NUMBERS ? RETC_GPU_MANY_ROWS : MANY_ROWS);
+  retc_schedule_set(region, "many", for_blas || is_small ? RETC_GPU_MANY_ROWS : MANY_ROWS);
   if (for_blas) retc_schedule_set(region, "blas", 1);
 }
 
@@ -75,54 +89,81 @@ static void write_rows(matrix *m) {
 
 /* ---- products ---- */
 
-/* weights_tile[p,c,k]: element part * p + first + k of column first_column + c; zero where there is none. */
+/* The block's first column, as one of product `product`. */
+static retc_expr first_of(matrix *m, int product) {
+  return retc_sub(m->l, m->first_column, retc_int(m->l, m->products.items[product].start));
+}
+
+/* weights_tile[p,c,k]: element part * p + first + k of the block's column c, products one behind the other; zero where
+ * there is none. */
 static void write_weights(matrix *m, retc_expr first) {
   retc_lowering *l = m->l;
-  retc_writer *w = &l->writer;
-  retc_expr e = retc_count_to(l, "e", RETC_LOOP_LANE, PARTS * m->columns * m->slice), columns = retc_int(l, m->columns),
-            slice = retc_int(l, m->slice);
-  retc_expr p = retc_let(l, "p", retc_div(l, e, retc_int(l, m->columns * m->slice))),
-            c = retc_let(l, "c", retc_mod(l, retc_div(l, e, slice), columns)), k = retc_let(l, "k", retc_mod(l, e, slice));
-  retc_expr to[3] = {p, c, k}, column = retc_let(l, "column", retc_add(l, m->first_column, c));
+  const int64_t width = m->side * m->columns;
+  retc_expr e = retc_count_to(l, "e", RETC_LOOP_LANE, PARTS * width * m->slice), slice = retc_int(l, m->slice);
+  retc_expr p = retc_let(l, "p", retc_div(l, e, retc_int(l, width * m->slice))),
+            c = retc_let(l, "c", retc_mod(l, retc_div(l, e, slice), retc_int(l, width))),
+            k = retc_let(l, "k", retc_mod(l, e, slice)), to[3] = {p, c, k};
   retc_expr from = retc_let(l, "from", retc_add(l, retc_add(l, retc_mul(l, p, retc_int(l, m->part)), first), k));
-  retc_write_if(w, retc_less(l, from, retc_int(l, m->depth)));
-  retc_write_store(w, m->weights_tile, to, retc_gpu_weight(l, m->node, column, from));
-  retc_write_else(w);
-  retc_write_store(w, m->weights_tile, to, retc_f32(l, 0));
+  retc_if(l, retc_less(l, from, retc_int(l, m->depth)));
+  for (int i = 0; i < m->products.count; i++) {
+    retc_gpu_product_begin(l, &m->products, i, m->side > 1 ? c : m->first_column, m->columns);
+    retc_expr column = retc_add(l, first_of(m, i), m->side > 1 ? retc_mod(l, c, retc_int(l, m->columns)) : c);
+    const retc_node *product = retc_lower_node(l, m->products.items[i].value);
+    retc_write_store(&l->writer, m->weights_tile, to, retc_gpu_weight(l, product, retc_let(l, "column", column), from));
+  }
+  retc_gpu_product_end(l, &m->products);
+  retc_else(l);
+  retc_write_store(&l->writer, m->weights_tile, to, retc_f32(l, 0));
   retc_end(l, 2);
 }
 
-/* The wave's sums += rows times weights of `count` elements from `first` of its part on, as many as there are. */
-static void write_products(matrix *m, retc_expr first, int64_t most) {
+/* The wave's sums of product `product` += rows times weights of `count` elements from `start` on. */
+static void write_product(matrix *m, int product, retc_expr p, retc_expr start, retc_expr count) {
   retc_lowering *l = m->l;
   retc_writer *w = &l->writer;
+  const retc_gpu_product *of = &m->products.items[product];
+  const int beside = m->side > 1 ? product : 0;
+  retc_expr zero = retc_int(l, 0), column = retc_int(l, beside * m->columns);
+  retc_view to = retc_write_view(w, m->sums, (retc_expr[]){p, retc_int(l, beside), zero, zero}, 2, 3);
+  retc_view a = retc_write_view(w, m->rows, (retc_expr[]){m->first_row, start}, 0, 1);
+  retc_view b = m->staged ? retc_write_view(w, m->weights_tile, (retc_expr[]){p, column, zero}, 2, 1)
+                          : retc_write_view(w, of->weight, (retc_expr[]){first_of(m, product), start}, 1, 0);
+  retc_lower_note(l, of->value);
+  retc_write_mma(w, to, a, b, ROWS, m->columns, count);
+}
+
+/* The same of the block's products, and of `most` elements from `first` of the wave's part on, as many as there are. */
+static void write_products(matrix *m, retc_expr first, int64_t most) {
+  retc_lowering *l = m->l;
   retc_expr zero = retc_int(l, 0), p = retc_count_to(l, "p", RETC_LOOP_WAVE, PARTS), count = retc_int(l, most);
   retc_expr start = retc_let(l, "start", retc_add(l, retc_mul(l, p, retc_int(l, m->part)), first));
   if (m->depth != PARTS * m->part) {
     retc_expr there = retc_min(l, count, retc_sub(l, retc_int(l, m->depth), start));
     count = retc_let(l, "count", retc_max(l, zero, there));
   }
-  retc_view to = retc_write_view(w, m->sums, (retc_expr[]){p, zero, zero}, 1, 2);
-  retc_view a = retc_write_view(w, m->rows, (retc_expr[]){m->first_row, start}, 0, 1);
-  retc_view b = m->staged ? retc_write_view(w, m->weights_tile, (retc_expr[]){p, zero, zero}, 2, 1)
-                          : retc_write_view(w, m->weight, (retc_expr[]){m->first_column, start}, 1, 0);
-  retc_lower_note(l, l->anchor);
-  retc_write_mma(w, to, a, b, ROWS, m->columns, count);
+  const bool chosen = m->side == 1 && !m->staged; /* by the block; else the same statements do for all */
+  for (int i = 0; i < (chosen ? m->products.count : m->side); i++) {
+    if (chosen) retc_gpu_product_begin(l, &m->products, i, m->first_column, m->columns);
+    write_product(m, i, p, start, count);
+  }
+  if (chosen) retc_gpu_product_end(l, &m->products);
   retc_end(l, 1);
 }
 
-/* Loops over the sums of the wave that has part p; two blocks to end, and the waves'. */
-static void begin_sums(matrix *m, retc_expr out_at[3]) {
+/* Loops over the sums of the wave that has part p; so many blocks to end. */
+static int begin_sums(matrix *m, retc_expr out_at[4]) {
   out_at[0] = retc_count_to(m->l, "p", RETC_LOOP_WAVE, PARTS);
-  out_at[1] = retc_count_to(m->l, "i", RETC_LOOP_ELEMENT, ROWS);
-  out_at[2] = retc_count_to(m->l, "x", RETC_LOOP_ELEMENT, m->columns);
+  out_at[1] = m->side > 1 ? retc_count_to(m->l, "product", RETC_LOOP_UNROLL, m->side) : retc_int(m->l, 0);
+  out_at[2] = retc_count_to(m->l, "i", RETC_LOOP_ELEMENT, ROWS);
+  out_at[3] = retc_count_to(m->l, "x", RETC_LOOP_ELEMENT, m->columns);
+  return m->side > 1 ? 4 : 3;
 }
 
 static void clear_sums(matrix *m) {
-  retc_expr at[3];
-  begin_sums(m, at);
+  retc_expr at[4];
+  const int blocks = begin_sums(m, at);
   retc_write_store(&m->l->writer, m->sums, at, retc_f32(m->l, 0));
-  retc_end(m->l, 3);
+  retc_end(m->l, blocks);
 }
 
 void retc_gpu_store_total(retc_lowering *l, const retc_shape *row_shape, int row_rank, retc_expr row, retc_expr column,
@@ -135,23 +176,37 @@ void retc_gpu_store_total(retc_lowering *l, const retc_shape *row_shape, int row
   retc_lower_store_results(l, l->anchor, at);
 }
 
+/* The sum of the parts of product `product` at a row and column of the block. */
+static retc_expr write_total(matrix *m, int product, retc_expr r, retc_expr x) {
+  retc_lowering *l = m->l;
+  retc_expr total = {0}, beside = retc_int(l, m->side > 1 ? product : 0);
+  for (int p = 0; p < PARTS; p++) {
+    retc_expr part = retc_load(l, m->totals, (retc_expr[]){retc_int(l, p), beside, r, x});
+    total = p ? retc_add(l, total, part) : part;
+  }
+  retc_lower_note(l, m->products.items[product].value);
+  return retc_let(l, "total", total);
+}
+
 static void write_results(matrix *m) {
   retc_lowering *l = m->l;
-  retc_expr at[3], total = {0};
-  begin_sums(m, at);
+  const bool paired = m->side > 1;
+  retc_expr at[4], totals[RETC_GPU_PRODUCTS_MAX];
+  const int blocks = begin_sums(m, at);
   retc_write_store(&l->writer, m->totals, at, retc_load(l, m->sums, at));
-  retc_end(l, 3);
+  retc_end(l, blocks);
   retc_barrier(l);
   retc_expr e = retc_count_to(l, "e", RETC_LOOP_LANE, ROWS * m->columns), columns = retc_int(l, m->columns);
   retc_expr r = retc_let(l, "r", retc_div(l, e, columns)), x = retc_let(l, "x", retc_mod(l, e, columns));
-  retc_expr row = retc_let(l, "row", retc_add(l, m->first_row, r)),
-            column = retc_let(l, "column", retc_add(l, m->first_column, x));
-  retc_write_if(&l->writer, retc_less(l, row, m->row_count));
-  for (int p = 0; p < PARTS; p++) {
-    retc_expr part = retc_load(l, m->totals, (retc_expr[]){retc_int(l, p), r, x});
-    total = p ? retc_add(l, total, part) : part;
+  retc_expr row = retc_let(l, "row", retc_add(l, m->first_row, r));
+  retc_if(l, retc_less(l, row, m->row_count));
+  for (int i = 0; i < (paired ? 1 : m->products.count); i++) {
+    if (!paired) retc_gpu_product_begin(l, &m->products, i, m->first_column, m->columns);
+    retc_expr column = retc_let(l, "column", retc_add(l, first_of(m, i), x));
+    for (int k = 0; k < m->products.count; k++) totals[k] = paired || k == i ? write_total(m, k, r, x) : retc_f32(l, 0);
+    retc_gpu_product_store(l, &m->products, i, row, column, totals);
   }
-  retc_gpu_store_total(l, &m->row_shape, m->row_rank, row, column, total);
+  if (!paired) retc_gpu_product_end(l, &m->products);
   retc_end(l, 2);
 }
 
@@ -159,30 +214,29 @@ static void begin_block(matrix *m) {
   retc_lowering *l = m->l;
   retc_writer *w = &l->writer;
   retc_expr zero = retc_int(l, 0), few = retc_gpu_has_few_rows(l, m->row_count, m->many);
+  retc_expr end = retc_int(l, m->products.items[m->products.count - 1].end);
   m->first_row = retc_write_for(w, "first_row", RETC_LOOP_GRID, zero, retc_mul(l, m->row_count, few), ROWS);
-  m->first_column = retc_write_for(w, "first_column", RETC_LOOP_GRID, zero, retc_int(l, m->width), m->columns);
-  const int64_t tile[] = {PARTS, m->columns, m->slice + GAP}, sums[] = {PARTS, ROWS, m->columns};
+  m->first_column = retc_write_for(w, "first_column", RETC_LOOP_GRID, zero, end, m->columns);
+  const int64_t tile[] = {PARTS, m->side * m->columns, m->slice + GAP}, sums[] = {PARTS, m->side, ROWS, m->columns};
   if (m->staged) m->weights_tile = retc_write_alloc(w, "weights_tile", RETC_SCOPE_SHARED, m->math, 3, tile);
-  m->totals = retc_write_alloc(w, "totals", RETC_SCOPE_SHARED, RETC_DTYPE_F32, 3, sums);
-  m->sums = retc_write_alloc(w, "sums", RETC_SCOPE_FRAGMENT, RETC_DTYPE_F32, 3, sums);
+  m->totals = retc_write_alloc(w, "totals", RETC_SCOPE_SHARED, RETC_DTYPE_F32, 4, sums);
+  m->sums = retc_write_alloc(w, "sums", RETC_SCOPE_FRAGMENT, RETC_DTYPE_F32, 4, sums);
 }
 
 static retc_status lower_few(matrix *m) {
   retc_lowering *l = m->l;
-  retc_expr zero = retc_int(l, 0);
-  l->computed = l->anchor;
   begin_block(m);
   clear_sums(m);
+  retc_expr first = retc_int(l, 0);
+  const bool slices = m->staged || m->slice < m->part;
+  if (slices) first = retc_write_for(&l->writer, "first", RETC_LOOP_SERIAL, first, retc_int(l, m->part), m->slice);
   if (m->staged) {
-    retc_expr first = retc_write_for(&l->writer, "first", RETC_LOOP_SERIAL, zero, retc_int(l, m->part), m->slice);
     write_weights(m, first);
     retc_barrier(l);
-    write_products(m, first, m->slice);
-    retc_barrier(l);
-    retc_end(l, 1);
-  } else {
-    write_products(m, zero, m->part);
   }
+  write_products(m, first, m->slice);
+  if (m->staged) retc_barrier(l);
+  retc_end(l, slices);
   write_results(m);
   retc_end(l, 2);
   return l->status;
@@ -190,24 +244,33 @@ static retc_status lower_few(matrix *m) {
 
 /* ---- the launches ---- */
 
+/* Elements of a part at once: of steps of 32, as some instructions take them, whole ones. */
+static int64_t slice_of(const matrix *m) {
+  if (m->part % STAGED) return m->staged ? TILE : m->part;
+  if (m->side > 1) return m->staged ? STAGED / 2 : m->part % TAKEN ? STAGED : TAKEN;
+  return m->staged ? STAGED : m->part;
+}
+
 static matrix describe(retc_lowering *l, retc_dtype math) {
   const retc_node *node = retc_lower_node(l, l->anchor), *weight = retc_lower_node(l, node->inputs[1]);
   const retc_region *region = region_of(l);
   matrix m = {.l = l, .node = node, .row_shape = node->type.shape, .row_rank = node->type.shape.rank - 1, .math = math};
+  retc_gpu_products_find(l, &m.products);
+  m.side = m.products.paired ? m.products.count : 1;
   m.staged = weight->type.dtype != math;
-  m.width = weight->type.shape.dim[0];
   m.depth = weight->type.shape.dim[1];
-  m.columns = retc_schedule_get(region, "columns", TILE);
+  m.columns = m.side > 1 ? TILE : retc_schedule_get(region, "columns", TILE);
   m.part = retc_schedule_get(region, "part", ((m.depth + PARTS - 1) / PARTS + TILE - 1) / TILE * TILE);
   m.many = retc_schedule_get(region, "many", RETC_GPU_MANY_ROWS);
-  m.slice = m.part % STAGED ? TILE : STAGED;
-  m.weight = retc_lower_buffer(l, node->inputs[1]);
+  m.slice = slice_of(&m);
+  retc_gpu_products_place(&m.products, m.columns);
   return m;
 }
 
 static bool is_possible(const matrix *m) {
-  if (m->columns != TILE && m->columns != 2 * TILE) return false;
-  const bool sizes = m->width % m->columns == 0 && m->depth % TILE == 0 && m->part % TILE == 0;
+  if ((m->columns != TILE && m->columns != 2 * TILE) || m->side > 2) return false;
+  bool sizes = m->depth % TILE == 0 && m->part % TILE == 0;
+  for (int i = 0; i < m->products.count; i++) sizes &= m->products.items[i].columns % m->columns == 0;
   return sizes && PARTS * m->part >= m->depth && m->many >= RETC_GPU_MANY_ROWS && m->many % ROWS == 0;
 }
 
@@ -231,12 +294,11 @@ retc_launch_part retc_gpu_launch_part(const retc_lowering *l) {
 
 retc_status retc_gpu_matrix_lower(retc_lowering *l, retc_dtype math) {
   matrix m = describe(l, math);
-  retc_gpu_products products;
-  RETC_TRY(retc_gpu_products_find(l, &products));
-  if (!is_possible(&m) || products.count > 1)
+  RETC_TRY(l->status); /* of products that do not go together */
+  const bool blas = retc_schedule_get(region_of(l), "blas", 0);
+  if (!is_possible(&m) || (blas && m.products.count > 1))
     return retc_lower_refuse(l, l->anchor, "its schedule is none for matrix instructions");
   if (l->launch >= LAUNCH_MANY) {
-    const bool blas = retc_schedule_get(region_of(l), "blas", 0);
     if (blas) return retc_gpu_blas_lower(l, math, m.part, l->launch - LAUNCH_MANY);
     return retc_gpu_large_lower(l, math, m.part, NULL);
   }

@@ -10,6 +10,17 @@ bool retc_gpu_products_match(const retc_graph *graph, const retc_node *a, const 
   return match;
 }
 
+int retc_gpu_products_list(const retc_graph *graph, const retc_node *product,
+                           const retc_node *out_products[RETC_GPU_PRODUCTS_MAX]) {
+  int count = 0;
+  for (size_t i = 1; i < graph->nodes.count && count < RETC_GPU_PRODUCTS_MAX; i++) {
+    const retc_node *node = &graph->nodes.items[i];
+    if (node->region.index != product->region.index || !retc_anchor_contract_matches(graph, NULL, node)) continue;
+    out_products[count++] = node;
+  }
+  return count;
+}
+
 /* Whether the value is made of product p. */
 static bool is_made_of(retc_lowering *l, const retc_gpu_products *of, retc_value value, int p) {
   const retc_node *node = retc_lower_node(l, value);

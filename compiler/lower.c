@@ -385,7 +385,7 @@ static void mark_read(const retc_lowering *l, retc_launch_part part, retc_value 
   read[value.index] = true;
   if (!retc_lower_is_inside(l, value)) return;
   const retc_node *node = retc_lower_node(l, value);
-  const bool is_product = value.index == l->anchor.index;
+  const bool is_product = retc_anchor_contract_matches(l->graph, NULL, node);
   for (int k = is_product ? 1 : 0; k < node->input_count && !(is_product && part == RETC_LAUNCH_RESULTS); k++) {
     mark_read(l, part, node->inputs[k], read);
   }

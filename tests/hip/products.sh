@@ -63,3 +63,60 @@ done
 for of in four two g logits; do
   "$TOOLS/compare" tensor $of "$work/cpu" "$work/plain" 1e-5 || fail "$of is not what a CPU computes"
 done
+
+# By matrix instructions on bf16, of weights as they lie and rounded on the way: two side by side, whose parts are taken in
+# slices, and some one behind the other, beside one that is computed in f32. A program for a vendor's BLAS has each alone.
+cat >"$work/halves.graph" <<'EOF'
+graph step {
+  %x = input kind=input : f32[B,1040]
+  %y = input kind=input : f32[B,80]
+  %a = input kind=weight : bf16[16,1040]
+  %b = input kind=weight : bf16[16,1040]
+  %c = input kind=weight : f32[16,1040]
+  %d = input kind=weight : f32[16,1040]
+  %e = input kind=weight : bf16[48,80]
+  %f = input kind=weight : bf16[7,80]
+  %g = input kind=weight : bf16[32,80]
+  %h = input kind=weight : f16[32,80]
+  %i = input kind=weight : f16[16,80]
+  %xa = contract %x, %a spec="bk,nk->bn" : f32[B,16]
+  %xb = contract %x, %b spec="bk,nk->bn" : f32[B,16]
+  %gate = silu %xa : f32[B,16]
+  %two = mul %gate, %xb : f32[B,16]
+  %xc = contract %x, %c spec="bk,nk->bn" : f32[B,16]
+  %xd = contract %x, %d spec="bk,nk->bn" : f32[B,16]
+  %rounded = sub %xc, %xd : f32[B,16]
+  %ye = contract %y, %e spec="bk,nk->bn" : f32[B,48]
+  %yf = contract %y, %f spec="bk,nk->bn" : f32[B,7]
+  %yg = contract %y, %g spec="bk,nk->bn" : f32[B,32]
+  %yh = contract %y, %h spec="bk,nk->bn" : f32[B,32]
+  %yi = contract %y, %i spec="bk,nk->bn" : f32[B,16]
+  %h_silu = silu %yh : f32[B,32]
+  output two = %two
+  output rounded = %rounded
+  output e = %ye
+  output f = %yf
+  output g = %yg
+  output h = %h_silu
+  output logits = %yi
+}
+EOF
+set -- a:bf16:16x1040:~1 b:bf16:16x1040:~2 c:f32:16x1040:~3 d:f32:16x1040:~4 e:bf16:48x80:~5 f:bf16:7x80:~6 \
+  g:bf16:32x80:~7 h:f16:32x80:~8 i:f16:16x80:~9
+"$TOOLS/arrays" make "$work/many" x:f32:70x1040:~1 y:f32:70x80:~2 "$@"
+"$TOOLS/arrays" make "$work/few" x@"$work/many:0:0:5" y@"$work/many:0:0:5" "$@"
+"$RETC" dump "$work/halves.graph" --target hip --arch gfx942 --math bf16 >"$work/kernels"
+[ "$(grep -c '^kernel contract' "$work/kernels")" = 14 ] || fail "the products are not four regions of three launches and one of two"
+for arch in gfx942 gfx1100; do
+  for rows in many few; do
+    RETC_EMULATOR_ARCH=$arch "$FAST" run "$work/halves.graph" --target hip --math bf16 --inputs "$work/$rows" \
+      --out "$work/$rows.out" || fail "$arch: $rows rows"
+  done
+  RETC_ROCBLAS=off RETC_EMULATOR_ARCH=$arch "$FAST" run "$work/halves.graph" --target hip --math bf16 --blas \
+    --inputs "$work/many" --out "$work/alone" || fail "$arch: --blas"
+  "$TOOLS/compare" equal "$work/alone" "$work/many.out" || fail "$arch: products that share launches have other bits"
+  set --
+  for of in two rounded e f g h logits; do set -- "$@" "$of@$work/many.out:0:0:5"; done
+  "$TOOLS/arrays" make "$work/begin" "$@"
+  "$TOOLS/compare" equal "$work/few.out" "$work/begin" || fail "$arch: a few rows have other bits"
+done
