@@ -59,6 +59,7 @@ void retc_gpu_matrix_schedule(const retc_graph *graph, const retc_node *node, co
     if (own % columns) columns = TILE;
   }
   const bool is_small = width * depth <= RETC_GPU_FEW_NUMBERS;
+  if (!is_small && width / columns < profile->units) columns = TILE; /* more blocks, which read the rows more often */
   retc_gpu_set_math(region, math);
   retc_schedule_set(region, "columns", columns);
   retc_schedule_set(region, "part", (least + unit - 1) / unit * unit);
