@@ -17,8 +17,8 @@ typedef struct tile {
   unsigned lanes[TILE_MAX]; /* of each */
   bool strided;             /* in b, see is_strided */
   int streams;              /* more than 1: of as many that go along the depth together */
+  bool paired;              /* b is bf16 side by side: of two vectors of c the first has the even columns of both */
 } tile;
-
 
 retc_llvm_matrix retc_llvm_open_view(retc_llvm_emitter *e, const retc_view *view) {
   return (retc_llvm_matrix){
@@ -42,14 +42,49 @@ static LLVMValueRef tile_element(retc_llvm_emitter *e, const retc_llvm_matrix *c
   return retc_llvm_matrix_element(e, c, retc_llvm_integer(e, t->row + row), retc_llvm_integer(e, t->column + column));
 }
 
+/* Two bf16 are a word, whose halves take one instruction each to widen, while lanes that stay where they are have to be
+ * moved to twice the width first. */
+static bool is_paired(const retc_llvm_emitter *e, const retc_statement *s, const retc_llvm_matrix *b) {
+  int64_t column;
+  return s->form == RETC_MMA_FMA && retc_kernel_buffer(e->kernel, b->buffer)->dtype == RETC_DTYPE_BF16 &&
+         retc_llvm_is_constant(b->column, &column) && column == 1;
+}
+
+/* Whether vector `part` and the next one are a pair. */
+static bool is_pair(const tile *t, int64_t part) {
+  return t->paired && part % 2 == 0 && part + 1 < t->count && t->lanes[part] > 1 && t->lanes[part] == t->lanes[part + 1];
+}
+
+/* v[0], v[1]: the columns one after the other become the even and the odd ones, or the other way round. */
+static void turn_pair(retc_llvm_emitter *e, LLVMValueRef *v, unsigned lanes, bool to_pair) {
+  LLVMTypeRef i32 = LLVMInt32TypeInContext(e->context);
+  LLVMValueRef turned[2], order[TILE_MAX];
+  for (unsigned i = 0; i < 2; i++) {
+    for (unsigned lane = 0; lane < lanes; lane++) {
+      const unsigned at = i * lanes + lane;
+      order[lane] = LLVMConstInt(i32, to_pair ? 2 * lane + i : at % 2 * lanes + at / 2, false);
+    }
+    turned[i] = LLVMBuildShuffleVector(e->builder, v[0], v[1], LLVMConstVector(order, lanes), "");
+  }
+  v[0] = turned[0];
+  v[1] = turned[1];
+}
+
+static void turn_pairs(retc_llvm_emitter *e, const tile *t, LLVMValueRef *values, bool to_pair) {
+  for (int64_t i = 0; i < t->rows * t->count; i++)
+    if (is_pair(t, i % t->count)) turn_pair(e, &values[i], t->lanes[i % t->count], to_pair);
+}
+
 static void load_tile(retc_llvm_emitter *e, const retc_llvm_matrix *c, const tile *t, LLVMValueRef *out_values) {
   for (int64_t row = 0; row < t->rows; row++)
     for (int64_t part = 0, column = 0; part < t->count; column += t->lanes[part++])
       out_values[row * t->count + part] =
         retc_llvm_load_sums(e, c->buffer, tile_element(e, c, t, row, column), c->column, t->lanes[part]);
+  turn_pairs(e, t, out_values, true);
 }
 
 static void store_tile(retc_llvm_emitter *e, const retc_llvm_matrix *c, const tile *t, LLVMValueRef *values) {
+  turn_pairs(e, t, values, false);
   for (int64_t row = 0; row < t->rows; row++)
     for (int64_t part = 0, column = 0; part < t->count; column += t->lanes[part++])
       retc_llvm_store_sums(e, c->buffer, tile_element(e, c, t, row, column), c->column,
@@ -234,6 +269,12 @@ static void outer_product(retc_llvm_emitter *e, const retc_statement *s, const r
   LLVMValueRef words[TILE_MAX], right[TILE_MAX];
   for (int64_t part = 0, column = 0; part < t->count; column += t->lanes[part++]) {
     LLVMValueRef element = retc_llvm_matrix_element(e, b, line, retc_llvm_integer(e, t->column + column));
+    if (is_pair(t, part)) {
+      LLVMValueRef pair = retc_llvm_load_words(e, b->buffer, element, t->lanes[part]);
+      for (int upper = 0; upper < 2; upper++) words[part + upper] = widen_half(e, pair, upper, t->lanes[part]);
+      column += t->lanes[part++];
+      continue;
+    }
     words[part] = pack == 1 ? retc_llvm_load_elements(e, b->buffer, element, NULL, t->lanes[part])
                             : retc_llvm_load_words(e, b->buffer, element, t->lanes[part]);
   }
@@ -259,11 +300,14 @@ static int64_t register_budget(const retc_llvm_emitter *e) {
   return retc_smaller(e->profile.vector_registers - SPARE_REGISTERS, TILE_MAX);
 }
 
-/* Of a tile that fills two thirds of the registers and goes along a known depth of numbers that lie ready. */
-static int64_t steps_of(const retc_llvm_emitter *e, const job *jobs, LLVMValueRef lines) {
+/* Of a tile that goes along a known depth and is one row, or fills two thirds of the registers while numbers lie ready.
+ */
+static int64_t steps_of(const retc_llvm_emitter *e, const retc_statement *s, const job *jobs, LLVMValueRef lines) {
   const tile *t = &jobs->tile;
   int64_t count;
-  if (!retc_llvm_is_constant(lines, &count) || count % STEPS || t->rows < PREFETCH_BELOW) return 1;
+  if (!retc_llvm_is_constant(lines, &count) || count % STEPS) return 1;
+  if (t->rows == 1 && s->form == RETC_MMA_FMA) return STEPS;
+  if (t->rows < PREFETCH_BELOW) return 1;
   if (retc_kernel_buffer(e->kernel, jobs->b.buffer)->dtype != RETC_DTYPE_F32) return 1;
   return t->rows * t->count * 3 < register_budget(e) * 2 ? 1 : STEPS;
 }
@@ -271,7 +315,7 @@ static int64_t steps_of(const retc_llvm_emitter *e, const job *jobs, LLVMValueRe
 /* The tiles go along the depth together, and their sums, at most TILE_MAX in all, are in registers. */
 static void emit_jobs(retc_llvm_emitter *e, const retc_statement *s, const job *jobs, int count, LLVMValueRef lines) {
   LLVMValueRef first[TILE_MAX], sums[TILE_MAX], next[TILE_MAX];
-  const int64_t steps = steps_of(e, jobs, lines);
+  const int64_t steps = steps_of(e, s, jobs, lines);
   int64_t all = 0, at = 0;
   for (int j = 0; j < count; j++) {
     load_tile(e, &jobs[j].c, &jobs[j].tile, &first[all]);
@@ -333,7 +377,7 @@ void retc_llvm_emit_mma(retc_llvm_emitter *e, const retc_statement *s) {
   for (int64_t column = 0; column < s->columns; column += count * lanes) {
     for (int64_t row = 0; row < s->rows; row += rows) {
       own.tile = (tile){.row = row, .rows = retc_smaller(rows, s->rows - row), .column = column,
-                        .strided = is_strided(&own.b, s->columns)};
+                        .strided = is_strided(&own.b, s->columns), .paired = is_paired(e, s, &own.b)};
       add_vectors(&own.tile, retc_smaller(s->columns, column + count * lanes), lanes);
       emit_jobs(e, s, &own, 1, lines);
     }
@@ -372,6 +416,7 @@ bool retc_llvm_emit_mma_together(retc_llvm_emitter *e, const retc_statement *loo
         retc_llvm_open_view(e, &s->c), retc_llvm_open_view(e, &s->a), retc_llvm_open_view(e, &s->b), {.rows = s->rows}};
     add_vectors(&jobs[i].tile, s->columns, lanes);
     jobs[i].tile.strided = is_strided(&jobs[i].b, s->columns);
+    jobs[i].tile.paired = is_paired(e, s, &jobs[i].b);
     jobs[i].tile.streams = (int)count;
     if (i == 0) lines = count_lines(e, s);
   }
