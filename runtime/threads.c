@@ -118,8 +118,9 @@ static int claim_any(retc_team *team, int thread, long long step, int waited) {
   return -1;
 }
 
-/* Does parts until there is no step left. */
+/* Does parts until there is no step left. Who did not come for its part is not waited for in the next step either. */
 static void work_off(retc_team *team, int thread) {
+  long long missed = -1; /* the last step in which a part of another one was taken */
   for (int waited = 0;;) {
     const long long step = atomic_load_explicit(&team->done, memory_order_acquire) / team->size;
     if (step >= atomic_load_explicit(&team->step_end, memory_order_acquire)) return;
@@ -127,7 +128,8 @@ static void work_off(retc_team *team, int thread) {
     if (part >= 0) {
       team->step_body(team->step_user, step - team->first_step, part, thread);
       atomic_fetch_add_explicit(&team->done, 1, memory_order_acq_rel);
-      waited = 0;
+      if (part != thread) missed = step;
+      waited = missed >= 0 && step <= missed + 1 ? team->patience : 0;
     } else if (++waited < YIELD) {
       relax();
     } else {
