@@ -11,11 +11,11 @@
  * value that is no number reaches the rows of its chunk within 32 before it.)
  *
  * A call's dimensions choose one of three forms, whose operations are the same; the launches of the others have no
- * blocks then. For a token alone a launch makes the scores, once for all value channels, and the next one is left with
- * little but to read the state. In one pass a block keeps the state
- * from the first chunk of the call to the last. In two passes, for many chunks and few rows of a batch, which one pass
- * would leave to few blocks, a block has a slice of the state and leaves it, rounded as the products want it, in memory
- * at the start of each chunk, and then each chunk has blocks of its own. */
+ * blocks then. For a token alone a launch makes the scores, once for all value channels, the next one is left with
+ * little but to read the state, and a third one, where the token completes a chunk, makes the new state of it, a slice
+ * a block. In one pass a block keeps the state from the first chunk of the call to the last. In two passes, for many
+ * chunks and few rows of a batch, which one pass would leave to few blocks, a block has a slice of the state and leaves
+ * it, rounded as the products want it, in memory at the start of each chunk, and then each chunk has blocks of its own. */
 #include "base/number.h"
 #include "compiler/gpu_retention_matrix.h"
 
@@ -100,10 +100,11 @@ static void clear(matrix *m, const wave *w, retc_buffer_id fragment) {
 
 /* ---- the state ---- */
 
+/* A block has all slices of its columns of the state, or one. */
+static bool is_by_slice(const matrix *m) { return m->form == RETC_MATRIX_STATES || m->form == RETC_MATRIX_UPDATE; }
+
 /* The place of a slice of the state in `kept`. */
-static retc_expr kept_slice(matrix *m, retc_expr slice) {
-  return m->form == RETC_MATRIX_STATES ? retc_int(m->l, 0) : slice;
-}
+static retc_expr kept_slice(matrix *m, retc_expr slice) { return is_by_slice(m) ? retc_int(m->l, 0) : slice; }
 
 /* Element loops over a slice of the state: `own` is the wave's part, `at` the state's element. Two blocks to end, and
  * one of lanes that have an element, where not all may: then it is true. */
@@ -359,10 +360,18 @@ bool retc_gpu_retention_makes(retc_lowering *l, retc_value result) {
   if (!retc_gpu_retention_describe(l, &of) || retc_gpu_retention_math(l, &of) == RETC_DTYPE_F32) return true;
   switch ((retc_matrix_form)l->launch) {
     case RETC_MATRIX_SCORES: return false;
+    case RETC_MATRIX_UPDATE:
     case RETC_MATRIX_STATES: return result.index == of.found.end.index;
+    case RETC_MATRIX_TOKEN:
     case RETC_MATRIX_OUTPUTS: return result.index == of.found.output.index;
-    default: return true;
+    case RETC_MATRIX_ONE_PASS: break;
   }
+  return true;
+}
+
+/* Tokens of the chunk at hand from before the call. */
+static retc_expr pending_of(matrix *m) {
+  return retc_mod(m->l, retc_lower_value(m->l, m->of->found.position, NULL), retc_int(m->l, m->of->k.chunk));
 }
 
 /* 1 where a call is for two passes, else 0. */
@@ -375,6 +384,13 @@ static retc_expr is_two_pass(matrix *m) {
   return retc_mul(l, retc_min(l, chunks, one), retc_min(l, few, one));
 }
 
+/* 1 where a call's token has to leave a new state, else 0: where its chunk is complete, or no state is there yet. */
+static retc_expr is_updating(matrix *m) {
+  retc_lowering *l = m->l;
+  if (!m->in_place) return retc_int(l, 1);
+  return retc_div(l, retc_add(l, pending_of(m), retc_int(l, 1)), retc_int(l, m->of->k.chunk));
+}
+
 /* 1 where the launch at hand has blocks. */
 static retc_expr is_chosen(matrix *m) {
   retc_lowering *l = m->l;
@@ -382,6 +398,7 @@ static retc_expr is_chosen(matrix *m) {
   switch (m->form) {
     case RETC_MATRIX_SCORES:
     case RETC_MATRIX_TOKEN: return retc_sub(l, one, several);
+    case RETC_MATRIX_UPDATE: return retc_mul(l, retc_sub(l, one, several), is_updating(m));
     case RETC_MATRIX_ONE_PASS: return retc_mul(l, several, retc_sub(l, one, is_two_pass(m)));
     default: return is_two_pass(m); /* of several chunks, and so of several tokens */
   }
@@ -389,10 +406,10 @@ static retc_expr is_chosen(matrix *m) {
 
 static void allocate(matrix *m) {
   retc_writer *w = &m->l->writer;
-  const bool cross = m->form != RETC_MATRIX_SCORES && m->form != RETC_MATRIX_STATES;
-  const bool scores = m->form != RETC_MATRIX_TOKEN && m->form != RETC_MATRIX_STATES;
-  const bool update = m->form != RETC_MATRIX_SCORES && m->form != RETC_MATRIX_OUTPUTS;
-  const bool alone = m->form == RETC_MATRIX_TOKEN;
+  const bool alone = m->form == RETC_MATRIX_TOKEN, by_slice = is_by_slice(m);
+  const bool scores = !alone && !by_slice, cross = m->form != RETC_MATRIX_SCORES && !by_slice;
+  const bool update = m->form == RETC_MATRIX_ONE_PASS || by_slice;
+  const bool turned = cross || m->form == RETC_MATRIX_STATES, value = update || alone;
   const struct {
     retc_buffer_id *buffer;
     const char *name;
@@ -401,8 +418,8 @@ static void allocate(matrix *m) {
   } tiles[] = {{&m->query, "query", ROWS, SLICE, scores},
                {&m->key, "key", ROWS, SLICE, scores},
                {&m->key_turned, "key_turned", SLICE, ROWS, update},
-               {&m->state_turned, "state_turned", m->columns, alone ? m->slices * SLICE : SLICE, cross || update},
-               {&m->value, "value", m->columns, ROWS, update}};
+               {&m->state_turned, "state_turned", m->columns, alone ? m->slices * SLICE : SLICE, turned},
+               {&m->value, "value", m->columns, ROWS, value}};
   for (size_t i = 0; i < sizeof tiles / sizeof tiles[0]; i++) {
     const int64_t extents[] = {tiles[i].rows, tiles[i].columns + GAP};
     if (tiles[i].wanted)
@@ -411,7 +428,7 @@ static void allocate(matrix *m) {
   _Static_assert(SLICE == ROWS, "values have the room of a slice of the state");
   if (m->form == RETC_MATRIX_OUTPUTS) m->value = m->state_turned; /* which is read no more by then */
   const int64_t sums[] = {WAVES, SIDE, alone ? SIDE : m->columns / HALVES}, own_scores[] = {WAVES, SIDE, ROWS / HALVES};
-  const int64_t kept[] = {WAVES, m->form == RETC_MATRIX_STATES ? 1 : m->slices, SIDE, m->columns / HALVES};
+  const int64_t kept[] = {WAVES, by_slice ? 1 : m->slices, SIDE, m->columns / HALVES};
   if (update) m->kept = retc_write_alloc(w, "kept", RETC_SCOPE_FRAGMENT, RETC_DTYPE_F32, 4, kept);
   if (cross) m->sums = retc_write_alloc(w, "sums", RETC_SCOPE_FRAGMENT, RETC_DTYPE_F32, 3, sums);
   if (scores) m->scores = retc_write_alloc(w, "scores", RETC_SCOPE_FRAGMENT, RETC_DTYPE_F32, 3, own_scores);
@@ -448,7 +465,7 @@ static int begin_block(matrix *m, retc_expr *out_own) {
     l->kernel->buffers.items[m->state.index].access |= RETC_ACCESS_READ;
   find_starts(m);
   find_token(m);
-  const bool by_chunk = m->form == RETC_MATRIX_OUTPUTS, by_slice = m->form == RETC_MATRIX_STATES;
+  const bool by_chunk = m->form == RETC_MATRIX_OUTPUTS, by_slice = is_by_slice(m);
   if (by_chunk) *out_own = loop(m, "n", RETC_LOOP_GRID, zero, retc_dim_expr(l, RETC_NAMED(N)));
   if (by_slice) *out_own = loop(m, "slice", RETC_LOOP_GRID, zero, retc_int(l, m->slices));
   retc_expr tasks = retc_mul(l, retc_mul(l, retc_dim_expr(l, m->batch), heads), is_chosen(m));
@@ -510,26 +527,22 @@ static void write_scores(matrix *m) {
 }
 
 static void write_token(matrix *m) {
-  retc_lowering *l = m->l;
   retc_matrix_read_state_turned(m);
   retc_matrix_write_values(m);
   clear_fragments(m);
-  retc_barrier(l);
+  retc_barrier(m->l);
   retc_matrix_write_token_outputs(m);
-  if (m->in_place) retc_if(l, m->whole);
-  move_state(m, (retc_expr){0}, false);
-  retc_expr slice = retc_count_to(l, "slice", RETC_LOOP_UNROLL, m->slices);
-  retc_if(l, m->whole);
+}
+
+static void write_update(matrix *m, retc_expr slice) {
+  move_state(m, slice, false);
+  retc_matrix_write_values(m);
   retc_matrix_write_keys(m, slice);
-  retc_end(l, 1);
-  retc_barrier(l);
+  retc_barrier(m->l);
   wave w = begin_waves(m);
   update_state(m, &w, slice);
-  retc_end(l, 1);
-  retc_barrier(l);
-  retc_end(l, 1);
-  move_state(m, (retc_expr){0}, true);
-  if (m->in_place) retc_end(l, 1);
+  retc_end(m->l, 1);
+  move_state(m, slice, true);
 }
 
 static void write_one_pass(matrix *m, retc_expr pending) {
@@ -570,9 +583,9 @@ retc_status retc_gpu_retention_matrix_lower(retc_lowering *l, const retc_gpu_ret
   if (m.columns <= 0 || m.columns % (HALVES * SIDE) || m.columns > 2 * COLUMNS_MOST) {
     return retc_lower_refuse(l, l->anchor, "its schedule is none for matrix instructions");
   }
-  retc_expr own = {0}, chunk = retc_int(l, of->k.chunk);
+  retc_expr own = {0};
   const int loops = begin_block(&m, &own);
-  retc_expr pending = retc_let(l, "pending", retc_mod(l, retc_lower_value(l, of->found.position, NULL), chunk));
+  retc_expr pending = retc_let(l, "pending", pending_of(&m));
   if (m.form == RETC_MATRIX_ONE_PASS) {
     write_one_pass(&m, pending);
   } else if (m.form == RETC_MATRIX_STATES) {
@@ -581,6 +594,7 @@ retc_status retc_gpu_retention_matrix_lower(retc_lowering *l, const retc_gpu_ret
     begin_chunk(&m, m.form == RETC_MATRIX_OUTPUTS ? own : retc_int(l, 0), pending);
     if (m.form == RETC_MATRIX_SCORES) write_scores(&m);
     else if (m.form == RETC_MATRIX_TOKEN) write_token(&m);
+    else if (m.form == RETC_MATRIX_UPDATE) write_update(&m, own);
     else write_chunk(&m);
   }
   retc_end(l, loops);

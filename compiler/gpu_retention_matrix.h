@@ -15,6 +15,7 @@ enum {
 typedef enum retc_matrix_form {
   RETC_MATRIX_SCORES,   /* one token a sequence: its scores, of all value channels */
   RETC_MATRIX_TOKEN,    /* and what comes of them and of the state */
+  RETC_MATRIX_UPDATE,   /* and the new state, where it completes a chunk */
   RETC_MATRIX_ONE_PASS, /* a block walks the chunks, its state in registers */
   RETC_MATRIX_STATES, /* two passes: a block walks the chunks with a slice of the state, and leaves it at each start */
   RETC_MATRIX_OUTPUTS /* and a block has a chunk */

@@ -7,7 +7,9 @@ enum {
   WAVES = RETC_FRAGMENT_WAVES,
   SLICE = RETC_MATRIX_SLICE,
   STEP = RETC_MATRIX_STEP,
-  RUN = 8 /* channels that a lane stores together: 16 bytes */
+  LANES = WAVES * 32,
+  TURNS = 4, /* runs of a lane that are read at once, */
+  RUN = 8    /* of so many channels, which it stores together: 16 bytes */
 };
 
 typedef retc_matrix_retention matrix;
@@ -22,40 +24,46 @@ static void add_token_product(matrix *m, retc_expr unit, retc_buffer_id a, retc_
   retc_write_mma(w, to, from, by, SIDE, SIDE, depth);
 }
 
-/* A lane has runs of channels of a column, all read before the first is stored. */
+/* The lane's runs of channels of a column of this round, all read before the first is stored. */
+static void move_runs(matrix *m, retc_buffer_id read, retc_expr lane, retc_expr round, bool store) {
+  retc_lowering *l = m->l;
+  const bool channels = m->of->k.width % SLICE != 0, may_miss = channels || retc_matrix_has_column_condition(m);
+  const int64_t turns = retc_kernel_buffer(l->kernel, read)->shape.dim[0];
+  retc_expr turn = retc_count_to(l, "turn", RETC_LOOP_UNROLL, turns), columns = retc_int(l, m->columns);
+  retc_expr run = retc_add(l, retc_mul(l, round, retc_int(l, turns)), turn);
+  retc_expr e = retc_let(l, "e", retc_add(l, retc_mul(l, run, retc_int(l, LANES)), lane));
+  retc_expr c = retc_let(l, "c", retc_mod(l, e, columns)),
+            first = retc_let(l, "first_of_run", retc_mul(l, retc_div(l, e, columns), retc_int(l, RUN)));
+  retc_expr y = retc_count_to(l, "y", RETC_LOOP_UNROLL, RUN), own[2] = {turn, y};
+  if (store) {
+    retc_matrix_put2(m, m->state_turned, c, retc_add(l, first, y), retc_load(l, read, own));
+  } else {
+    retc_expr slice = retc_div(l, first, retc_int(l, SLICE)),
+              x = retc_add(l, retc_mod(l, first, retc_int(l, SLICE)), y), column = retc_add(l, m->first_column, c);
+    retc_expr there = retc_less(l, column, retc_int(l, m->of->v.width));
+    if (channels) there = retc_and(l, there, retc_matrix_has_channel(m, &m->of->k, slice, x));
+    const retc_index at[4] = {retc_at(m->b), retc_at(m->h), retc_at(retc_matrix_channel(m, &m->of->k, slice, x)),
+                              retc_at(column)};
+    if (may_miss) {
+      retc_matrix_put(m, read, own, retc_f32(l, 0));
+      retc_if(l, there);
+    }
+    retc_matrix_put(m, read, own, retc_lower_value(l, m->of->found.start, at));
+    if (may_miss) retc_end(l, 1);
+  }
+  retc_end(l, 2);
+}
+
+/* So few turns a round that several blocks share a unit. */
 void retc_matrix_read_state_turned(matrix *m) {
   retc_lowering *l = m->l;
-  enum { LANES = WAVES * 32 };
-  const int64_t turns = m->columns * m->slices * SLICE / RUN / LANES, extents[] = {turns, RUN};
-  const bool channels = m->of->k.width % SLICE != 0;
-  retc_expr lane = retc_count_to(l, "lane", RETC_LOOP_LANE, LANES), columns = retc_int(l, m->columns);
+  const int64_t turns = m->columns * m->slices * SLICE / RUN / LANES;
+  const int64_t at_once = turns % TURNS ? 1 : TURNS, extents[] = {at_once, RUN};
+  retc_expr lane = retc_count_to(l, "lane", RETC_LOOP_LANE, LANES);
   retc_buffer_id read = retc_write_alloc(&l->writer, "read", RETC_SCOPE_PRIVATE, RETC_DTYPE_F32, 2, extents);
-  for (int store = 0; store < 2; store++) {
-    retc_expr turn = retc_count_to(l, "turn", RETC_LOOP_UNROLL, turns);
-    retc_expr e = retc_let(l, "e", retc_add(l, retc_mul(l, turn, retc_int(l, LANES)), lane));
-    retc_expr c = retc_let(l, "c", retc_mod(l, e, columns)),
-              first = retc_let(l, "first_of_run", retc_mul(l, retc_div(l, e, columns), retc_int(l, RUN)));
-    retc_expr y = retc_count_to(l, "y", RETC_LOOP_UNROLL, RUN), own[2] = {turn, y};
-    if (store) {
-      retc_matrix_put2(m, m->state_turned, c, retc_add(l, first, y), retc_load(l, read, own));
-    } else {
-      retc_expr slice = retc_div(l, first, retc_int(l, SLICE)),
-                x = retc_add(l, retc_mod(l, first, retc_int(l, SLICE)), y), column = retc_add(l, m->first_column, c);
-      retc_expr there = retc_less(l, column, retc_int(l, m->of->v.width));
-      if (channels) there = retc_and(l, there, retc_matrix_has_channel(m, &m->of->k, slice, x));
-      const bool may_miss = channels || retc_matrix_has_column_condition(m);
-      const retc_index at[4] = {retc_at(m->b), retc_at(m->h), retc_at(retc_matrix_channel(m, &m->of->k, slice, x)),
-                                retc_at(column)};
-      if (may_miss) {
-        retc_matrix_put(m, read, own, retc_f32(l, 0));
-        retc_if(l, there);
-      }
-      retc_matrix_put(m, read, own, retc_lower_value(l, m->of->found.start, at));
-      if (may_miss) retc_end(l, 1);
-    }
-    retc_end(l, 2);
-  }
-  retc_end(l, 1);
+  retc_expr round = retc_count_to(l, "round", RETC_LOOP_SERIAL, turns / at_once);
+  for (int store = 0; store < 2; store++) move_runs(m, read, lane, round, store);
+  retc_end(l, 2);
 }
 
 void retc_matrix_write_token_outputs(matrix *m) {

@@ -384,11 +384,12 @@ static int64_t fragment_registers(const hip_emitter *e) {
   return count;
 }
 
-/* Where fragments leave room for it, two blocks are to share a unit: one reads while the other one multiplies. */
+/* Where fragments leave room for it, several blocks are to share a unit: some read while another one multiplies. */
 static void print_bounds(hip_emitter *e) {
-  enum { REGISTERS_MOST = 64 };
+  enum { MOST_OF_TWO = 64, MOST_OF_FOUR = 8 };
   const int64_t registers = fragment_registers(e);
-  const char *shared = registers && registers <= REGISTERS_MOST ? " RETC_TWO_BLOCKS" : "";
+  const bool two = registers && registers <= MOST_OF_TWO, four = two && registers <= MOST_OF_FOUR;
+  const char *shared = four ? " RETC_BLOCKS(4)" : two ? " RETC_BLOCKS(2)" : "";
   retc_text_printf(e->text, "__launch_bounds__(%" PRId64 "%s)", e->launch.block, shared);
 }
 

@@ -14,7 +14,7 @@
 #define RETC_HALF __half
 #define RETC_TO_BF16(a) __bfloat16_as_ushort(__float2bfloat16_rn(a))
 #define RETC_PAIR_OF_BF16(a, b) retc_pair_of_bf16(a, b)
-#define RETC_TWO_BLOCKS , 2
+#define RETC_BLOCKS(count) , count
 #define RETC_FRAGMENTS <fragments.h>
 
 /* a is the lower half. */
