@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/text.h"
+
 void retc_diagnostics_init(retc_diagnostics *diagnostics) { *diagnostics = (retc_diagnostics){0}; }
 
 void retc_diagnostics_deinit(retc_diagnostics *diagnostics) {
@@ -95,4 +97,22 @@ const char *retc_nearest(const char *word, const char *const *candidates, size_t
   }
   free(rows);
   return nearest;
+}
+
+retc_status retc_choose(const char *what, const char *word, const char *const *words, size_t count,
+                        retc_diagnostics *diagnostics, size_t *out_index) {
+  for (size_t i = 0; i < count; i++) {
+    if (strcmp(words[i], word) == 0) {
+      *out_index = i;
+      return RETC_OK;
+    }
+  }
+  retc_text list;
+  retc_text_init(&list);
+  for (size_t i = 0; i < count; i++) retc_text_printf(&list, "%s%s", i ? ", " : "", words[i]);
+  const char *nearest = retc_nearest(word, words, count);
+  retc_fail(diagnostics, RETC_INVALID, "%s: found \"%s\", %s%s%sexpected one of: %s", what, word,
+            nearest ? "did you mean \"" : "", nearest ? nearest : "", nearest ? "\"? " : "", list.data);
+  retc_text_deinit(&list);
+  return RETC_INVALID;
 }

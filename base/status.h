@@ -32,5 +32,8 @@ retc_status retc_fail(retc_diagnostics *diagnostics, retc_status status, const c
 
 /* The candidate nearest to `word` (edit distance at most a third of its length, at least 1), or NULL. */
 const char *retc_nearest(const char *word, const char *const *candidates, size_t count);
+/* The index of `word` in `words`; otherwise RETC_INVALID with the nearest and the list. */
+retc_status retc_choose(const char *what, const char *word, const char *const *words, size_t count,
+                        retc_diagnostics *diagnostics, size_t *out_index);
 
 #endif

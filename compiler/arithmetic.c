@@ -1,5 +1,3 @@
-#include <string.h>
-
 #include "compiler/network.h"
 
 static const struct {
@@ -15,26 +13,6 @@ enum { WEIGHT_TYPE_COUNT = sizeof weight_types / sizeof weight_types[0] };
 static const char *const maths[] = {"f32", "bf16", "int8"};
 enum { MATH_COUNT = sizeof maths / sizeof maths[0] };
 
-static retc_status unknown(const char *what, const char *word, const char *const *names, size_t count,
-                           retc_diagnostics *diagnostics) {
-  retc_text text;
-  retc_text_init(&text);
-  const char *nearest = retc_nearest(word, names, count);
-  if (nearest) retc_text_printf(&text, "did you mean \"%s\"? ", nearest);
-  retc_text_add(&text, "expected one of:");
-  for (size_t i = 0; i < count; i++) retc_text_printf(&text, "%s %s", i ? "," : "", names[i]);
-  retc_status status =
-      retc_fail(diagnostics, RETC_INVALID, "%s: found \"%s\", %s", what, word, text.data ? text.data : "");
-  retc_text_deinit(&text);
-  return status;
-}
-
-static size_t find(const char *word, const char *const *names, size_t count) {
-  size_t i = 0;
-  while (i < count && strcmp(names[i], word) != 0) i++;
-  return i;
-}
-
 /* Any weights are numbers of f32; a product of bf16 is made of bf16, and one of integers of integers. */
 static bool go_together(const retc_arithmetic *weights, retc_math_kind math) {
   switch (math) {
@@ -48,9 +26,9 @@ retc_status retc_network_choose(retc_network *network, retc_arena *arena, const 
                                 retc_diagnostics *diagnostics) {
   const char *names[WEIGHT_TYPE_COUNT];
   for (size_t i = 0; i < WEIGHT_TYPE_COUNT; i++) names[i] = weight_types[i].name;
-  size_t type = weights ? find(weights, names, WEIGHT_TYPE_COUNT) : 0, kind = math ? find(math, maths, MATH_COUNT) : 0;
-  if (type == WEIGHT_TYPE_COUNT) return unknown("weights", weights, names, WEIGHT_TYPE_COUNT, diagnostics);
-  if (kind == MATH_COUNT) return unknown("math", math, maths, MATH_COUNT, diagnostics);
+  size_t type = 0, kind = 0;
+  if (weights) RETC_TRY(retc_choose("weights", weights, names, WEIGHT_TYPE_COUNT, diagnostics, &type));
+  if (math) RETC_TRY(retc_choose("math", math, maths, MATH_COUNT, diagnostics, &kind));
   if (!weights && !math) return RETC_OK;
   retc_arithmetic chosen = weight_types[type].means;
   if (!weights && kind == RETC_PRODUCT_F32) chosen = (retc_arithmetic){.math = RETC_PRODUCT_F32};

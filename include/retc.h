@@ -4,7 +4,7 @@
  * the object they were asked of, or until the next call that is said to change it. Arguments are borrowed for the call.
  * Errors. Every call that can fail returns a retc_status; the words are kept in the context (retc_context_message).
  * Threads. Objects made from different contexts are independent. One context and what was made from it is used by one
- * thread at a time; a session runs its kernels on its own threads.
+ * thread at a time; a session runs its kernels on its own threads, or on the GPU.
  * Shapes are row-major; B batch rows, T tokens, V vocabulary size. Positions count from 0 since the last reset. */
 #ifndef RETC_H
 #define RETC_H
@@ -44,11 +44,14 @@ typedef struct retc_model_options {
   int64_t chunk_length; /* tokens a chunk, part of the model's arithmetic, at most 2^20; 0: the model's default */
   int threads;          /* that run kernels; 0: as many as the process may use */
   const char *weights;  /* matrices in memory: "f32", "f16", "bf16", "int8", "int4"; NULL: as stored */
-  const char *math;     /* of products with them: "f32", "bf16", "int8"; NULL: what goes with the weights */
+  const char *math;     /* of products with them: "f32", "bf16", "int8", on a GPU "f32", "bf16", "f16";
+                           NULL: what goes with the weights, on a GPU "f32" */
+  const char *target;   /* where kernels run: "cpu", or "hip", the first AMD GPU; NULL: "cpu" */
 } retc_model_options;
 
-/* Reads the model directory `path` (config.json, *.safetensors), compiles it for this machine's CPU and loads the
- * weights. `options` may be NULL. The context must outlive the model. */
+/* Reads the model directory `path` (config.json, *.safetensors), compiles it for this machine's CPU, or its GPU, and
+ * loads the weights there. `options` may be NULL. The context must outlive the model. RETC_FAILED without a GPU, HIP's
+ * library or enough device memory. */
 retc_status retc_model_open(retc_context *context, const char *path, const retc_model_options *options,
                             retc_model **out_model);
 void retc_model_destroy(retc_model *model);

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "compiler/driver/engine.h"
+#include "compiler/target.h"
 #include "retc.h"
 #include "runtime/ids.h"
 #include "runtime/sample.h"
@@ -90,12 +91,16 @@ retc_status retc_model_open(retc_context *context, const char *path, const retc_
     return retc_fail(diagnostics, RETC_INVALID, "retc_model_options: chunk_length is %lld, expected 0 or 1..%d",
                      (long long)chosen.chunk_length, RETC_CHUNK_MAX);
   }
+  bool is_hip;
+  RETC_TRY(retc_target_choose("", chosen.target, chosen.math, diagnostics, &is_hip));
   retc_model *model = calloc(1, sizeof *model);
   if (!model) return retc_fail(diagnostics, RETC_FAILED, "%s: memory refused", path);
   model->context = context;
-  const retc_engine_options engine = {.chunk_length = chosen.chunk_length, .threads = chosen.threads};
+  const retc_engine_options engine = {.chunk_length = chosen.chunk_length, .threads = chosen.threads, .gpu = is_hip,
+                                      .math = retc_target_math(chosen.target, chosen.math)};
+  const retc_arithmetic_words words = {chosen.weights,
+                                       retc_target_program_math(chosen.target, chosen.math, chosen.weights)};
   retc_status status = retc_source_open(path, diagnostics, &model->source);
-  const retc_arithmetic_words words = {chosen.weights, chosen.math};
   if (status == RETC_OK) status = retc_source_choose(model->source, &words, diagnostics);
   if (status == RETC_OK) status = retc_engine_create(model->source, &engine, diagnostics, &model->engine);
   if (status != RETC_OK) {

@@ -56,24 +56,6 @@ retc_status retc_arguments_parse_list(const char *what, const char *text, int64_
   return RETC_OK;
 }
 
-retc_status retc_arguments_choose(const char *what, const char *word, const char *const *words, size_t count,
-                                  retc_diagnostics *diagnostics, size_t *out_index) {
-  for (size_t i = 0; i < count; i++) {
-    if (strcmp(words[i], word) == 0) {
-      *out_index = i;
-      return RETC_OK;
-    }
-  }
-  retc_text list;
-  retc_text_init(&list);
-  for (size_t i = 0; i < count; i++) retc_text_printf(&list, "%s%s", i ? ", " : "", words[i]);
-  const char *nearest = retc_nearest(word, words, count);
-  retc_fail(diagnostics, RETC_INVALID, "%s: found \"%s\", %s%s%sexpected one of: %s", what, word,
-            nearest ? "did you mean \"" : "", nearest ? nearest : "", nearest ? "\"? " : "", list.data);
-  retc_text_deinit(&list);
-  return RETC_INVALID;
-}
-
 static retc_status unknown(const retc_syntax *syntax, const char *word, int length, retc_diagnostics *diagnostics) {
   const char *names[OPTIONS_MAX + 1] = {"help"};
   size_t count = 1;

@@ -45,8 +45,5 @@ retc_status retc_arguments_parse_integer(const char *what, const char *text, int
 /* "1,2,3", each in low..high. *out_values is the caller's to free. */
 retc_status retc_arguments_parse_list(const char *what, const char *text, int64_t low, int64_t high,
                                       retc_diagnostics *diagnostics, int64_t **out_values, int64_t *out_count);
-/* The index of `word` in `words`; otherwise RETC_INVALID with the nearest and the list. */
-retc_status retc_arguments_choose(const char *what, const char *word, const char *const *words, size_t count,
-                                  retc_diagnostics *diagnostics, size_t *out_index);
 
 #endif

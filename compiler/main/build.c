@@ -7,23 +7,17 @@
 
 retc_status retc_build_choose_target(const retc_build_target *target, const char *cpu, retc_diagnostics *diagnostics,
                                      retc_hip_targets *out_hip, retc_target_profile *out_profile) {
-  static const char *const names[] = {"cpu", "hip"}, *const maths[] = {"f32", "bf16", "f16"};
-  size_t math = 0;
   const retc_llvm_options llvm = {.cpu = cpu};
-  size_t chosen = 0;
+  bool is_hip;
   *out_hip = (retc_hip_targets){.count = 0};
-  if (target->math) RETC_TRY(retc_arguments_choose("--math", target->math, maths, 3, diagnostics, &math));
-  RETC_TRY(retc_target_check_blas(target, diagnostics));
-  if (target->target) RETC_TRY(retc_arguments_choose("--target", target->target, names, 2, diagnostics, &chosen));
-  if (!chosen) {
-    if (math) return retc_fail(diagnostics, RETC_INVALID, "--math %s goes with --target hip", target->math);
-    if (!target->arch) return retc_llvm_profile(&llvm, diagnostics, out_profile);
-    return retc_fail(diagnostics, RETC_INVALID, "--arch names GPUs, it goes with --target hip");
+  RETC_TRY(retc_target_check(target, cpu, diagnostics, &is_hip));
+  if (!is_hip && target->math && strcmp(target->math, "f32")) {
+    return retc_fail(diagnostics, RETC_INVALID, "--math %s goes with --target hip", target->math);
   }
-  if (cpu) return retc_fail(diagnostics, RETC_INVALID, "--cpu names a CPU, it does not go with --target hip");
+  if (!is_hip) return retc_llvm_profile(&llvm, diagnostics, out_profile);
   RETC_TRY(retc_hip_targets_parse(target->arch, diagnostics, out_hip));
   *out_profile = retc_hip_targets_profile(out_hip);
-  out_profile->math = (retc_math_type)math;
+  out_profile->math = retc_target_math(target->target, target->math);
   out_profile->blas = target->blas;
   return RETC_OK;
 }
@@ -35,9 +29,8 @@ retc_status retc_build_open(retc_build *build, const char *model, int64_t chunk_
   RETC_TRY(retc_source_open(model, diagnostics, &build->source));
   /* On a CPU the math is part of the program, on a GPU of its schedule. */
   retc_build_target target = build->target;
-  const bool is_hip = target.target && !strcmp(target.target, "hip");
-  build->arithmetic.math = retc_target_product_math(&target, build->arithmetic.weights);
-  if (!is_hip) target.math = NULL;
+  build->arithmetic.math = retc_target_program_math(target.target, target.math, build->arithmetic.weights);
+  if (!retc_target_is_hip(target.target)) target.math = NULL;
   RETC_TRY(retc_source_choose(build->source, &build->arithmetic, diagnostics));
   RETC_TRY(retc_build_choose_target(&target, cpu, diagnostics, &build->hip, &build->options.profile));
   build->is_hip = build->hip.count > 0;

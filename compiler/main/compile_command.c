@@ -42,7 +42,7 @@ static retc_status choose(const char *emit, const char *const *words, size_t cou
   const char *word = list ? strtok_r(list, ",", &rest) : NULL;
   for (; word && status == RETC_OK; word = strtok_r(NULL, ",", &rest)) {
     size_t found = 0;
-    status = retc_arguments_choose("compile: --emit", word, words, count, diagnostics, &found);
+    status = retc_choose("compile: --emit", word, words, count, diagnostics, &found);
     if (status == RETC_OK) out_wanted[found] = true;
   }
   free(list);

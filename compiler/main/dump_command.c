@@ -17,7 +17,7 @@ static retc_status check_pass(const char *option, const char *name, retc_diagnos
   const char **names = RETC_NEW_ARRAY(&arena, const char *, retc_pass_count());
   for (size_t i = 0; i < retc_pass_count(); i++) names[i] = retc_pass_get_info(i)->name;
   size_t index;
-  retc_status status = retc_arguments_choose(option, name, names, retc_pass_count(), diagnostics, &index);
+  retc_status status = retc_choose(option, name, names, retc_pass_count(), diagnostics, &index);
   retc_arena_deinit(&arena);
   return status;
 }
@@ -91,7 +91,7 @@ static retc_status make_text(retc_build *build, const retc_dump_options *o, size
 
 static retc_status dump_one(const char *model, const retc_dump_options *o, retc_diagnostics *diagnostics) {
   size_t emit = 0;
-  if (o->emit) RETC_TRY(retc_arguments_choose("dump: --emit", o->emit, emits, EMIT_COUNT, diagnostics, &emit));
+  if (o->emit) RETC_TRY(retc_choose("dump: --emit", o->emit, emits, EMIT_COUNT, diagnostics, &emit));
   const char *last = o->after;
   if (o->dot && !last) last = retc_pass_get_info(lower_pass() - 1)->name;
   retc_build build = {.target = o->target, .arithmetic = o->arithmetic};

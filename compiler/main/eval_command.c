@@ -44,11 +44,11 @@ static retc_status check_options(options *o, retc_diagnostics *diagnostics) {
   size_t engine = RETC_ENGINE_JIT;
   for (int i = 0; i < RETC_ENGINE_COUNT; i++) engines[i] = retc_engine_kind_name((retc_engine_kind)i);
   if (o->engine) {
-    RETC_TRY(retc_arguments_choose("eval: --engine", o->engine, engines, RETC_ENGINE_COUNT, diagnostics, &engine));
+    RETC_TRY(retc_choose("eval: --engine", o->engine, engines, RETC_ENGINE_COUNT, diagnostics, &engine));
   }
   o->chosen_engine = (retc_engine_kind)engine;
   RETC_TRY(retc_target_check(&o->target, o->cpu, diagnostics, &o->gpu));
-  o->arithmetic.math = retc_target_product_math(&o->target, o->arithmetic.weights);
+  o->arithmetic.math = retc_target_program_math(o->target.target, o->target.math, o->arithmetic.weights);
   if ((o->text != NULL) == (o->tokens != NULL)) {
     return retc_fail(diagnostics, RETC_INVALID, "eval: expected either --tokens FILE or --text FILE");
   }
@@ -62,7 +62,7 @@ static retc_status check_options(options *o, retc_diagnostics *diagnostics) {
   const char *names[FORM_COUNT];
   size_t index;
   for (size_t i = 0; i < FORM_COUNT; i++) names[i] = forms[i].name;
-  RETC_TRY(retc_arguments_choose("eval: --form", o->form, names, FORM_COUNT, diagnostics, &index));
+  RETC_TRY(retc_choose("eval: --form", o->form, names, FORM_COUNT, diagnostics, &index));
   o->chosen_form = forms[index].form;
   if (o->chunk && !forms[index].takes_chunk) {
     return retc_fail(diagnostics, RETC_INVALID, "eval: --chunk is for chunkwise and session, the form is %s",
@@ -224,7 +224,7 @@ static retc_engine_options engine_options(const options *o, const retc_eval_inpu
                                 .chunk_length = o->chunk,
                                 .threads = (int)o->threads,
                                 .gpu = o->gpu,
-                                .archs = o->target.arch, .math = retc_target_math(&o->target), .blas = o->target.blas,
+                                .archs = o->target.arch, .math = retc_target_math(o->target.target, o->target.math), .blas = o->target.blas,
                                 .cpu = o->cpu,
                                 .failed = retc_reproducer_write};
   if (o->chosen_form == RETC_FORM_PARALLEL) result.chunk_length = input->length;

@@ -51,7 +51,7 @@ static retc_status dispatch(int count, char **words, retc_diagnostics *diagnosti
     status = retc_output_write(text.data, text.length, diagnostics);
   } else {
     size_t index;
-    status = retc_arguments_choose("command", words[0], names, COMMAND_COUNT, diagnostics, &index);
+    status = retc_choose("command", words[0], names, COMMAND_COUNT, diagnostics, &index);
     if (status == RETC_OK) status = commands[index].run(count - 1, words + 1, diagnostics);
   }
   retc_text_deinit(&text);

@@ -21,7 +21,7 @@ static retc_status find_pass(const char *option, const char *name, retc_diagnost
   char what[64] = "opt: --";
   strncat(what, option, sizeof what - strlen(what) - 1);
   for (size_t i = 0; i < retc_pass_count(); i++) names[i] = retc_pass_get_info(i)->name;
-  return retc_arguments_choose(what, name, names, retc_pass_count(), diagnostics, out_pass);
+  return retc_choose(what, name, names, retc_pass_count(), diagnostics, out_pass);
 }
 
 /* "a,b,c" */

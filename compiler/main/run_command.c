@@ -225,7 +225,7 @@ static retc_status run_source(const options *o, const retc_source *source, const
                               retc_diagnostics *diagnostics) {
   const retc_engine_options engine_options = {
       .chunk_length = o->chunk, .threads = (int)o->threads, .gpu = o->gpu, .archs = o->target.arch,
-      .math = retc_target_math(&o->target), .blas = o->target.blas,
+      .math = retc_target_math(o->target.target, o->target.math), .blas = o->target.blas,
       .cpu = o->cpu, .failed = retc_reproducer_write};
   const retc_run_options run_options = {1, prompt->count < PIECE ? prompt->count : PIECE, 1};
   generation g = {.chosen = o, .prompt = prompt, .sampling = choose_sampling(o), .started = started};
@@ -246,7 +246,7 @@ static retc_status run(const options *o, const retc_source *source, double start
   const retc_run_program_options program = {.inputs = o->inputs, .out = o->out, .weights = o->weights,
                                             .entry = o->entry, .cpu = o->cpu, .chunk_length = o->chunk,
                                             .threads = o->threads, .gpu = o->gpu, .archs = o->target.arch,
-                                            .profile = o->profile, .math = retc_target_math(&o->target)};
+                                            .profile = o->profile, .math = retc_target_math(o->target.target, o->target.math)};
   if (o->inputs) return retc_run_program(source, &program, diagnostics);
   if (source->is_text) {
     return retc_fail(diagnostics, RETC_INVALID,
@@ -271,7 +271,7 @@ retc_status retc_run_command(int count, char **words, retc_diagnostics *diagnost
   retc_source *source;
   RETC_TRY(retc_source_open_random(model, chosen.random_weights, diagnostics, &source));
   const char *weights = chosen.inputs ? NULL : chosen.weights;
-  const retc_arithmetic_words arithmetic = {weights, retc_target_product_math(&chosen.target, weights)};
+  const retc_arithmetic_words arithmetic = {weights, retc_target_program_math(chosen.target.target, chosen.target.math, weights)};
   retc_status status = RETC_OK;
   if (source->is_text && arithmetic.weights) {
     status = retc_fail(diagnostics, RETC_INVALID, "run: --weights goes with --inputs");

@@ -7,6 +7,7 @@
 #include "base/status.h"
 #include "compiler/main/arguments.h"
 #include "compiler/main/build.h"
+#include "compiler/target.h"
 
 #define RETC_TARGET_OPTIONS(options) \
   {"target", 0, "TARGET", "where kernels run: cpu, or hip, the first AMD GPU (cpu)", RETC_OPTION_TEXT, \
@@ -27,9 +28,5 @@ retc_status retc_target_check_blas(const retc_build_target *target, retc_diagnos
  * --cpu (NULL: not given), with it. */
 retc_status retc_target_check(const retc_build_target *target, const char *cpu, retc_diagnostics *diagnostics,
                               bool *out_gpu);
-/* Of a target that has been checked; that of a CPU is the model's, see retc_source_choose. */
-retc_math_type retc_target_math(const retc_build_target *target);
-/* --math as part of the program: of a GPU, which has it in its schedule, f32 where `weights` are chosen. */
-const char *retc_target_product_math(const retc_build_target *target, const char *weights);
 
 #endif

@@ -38,7 +38,7 @@ static retc_status parse(int count, char **words, retc_diagnostics *diagnostics,
                               "MODEL", table, sizeof table / sizeof table[0]};
   RETC_TRY(retc_command_begin(&syntax, count, words, diagnostics, out_model, out_help));
   RETC_TRY(retc_target_check(&o->target, o->cpu, diagnostics, &o->gpu));
-  o->arithmetic.math = retc_target_product_math(&o->target, o->arithmetic.weights);
+  o->arithmetic.math = retc_target_program_math(o->target.target, o->target.math, o->arithmetic.weights);
   return RETC_OK;
 }
 
@@ -128,7 +128,7 @@ static retc_status verify_model(const retc_source *source, const options *o, ret
   }
   retc_verify verify = {.source = source,
                         .gpu = o->gpu,
-                        .math = retc_target_math(&o->target),
+                        .math = retc_target_math(o->target.target, o->target.math),
                         .archs = o->target.arch,
                         .cpu = o->cpu,
                         .json = o->json};

@@ -32,7 +32,7 @@ static retc_status parse(int count, char **words, retc_diagnostics *diagnostics,
   RETC_TRY(retc_command_begin(&syntax, count, words, diagnostics, out_model, out_help));
   if (*out_help) return RETC_OK;
   RETC_TRY(retc_target_check(&o->target, o->cpu, diagnostics, &o->gpu));
-  o->arithmetic.math = retc_target_product_math(&o->target, o->arithmetic.weights);
+  o->arithmetic.math = retc_target_program_math(o->target.target, o->target.math, o->arithmetic.weights);
   if (!positions) return RETC_OK;
   return retc_arguments_parse_list("bench: --positions", positions, 0, (int64_t)1 << 40, diagnostics, &o->positions,
                                    &o->position_count);

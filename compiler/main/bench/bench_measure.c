@@ -25,7 +25,7 @@ static retc_engine_options engine_options(const retc_bench *bench) {
                                .cpu = o->cpu,
                                .gpu = o->gpu,
                                .archs = o->target.arch,
-                               .math = retc_target_math(&o->target),
+                               .math = retc_target_math(o->target.target, o->target.math),
                                .blas = o->target.blas,
                                .failed = retc_reproducer_write};
 }
