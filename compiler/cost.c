@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "compiler/gpu.h"
 #include "compiler/retention_pattern.h"
 
 typedef struct counter {
@@ -13,6 +14,7 @@ typedef struct counter {
   retc_region_id region;
   retc_uses uses;
   retc_cost *cost;
+  const retc_dtype *stored_as; /* of each value */
 } counter;
 
 double retc_cost_bytes(const retc_cost *cost) { return cost->weight_bytes + cost->state_bytes + cost->row_bytes; }
@@ -37,9 +39,10 @@ static double count_elements(const counter *c, const retc_shape *shape) {
   return count;
 }
 
-static double count_bytes(const counter *c, const retc_type *type) {
-  const double size = type->dtype == RETC_DTYPE_I4 ? 0.5 : (double)retc_dtype_size(type->dtype);
-  return count_elements(c, &type->shape) * size;
+static double count_bytes(const counter *c, uint32_t value) {
+  const retc_dtype dtype = c->stored_as[value];
+  const double size = dtype == RETC_DTYPE_I4 ? 0.5 : (double)retc_dtype_size(dtype);
+  return count_elements(c, &c->graph->nodes.items[value].type.shape) * size;
 }
 
 /* ---- FLOP ---- */
@@ -126,8 +129,8 @@ static int64_t carried_rows(const counter *c, int64_t chunk) {
 
 /* The bytes of a value outside that a node of the region reads of it. */
 static double read_bytes(const counter *c, const retc_node *reader, int input) {
-  const retc_type *type = &retc_graph_node(c->graph, reader->inputs[input])->type;
-  const double row = (double)retc_dtype_size(type->dtype), all = count_bytes(c, type);
+  const uint32_t value = reader->inputs[input].index;
+  const double row = (double)retc_dtype_size(c->stored_as[value]), all = count_bytes(c, value);
   const bool pending =
       (reader->op == RETC_OP_CHUNK && input == 2) || (reader->op == RETC_OP_FLUSH && (input == 1 || input == 2));
   if (reader->op == RETC_OP_GATHER && input == 0) {
@@ -149,7 +152,7 @@ static double carried_bytes(const counter *c, uint32_t value, const retc_node *c
   bool rows = false;
   for (int i = 0; i < node->type.shape.rank; i++) rows = rows || node->type.shape.dim[i] == RETC_NAMED(T);
   const double share = (double)carried_rows(c, carry->attributes.integer[0]) / (double)c->dims->value[RETC_DIM_T];
-  return count_bytes(c, &node->type) * (rows ? share : 1);
+  return count_bytes(c, value) * (rows ? share : 1);
 }
 
 static const retc_node *find_carry(const counter *c) {
@@ -175,8 +178,9 @@ static double most_read(const counter *c, uint32_t value) {
 }
 
 /* What a result's store moves: a state is replaced when a chunk is complete, pending rows get those of this call. */
-static double written_bytes(const counter *c, const retc_node *node) {
-  const double all = count_bytes(c, &node->type);
+static double written_bytes(const counter *c, uint32_t value) {
+  const retc_node *node = &c->graph->nodes.items[value];
+  const double all = count_bytes(c, value);
   if (node->op == RETC_OP_PART && retc_graph_node(c->graph, node->inputs[0])->op == RETC_OP_SCAN) {
     return completed_chunks(c, retc_graph_node(c->graph, node->inputs[0])->attributes.integer[0]) ? all : 0;
   }
@@ -202,7 +206,7 @@ static void count_graph_bytes(counter *c) {
     if (node->region.index == c->region.index) {
       if (!is_result(c, i)) continue;
       *(retc_graph_find_replaced(c->graph, (retc_value){i}).index ? &c->cost->state_bytes : &c->cost->row_bytes) +=
-          written_bytes(c, node);
+          written_bytes(c, i);
       continue;
     }
     if (!node->type.shape.rank || node->op == RETC_OP_CONST) continue; /* part of the code or of constants */
@@ -294,10 +298,11 @@ static bool count_steps(const retc_compilation *compilation, size_t entry, size_
   const retc_plan_entry *run = &compilation->plan->entries.items[entry];
   retc_arena arena;
   *out_cost = (retc_cost){0};
-  counter c = {find_graph(compilation, run->name), compilation->plan, run, NULL, dims, {0}, {0}, out_cost};
+  counter c = {find_graph(compilation, run->name), compilation->plan, run, NULL, dims, {0}, {0}, out_cost, NULL};
   if (!c.graph) return false;
   retc_arena_init(&arena);
   c.uses = retc_graph_uses(c.graph, &arena);
+  c.stored_as = retc_gpu_stored_types(c.graph, &arena);
   bool known = true;
   for (size_t i = first; i < end && known; i++) known = count_step(&c, &run->steps.items[i]);
   retc_arena_deinit(&arena);

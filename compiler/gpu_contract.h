@@ -57,7 +57,7 @@ retc_status retc_gpu_matrix_lower(retc_lowering *l, retc_dtype math);
 void retc_gpu_store_total(retc_lowering *l, const retc_shape *row_shape, int row_rank, retc_expr row, retc_expr column,
                           retc_expr total);
 /* How many launches a region becomes that is scheduled for matrix instructions. */
-int retc_gpu_matrix_launches(const retc_region *region);
+int retc_gpu_matrix_launches(const retc_lowering *l);
 /* 1 where there are `many` rows and more, for which there are launches of their own; the others have no blocks then. Or
  * 0. */
 retc_expr retc_gpu_has_many_rows(retc_lowering *l, retc_expr rows, int64_t many);

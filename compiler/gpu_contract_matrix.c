@@ -2,8 +2,9 @@
  * and, where it lies in memory as something else, w are rounded to that type, products are summed in f32.
  *
  * The summed axis is cut into PARTS parts: a part is one chain of matrix instructions, a sum is that of its parts in
- * order. So the bits do not depend on how many rows there are. Of few rows, as in decoding, a launch writes all,
- * rounded, into memory, for the next one to read as they lie: there a block has ROWS rows and `columns` columns, and
+ * order. So the bits do not depend on how many rows there are. Rows that nobody else reads are stored rounded by what
+ * makes them; of others, when they are few, as in decoding, a launch writes all, rounded, into memory. The launch for few
+ * rows reads them as they lie: there a block has ROWS rows and `columns` columns, and
  * each of its waves a part, so that few rows keep as many waves busy as many do. Of several products each block has
  * columns of one, or, where something is made of two, of both: then TILE of each, so that the sums of all parts fit into
  * shared memory. */
@@ -29,10 +30,12 @@ typedef struct matrix {
   retc_shape row_shape; /* the leading axes */
   int row_rank;
   retc_dtype math;
+  bool stored;           /* the rows lie in memory, rounded */
   bool staged;           /* weights go through shared memory, where they are rounded */
   int64_t columns, side; /* of a block, of each product; products side by side */
   int64_t depth, slice, part, many;
   retc_expr row_count, first_row, first_column;
+  retc_index row[RETC_RANK_MAX]; /* the first one, along the axes of stored rows */
   retc_buffer_id rows, weights_tile, sums, totals;
 } matrix;
 
@@ -67,25 +70,24 @@ void retc_gpu_matrix_schedule(const retc_graph *graph, const retc_node *node, co
   if (for_blas) retc_schedule_set(region, "blas", 1);
 }
 
+static bool has_stored_rows(const retc_lowering *l) {
+  const retc_dtype math = retc_gpu_scheduled_math(region_of(l));
+  return l->stored_as[retc_lower_node(l, l->anchor)->inputs[0].index] == math;
+}
+
 /* ---- rows ---- */
 
-/* rows[r, k] = prologue(a) of row r, element k, rounded; zeros up to whole blocks of rows. */
+/* rows[r, k] = prologue(a) of row r, element k, rounded. */
 static void write_rows(matrix *m) {
   retc_lowering *l = m->l;
-  retc_expr row, k, blocks = retc_div(l, retc_add(l, m->row_count, retc_int(l, ROWS - 1)), retc_int(l, ROWS));
-  retc_expr count = retc_mul(l, blocks, retc_int(l, ROWS));
-  retc_gpu_begin_elements(l, retc_mul(l, count, retc_gpu_has_few_rows(l, m->row_count, m->many)), m->depth, &row, &k);
-  retc_if(l, retc_less(l, row, m->row_count));
+  retc_expr row, k, count = retc_mul(l, m->row_count, retc_gpu_has_few_rows(l, m->row_count, m->many));
+  retc_gpu_begin_elements(l, count, m->depth, &row, &k);
   retc_index at[RETC_RANK_MAX];
   retc_lower_row(l, &m->row_shape, m->row_rank, row, at);
   retc_expr element = retc_gpu_begin_run(l, k);
   at[m->row_rank] = retc_at(element);
   retc_write_store(&l->writer, m->rows, (retc_expr[]){row, element}, retc_lower_value(l, m->node->inputs[0], at));
-  retc_end(l, 1);
-  retc_else(l);
-  element = retc_gpu_begin_run(l, k);
-  retc_write_store(&l->writer, m->rows, (retc_expr[]){row, element}, retc_f32(l, 0));
-  retc_end(l, 2 + RETC_GPU_ELEMENT_BLOCKS);
+  retc_end(l, 1 + RETC_GPU_ELEMENT_BLOCKS);
 }
 
 /* ---- products ---- */
@@ -124,13 +126,16 @@ static void write_product(matrix *m, int product, retc_expr p, retc_expr start, 
   retc_writer *w = &l->writer;
   const retc_gpu_product *of = &m->products.items[product];
   const int beside = m->side > 1 ? product : 0;
-  retc_expr zero = retc_int(l, 0), column = retc_int(l, beside * m->columns);
+  const int axis = m->stored ? m->row_rank - 1 : 0; /* of the rows */
+  retc_expr zero = retc_int(l, 0), column = retc_int(l, beside * m->columns), from[RETC_RANK_MAX] = {m->first_row};
+  if (m->stored) retc_bases(m->row, m->row_rank, from);
+  from[axis + 1] = start;
   retc_view to = retc_write_view(w, m->sums, (retc_expr[]){p, retc_int(l, beside), zero, zero}, 2, 3);
-  retc_view a = retc_write_view(w, m->rows, (retc_expr[]){m->first_row, start}, 0, 1);
+  retc_view a = retc_write_view(w, m->rows, from, axis, axis + 1);
   retc_view b = m->staged ? retc_write_view(w, m->weights_tile, (retc_expr[]){p, column, zero}, 2, 1)
                           : retc_write_view(w, of->weight, (retc_expr[]){first_of(m, product), start}, 1, 0);
   retc_lower_note(l, of->value);
-  retc_write_mma(w, to, a, b, ROWS, m->columns, count);
+  retc_write_mma_of(w, to, a, b, ROWS, retc_sub(l, m->row_count, m->first_row), m->columns, count);
 }
 
 /* The same of the block's products, and of `most` elements from `first` of the wave's part on, as many as there are. */
@@ -218,6 +223,7 @@ static void begin_block(matrix *m) {
   retc_expr end = retc_int(l, m->products.items[m->products.count - 1].end);
   m->first_row = retc_write_for(w, "first_row", RETC_LOOP_GRID, zero, retc_mul(l, m->row_count, few), ROWS);
   m->first_column = retc_write_for(w, "first_column", RETC_LOOP_GRID, zero, end, m->columns);
+  if (m->stored) retc_lower_row(l, &m->row_shape, m->row_rank, m->first_row, m->row);
   const int64_t tile[] = {PARTS, m->side * m->columns, m->slice + GAP}, sums[] = {PARTS, m->side, ROWS, m->columns};
   if (m->staged) m->weights_tile = retc_write_alloc(w, "weights_tile", RETC_SCOPE_SHARED, m->math, 3, tile);
   m->totals = retc_write_alloc(w, "totals", RETC_SCOPE_SHARED, RETC_DTYPE_F32, 4, sums);
@@ -258,6 +264,7 @@ static matrix describe(retc_lowering *l, retc_dtype math) {
   matrix m = {.l = l, .node = node, .row_shape = node->type.shape, .row_rank = node->type.shape.rank - 1, .math = math};
   retc_gpu_products_find(l, &m.products);
   m.side = m.products.paired ? m.products.count : 1;
+  m.stored = has_stored_rows(l);
   m.staged = weight->type.dtype != math;
   m.depth = weight->type.shape.dim[1];
   m.columns = m.side > 1 ? TILE : retc_schedule_get(region, "columns", TILE);
@@ -275,22 +282,27 @@ static bool is_possible(const matrix *m) {
   return sizes && PARTS * m->part >= m->depth && m->many >= RETC_GPU_MANY_ROWS && m->many % ROWS == 0;
 }
 
+/* Rows that are stored rounded leave the first of these out. */
 enum { LAUNCH_ROWS, LAUNCH_FEW, LAUNCH_MANY };
 
-int retc_gpu_matrix_launches(const retc_region *region) {
-  return LAUNCH_MANY + (retc_schedule_get(region, "blas", 0) ? RETC_GPU_BLAS_LAUNCHES : 1);
+static int launch_of(const retc_lowering *l) { return l->launch + (has_stored_rows(l) ? LAUNCH_FEW : LAUNCH_ROWS); }
+
+int retc_gpu_matrix_launches(const retc_lowering *l) {
+  const int before = has_stored_rows(l) ? LAUNCH_MANY - LAUNCH_FEW : LAUNCH_MANY;
+  return before + (retc_schedule_get(region_of(l), "blas", 0) ? RETC_GPU_BLAS_LAUNCHES : 1);
 }
 
 retc_launch_part retc_gpu_launch_part(const retc_lowering *l) {
   const retc_region *region = region_of(l);
   const bool halves = retc_gpu_scheduled_math(region) != RETC_DTYPE_F32;
   if (strcmp(region->anchor, "contract") || !halves) return RETC_LAUNCH_WHOLE;
-  if (l->launch == LAUNCH_ROWS) return RETC_LAUNCH_ROWS;
-  if (l->launch == LAUNCH_FEW) return RETC_LAUNCH_WITHOUT_ROWS;
+  const int launch = launch_of(l);
+  if (launch == LAUNCH_ROWS) return RETC_LAUNCH_ROWS;
+  if (launch == LAUNCH_FEW) return has_stored_rows(l) ? RETC_LAUNCH_WHOLE : RETC_LAUNCH_WITHOUT_ROWS;
   if (!retc_schedule_get(region, "blas", 0)) return RETC_LAUNCH_WHOLE;
   static const retc_launch_part parts[RETC_GPU_BLAS_LAUNCHES] = {RETC_LAUNCH_ROWS, RETC_LAUNCH_PRODUCT,
                                                                  RETC_LAUNCH_RESULTS};
-  return parts[l->launch - LAUNCH_MANY];
+  return parts[launch - LAUNCH_MANY];
 }
 
 retc_status retc_gpu_matrix_lower(retc_lowering *l, retc_dtype math) {
@@ -299,15 +311,17 @@ retc_status retc_gpu_matrix_lower(retc_lowering *l, retc_dtype math) {
   const bool blas = retc_schedule_get(region_of(l), "blas", 0);
   if (!is_possible(&m) || (blas && m.products.count > 1))
     return retc_lower_refuse(l, l->anchor, "its schedule is none for matrix instructions");
-  if (l->launch >= LAUNCH_MANY) {
-    if (blas) return retc_gpu_blas_lower(l, math, m.part, l->launch - LAUNCH_MANY);
+  const int launch = launch_of(l);
+  if (launch >= LAUNCH_MANY) {
+    if (blas) return retc_gpu_blas_lower(l, math, m.part, launch - LAUNCH_MANY);
     return retc_gpu_large_lower(l, math, m.part, NULL);
   }
   const retc_shape rows = {.rank = 2, .dim = {m.many, m.depth}};
-  const unsigned access = l->launch == LAUNCH_ROWS ? RETC_ACCESS_WRITE : RETC_ACCESS_READ;
-  m.rows = retc_lower_between(l, "few_rows", math, &rows, 0, access);
+  const unsigned access = launch == LAUNCH_ROWS ? RETC_ACCESS_WRITE : RETC_ACCESS_READ;
+  m.rows = m.stored ? retc_lower_buffer(l, m.node->inputs[0])
+                    : retc_lower_between(l, "few_rows", math, &rows, 0, access);
   m.row_count = retc_let(l, "rows", retc_lower_row_count(l, &m.row_shape, m.row_rank));
-  if (l->launch == LAUNCH_FEW) return lower_few(&m);
+  if (launch == LAUNCH_FEW) return lower_few(&m);
   write_rows(&m);
   return l->status;
 }

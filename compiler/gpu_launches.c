@@ -22,7 +22,7 @@ retc_dtype retc_gpu_scheduled_math(const retc_region *region) {
 int retc_gpu_launches(retc_lowering *l) {
   const retc_region *region = retc_graph_region(l->graph, l->region);
   if (strcmp(region->anchor, "contract") == 0) {
-    if (retc_gpu_scheduled_math(region) != RETC_DTYPE_F32) return retc_gpu_matrix_launches(region);
+    if (retc_gpu_scheduled_math(region) != RETC_DTYPE_F32) return retc_gpu_matrix_launches(l);
     return retc_schedule_get(region, "many", 0) ? 2 : 1;
   }
   retc_gpu_retention described;

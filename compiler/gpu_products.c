@@ -1,4 +1,6 @@
 /* The products of a launch: which they are, which of them a block or a lane has, and what is made of their sums. */
+#include <string.h>
+
 #include "compiler/gpu_contract.h"
 
 bool retc_gpu_products_match(const retc_graph *graph, const retc_node *a, const retc_node *b) {
@@ -19,6 +21,38 @@ int retc_gpu_products_list(const retc_graph *graph, const retc_node *product,
     out_products[count++] = node;
   }
   return count;
+}
+
+/* The type that a product by matrix instructions rounds the value to, as its rows; f32: none does, or not only such. */
+static retc_dtype read_as(const retc_graph *graph, const retc_node *user, uint32_t value, uint32_t region) {
+  const retc_region *of = retc_graph_region(graph, user->region);
+  const bool reads = user->region.index && user->region.index != region && strcmp(of->anchor, "contract") == 0 &&
+                     retc_anchor_contract_matches(graph, NULL, user) && user->inputs[0].index == value;
+  return reads && !retc_schedule_get(of, "blas", 0) ? retc_gpu_scheduled_math(of) : RETC_DTYPE_F32;
+}
+
+static retc_dtype stored_type(const retc_graph *graph, const retc_uses *uses, uint32_t value) {
+  const retc_node *node = &graph->nodes.items[value];
+  const char *anchor = node->region.index ? retc_graph_region(graph, node->region)->anchor : "";
+  const bool may = strcmp(anchor, "reduce") == 0 || strcmp(anchor, "contract") == 0 || strcmp(anchor, "pointwise") == 0;
+  retc_dtype common = RETC_DTYPE_F32;
+  for (uint32_t u = uses->starts[value]; u < uses->starts[value + 1]; u++) {
+    const retc_dtype own = read_as(graph, &graph->nodes.items[uses->users[u]], value, node->region.index);
+    if (u > uses->starts[value] && own != common) return node->type.dtype;
+    common = own;
+  }
+  return may && node->type.dtype == RETC_DTYPE_F32 ? common : node->type.dtype;
+}
+
+const retc_dtype *retc_gpu_stored_types(const retc_graph *graph, retc_arena *arena) {
+  const retc_uses uses = retc_graph_uses(graph, arena);
+  retc_dtype *types = RETC_NEW_ARRAY(arena, retc_dtype, graph->nodes.count);
+  for (uint32_t i = 1; i < graph->nodes.count; i++) types[i] = stored_type(graph, &uses, i);
+  for (size_t i = 0; i < graph->outputs.count; i++) {
+    const retc_value value = graph->outputs.items[i].value;
+    types[value.index] = retc_graph_node(graph, value)->type.dtype;
+  }
+  return types;
 }
 
 /* Whether the value is made of product p. */

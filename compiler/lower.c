@@ -35,6 +35,7 @@ typedef struct lower_state {
   retc_uses uses;
   retc_members members;
   const retc_weight_layout *layouts; /* of each value */
+  const retc_dtype *stored_as;
   const bool *is_output;  /* of each value */
 } lower_state;
 
@@ -194,6 +195,7 @@ static void add_node(const retc_lowering *l, uint32_t index, uint32_t first, ret
 static void add_operand(const retc_lowering *l, const retc_operand *operand, uint32_t first, retc_text *key) {
   add_type(key, &retc_lower_node(l, operand->value)->type);
   add_number(key, retc_lower_layout(l, operand->value));
+  add_number(key, l->stored_as[operand->value.index]);
   add_number(key, retc_lower_is_inside(l, operand->value) ? (int64_t)(operand->value.index - first) : -1);
   add_number(key, operand->replaced_by.index ? (int64_t)(operand->replaced_by.index - first) : -1);
 }
@@ -263,8 +265,8 @@ static void add_parameters(retc_lowering *l) {
     if (operand->replaced_by.index) access |= RETC_ACCESS_WRITE;
     const retc_weight_layout layout = retc_lower_layout(l, operand->value);
     const retc_shape shape = retc_weight_layout_shape(layout, &node->type.shape);
-    operand->buffer = retc_write_parameter(&l->writer, buffer_name(l, operand->value, i),
-                                           retc_weight_layout_dtype(layout, node->type.dtype), &shape, access);
+    const retc_dtype dtype = retc_weight_layout_dtype(layout, l->stored_as[operand->value.index]);
+    operand->buffer = retc_write_parameter(&l->writer, buffer_name(l, operand->value, i), dtype, &shape, access);
   }
 }
 
@@ -423,7 +425,7 @@ static retc_status lower_launch(lower_state *s, retc_region_id id, int launch, r
                                 int *out_launches) {
   const retc_region *region = retc_graph_region(s->graph, id);
   retc_lowering l = {.cx = s->cx, .graph = s->graph, .region = id, .launch = launch, .arena = s->arena,
-                     .layouts = s->layouts};
+                     .layouts = s->layouts, .stored_as = s->stored_as};
   l.anchor = retc_anchor_member(s->graph, &s->members, &s->uses, id);
   if (!l.anchor.index) {
     return retc_fail(s->cx->diagnostics, RETC_INVALID,
@@ -471,7 +473,8 @@ static retc_status check_graph(const retc_pass_context *cx, const retc_graph *gr
 static void begin_graph(lower_state *s, const retc_graph *graph) {
   s->graph = graph;
   s->layouts = mark_layouts(s);
-  retc_plan_writer_begin(&s->plan, graph, s->layouts);
+  s->stored_as = retc_gpu_stored_types(graph, s->arena);
+  retc_plan_writer_begin(&s->plan, graph, s->layouts, s->stored_as);
 }
 
 static retc_status lower_graph(lower_state *s, const retc_graph *graph) {

@@ -57,6 +57,7 @@ typedef struct retc_lowering {
   retc_value stored;            /* the result that is being made, to be rounded by its store */
   const uint32_t *uses;         /* of each value, by nodes of the region */
   const retc_weight_layout *layouts; /* of each value: how a weight lies in memory */
+  const retc_dtype *stored_as;       /* of each value: the type that it has in memory */
   retc_status status;           /* the first thing that cannot be lowered; loops are written on */
 } retc_lowering;
 

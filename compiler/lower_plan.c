@@ -2,9 +2,11 @@
 
 #include <string.h>
 
-void retc_plan_writer_begin(retc_plan_writer *writer, const retc_graph *graph, const retc_weight_layout *layouts) {
+void retc_plan_writer_begin(retc_plan_writer *writer, const retc_graph *graph, const retc_weight_layout *layouts,
+                            const retc_dtype *stored_as) {
   writer->graph = graph;
   writer->layouts = layouts;
+  writer->stored_as = stored_as;
   writer->buffer_of = RETC_NEW_ARRAY(writer->arena, int, graph->nodes.count);
   for (size_t i = 0; i < graph->nodes.count; i++) writer->buffer_of[i] = -1;
 }
@@ -124,7 +126,8 @@ static int result_buffer(retc_plan_writer *writer, retc_value value) {
   const retc_node *node = retc_graph_node(graph, value);
   retc_value state = retc_graph_find_replaced(graph, value);
   if (state.index) return writer->buffer_of[state.index];
-  retc_plan_buffer buffer = {.kind = RETC_PLAN_SCRATCH, .dtype = node->type.dtype, .shape = node->type.shape};
+  const retc_dtype dtype = writer->stored_as[value.index];
+  retc_plan_buffer buffer = {.kind = RETC_PLAN_SCRATCH, .dtype = dtype, .shape = node->type.shape};
   buffer.name = retc_arena_printf(writer->arena, "%s.%s", graph->name, node->name);
   for (size_t i = 0; i < graph->outputs.count; i++) {
     if (graph->outputs.items[i].value.index != value.index) continue;

@@ -12,10 +12,12 @@ typedef struct retc_plan_writer {
   retc_table names;        /* of the plan's buffers: their numbers plus 1 */
   const retc_graph *graph; /* the entry at hand */
   const retc_weight_layout *layouts; /* of each of its values */
+  const retc_dtype *stored_as;       /* the type that it has in memory */
   int *buffer_of;          /* of each of its values, -1: none */
 } retc_plan_writer;
 
-void retc_plan_writer_begin(retc_plan_writer *writer, const retc_graph *graph, const retc_weight_layout *layouts);
+void retc_plan_writer_begin(retc_plan_writer *writer, const retc_graph *graph, const retc_weight_layout *layouts,
+                            const retc_dtype *stored_as);
 /* The buffers of the entry's inputs. To be done for all entries first: what else there is gives way to their names.
  * RETC_INVALID when two entries declare one name unlike each other, or a weight has no constant size. */
 retc_status retc_plan_writer_inputs(retc_plan_writer *writer);

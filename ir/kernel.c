@@ -49,8 +49,8 @@ const retc_buffer *retc_kernel_buffer(const retc_kernel *kernel, retc_buffer_id 
 
 void retc_statement_visit_exprs(const retc_kernel *kernel, const retc_statement *s,
                                 void (*visit)(void *user, retc_expr expr), void *user) {
-  const retc_expr direct[] = {s->low, s->high, s->value, s->depth};
-  for (int i = 0; i < 4; i++)
+  const retc_expr direct[] = {s->low, s->high, s->value, s->depth, s->row_count};
+  for (int i = 0; i < 5; i++)
     if (direct[i].index) visit(user, direct[i]);
   const struct {
     retc_buffer_id buffer;

@@ -144,6 +144,8 @@ typedef enum retc_statement_kind {
   RETC_STATEMENT_BARRIER, /* all lanes of a block arrive */
   /* c[i,l] += a[i,x] b[x,l] for x in 0..depth in order, i < rows, l < columns, in the way of `form`. c is private, f32 or
    * i32. a's row_axis is i and column_axis x; b's row_axis is x and column_axis l, its last.
+   * Where a has but `row_count` rows from its base on, its axes are the last two, the rows of all axes before the last one
+   * are counted on, and row i is row min(i, row_count - 1): a product of halves into a fragment may reach behind the last.
    * In a wave loop c is shared or a fragment, and b's axes are free. There 16 products of bf16 or f16 are added exactly
    * and rounded once; matrix instructions may round such sums otherwise, but a sum is the same whatever the other rows
    * and columns are. Products of f32 are added as elsewhere, by matrix instructions too. */
@@ -163,6 +165,7 @@ typedef struct retc_statement {
   retc_view c, a, b;        /* MMA */
   retc_mma_form form;       /* MMA */
   int64_t rows, columns;    /* MMA: constants >= 1 */
+  retc_expr row_count;      /* MMA: i64 >= 1, or none */
   retc_expr depth;          /* MMA: i64 >= 0 */
   const char *comment;      /* lines printed before the statement; may be NULL */
   const char *remark;       /* printed behind it: the graph values it computes, "%97 %98"; may be NULL */
@@ -249,6 +252,8 @@ retc_view retc_write_view(retc_writer *w, retc_buffer_id buffer, const retc_expr
 /* In the form FMA. */
 void retc_write_mma(retc_writer *w, retc_view c, retc_view a, retc_view b, int64_t rows, int64_t columns,
                     retc_expr depth);
+void retc_write_mma_of(retc_writer *w, retc_view c, retc_view a, retc_view b, int64_t rows, retc_expr row_count,
+                       int64_t columns, retc_expr depth);
 void retc_write_mma_form(retc_writer *w, retc_mma_form form, retc_view c, retc_view a, retc_view b, int64_t rows,
                          int64_t columns, retc_expr depth);
 /* The next statement written carries this comment, copied. */

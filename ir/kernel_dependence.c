@@ -170,8 +170,8 @@ static void add_loads(finder *f, const retc_statement *s, retc_expr expr, uint8_
 static void collect(finder *f, const retc_block *block, uint8_t *seen);
 
 static void collect_statement(finder *f, const retc_statement *s, uint8_t *seen) {
-  const retc_expr held[] = {s->low, s->high, s->value, s->depth};
-  for (int i = 0; i < 4; i++) add_loads(f, s, held[i], seen);
+  const retc_expr held[] = {s->low, s->high, s->value, s->depth, s->row_count};
+  for (int i = 0; i < 5; i++) add_loads(f, s, held[i], seen);
   if (s->kind == RETC_STATEMENT_STORE) {
     for (int i = 0; i < rank_of(f, s->buffer); i++) add_loads(f, s, s->indices[i], seen);
     add_access(f, s, s->buffer, s->indices, true);

@@ -68,7 +68,7 @@ typedef struct retc_prepared_block {
 struct retc_prepared {
   const retc_statement *statement;
   RETC_VEC(retc_operation) operations;  /* of all that the statement itself holds */
-  uint32_t low, high, value, depth, variable; /* slots */
+  uint32_t low, high, value, depth, row_count, variable; /* slots */
   retc_place place;                     /* STORE, ALLOC */
   retc_place c, a, b;                   /* MMA */
   bool has_barrier;
@@ -131,6 +131,9 @@ typedef struct retc_span {
 } retc_span;
 retc_status retc_interpreter_open_view(retc_interpreter *in, const retc_place *place, const retc_view *view,
                                        int64_t rows, int64_t columns, retc_span *out_span);
+/* The same where rows go on over the axes before the last one. */
+retc_status retc_interpreter_open_rows(retc_interpreter *in, const retc_place *place, int64_t rows, int64_t columns,
+                                       retc_span *out_span);
 /* What is written there is looked at: iterations that must not meet do not. */
 retc_status retc_interpreter_write_view(retc_interpreter *in, const retc_place *place, const retc_span *span,
                                         int64_t rows, int64_t columns);

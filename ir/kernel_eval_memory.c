@@ -292,7 +292,7 @@ static retc_status undefined(retc_interpreter *in, const retc_cell *cell, int64_
   memcpy(&name, at, sizeof name)
 
 retc_status retc_interpreter_load(retc_interpreter *in, const retc_place *place, retc_scalar *out_value) {
-  int64_t element;
+  int64_t element = 0;
   RETC_TRY(find(in, place, &element));
   const retc_cell *cell = place->cell;
   if (!is_defined(cell, element, 1)) return undefined(in, cell, element);
@@ -321,7 +321,7 @@ retc_status retc_interpreter_load(retc_interpreter *in, const retc_place *place,
   } while (0)
 
 retc_status retc_interpreter_store(retc_interpreter *in, const retc_place *place, retc_scalar value) {
-  int64_t element;
+  int64_t element = 0;
   RETC_TRY(find(in, place, &element));
   const retc_cell *cell = place->cell;
   if (place->watch) RETC_TRY(touch_write(in, cell, place->watch, element));
@@ -366,6 +366,33 @@ static retc_status check_row(retc_interpreter *in, const retc_place *place, int6
   return RETC_OK;
 }
 
+static retc_status check_rows(retc_interpreter *in, const retc_place *place, const retc_span *span, int64_t rows,
+                              int64_t columns) {
+  for (int64_t row = 0; row < rows; row++) {
+    RETC_TRY(check_row(in, place, span->first + row * span->row, span->column, columns));
+  }
+  return RETC_OK;
+}
+
+retc_status retc_interpreter_open_rows(retc_interpreter *in, const retc_place *place, int64_t rows, int64_t columns,
+                                       retc_span *out_span) {
+  const retc_cell *cell = place->cell;
+  const int last = cell->buffer->shape.rank - 1;
+  int64_t row = 0, there = 1;
+  for (int axis = 0; axis <= last; axis++) {
+    int64_t index = in->slots[place->indices[axis]].i64;
+    RETC_TRY(check_index(in, cell, axis, index, axis == last ? columns : 1));
+    if (axis == last) continue;
+    row = row * cell->extent[axis] + index;
+    there *= cell->extent[axis];
+  }
+  if (rows > there - row)
+    return retc_interpreter_fail(in, "%" PRId64 " rows of %s from row %" PRId64 " on, which has %" PRId64, rows,
+                                 cell->buffer->name, row, there);
+  *out_span = (retc_span){cell, row * cell->extent[last] + in->slots[place->indices[last]].i64, cell->extent[last], 1};
+  return check_rows(in, place, out_span, rows, columns);
+}
+
 retc_status retc_interpreter_open_view(retc_interpreter *in, const retc_place *place, const retc_view *view,
                                        int64_t rows, int64_t columns, retc_span *out_span) {
   const retc_cell *cell = place->cell;
@@ -376,10 +403,7 @@ retc_status retc_interpreter_open_view(retc_interpreter *in, const retc_place *p
     RETC_TRY(check_index(in, cell, axis, index, count));
     out_span->first += index * cell->stride[axis];
   }
-  for (int64_t row = 0; row < rows; row++) {
-    RETC_TRY(check_row(in, place, out_span->first + row * out_span->row, out_span->column, columns));
-  }
-  return RETC_OK;
+  return check_rows(in, place, out_span, rows, columns);
 }
 
 retc_status retc_interpreter_write_view(retc_interpreter *in, const retc_place *place, const retc_span *span,

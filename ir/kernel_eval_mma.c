@@ -6,6 +6,7 @@
 
 typedef struct product {
   int64_t rows, columns, depth;
+  int64_t there; /* rows of a; those behind are like the last one */
   retc_span a, b;
   float *c;   /* [rows, columns] */
   float *row; /* of b, widened: [columns] */
@@ -60,7 +61,8 @@ static inline __attribute__((always_inline)) void multiply_blocks(const product 
     for (int64_t e = 0; e < p->rows * p->columns; e++) p->sums[e] = p->c[e];
     for (int64_t x = first; x < end; x++) {
       widen(&p->b, p->b.first + x * p->b.row, p->b.column, p->columns, p->row);
-      widen(&p->a, p->a.first + x * p->a.column, p->a.row, p->rows, p->left);
+      widen(&p->a, p->a.first + x * p->a.column, p->a.row, p->there, p->left);
+      for (int64_t i = p->there; i < p->rows; i++) p->left[i] = p->left[p->there - 1];
       for (int64_t i = 0; i < p->rows; i++) {
         double left = p->left[i], *restrict sum = p->sums + i * p->columns;
         for (int64_t l = 0; l < p->columns; l++) sum[l] = fma(left, p->row[l], sum[l]);
@@ -185,6 +187,16 @@ static bool is_of_instructions(const retc_interpreter *in, const retc_statement 
          (a == RETC_DTYPE_BF16 || a == RETC_DTYPE_F16);
 }
 
+static retc_status open_left(retc_interpreter *in, const retc_prepared *p, product *made) {
+  const retc_statement *s = p->statement;
+  made->there = made->rows;
+  if (!s->row_count.index) return retc_interpreter_open_view(in, &p->a, &s->a, made->rows, made->depth, &made->a);
+  const int64_t count = in->slots[p->row_count].i64;
+  if (count < 1) return retc_interpreter_fail(in, "a has %lld rows, expected at least 1", (long long)count);
+  if (count < made->there) made->there = count;
+  return retc_interpreter_open_rows(in, &p->a, made->there, made->depth, &made->a);
+}
+
 /* A product of depth 0 touches nothing. */
 retc_status retc_interpreter_mma(retc_interpreter *in, const retc_prepared *p) {
   const retc_statement *s = p->statement;
@@ -198,7 +210,7 @@ retc_status retc_interpreter_mma(retc_interpreter *in, const retc_prepared *p) {
     return retc_interpreter_fail(in, "the depth is %lld, expected a multiple of %d", (long long)made.depth, least);
   }
   RETC_TRY(retc_interpreter_open_view(in, &p->c, &s->c, made.rows, made.columns, &c));
-  RETC_TRY(retc_interpreter_open_view(in, &p->a, &s->a, made.rows, made.depth, &made.a));
+  RETC_TRY(open_left(in, p, &made));
   const int64_t pack = retc_mma_pack(s->form, p->b.cell->buffer->dtype);
   const int64_t step = retc_mma_step(s->form, p->b.cell->buffer->dtype);
   if (made.depth % step) {

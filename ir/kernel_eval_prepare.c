@@ -118,6 +118,7 @@ static void prepare_statement(preparation *p, const retc_statement *s, retc_prep
   out->high = slot_of(p, s->high);
   out->value = slot_of(p, s->value);
   out->depth = slot_of(p, s->depth);
+  out->row_count = slot_of(p, s->row_count);
   switch (s->kind) {
     case RETC_STATEMENT_FOR: prepare_loop(p, s, out); break;
     case RETC_STATEMENT_IF:

@@ -383,6 +383,7 @@ static retc_status read_mma(parser *p, retc_statement *s) {
   RETC_TRY(read_view(p, &s->b));
   RETC_TRY(retc_lexer_expect_word(p->lexer, "rows"));
   RETC_TRY(retc_lexer_read_integer(p->lexer, &s->rows));
+  if (retc_lexer_accept_word(p->lexer, "of")) RETC_TRY(read_expr(p, 0, &s->row_count));
   RETC_TRY(retc_lexer_expect_word(p->lexer, "columns"));
   RETC_TRY(retc_lexer_read_integer(p->lexer, &s->columns));
   RETC_TRY(retc_lexer_expect_word(p->lexer, "depth"));

@@ -127,7 +127,12 @@ static void print_mma(printer *p, const retc_statement *s) {
   print_view(p, &s->a);
   retc_text_add(p->text, " * ");
   print_view(p, &s->b);
-  retc_text_printf(p->text, " rows %" PRId64 " columns %" PRId64 " depth ", s->rows, s->columns);
+  retc_text_printf(p->text, " rows %" PRId64, s->rows);
+  if (s->row_count.index) {
+    retc_text_add(p->text, " of ");
+    print_value(p, s->row_count, false);
+  }
+  retc_text_printf(p->text, " columns %" PRId64 " depth ", s->columns);
   print_value(p, s->depth, false);
   if (s->form != RETC_MMA_FMA) retc_text_printf(p->text, " %s", retc_mma_form_name(s->form));
 }

@@ -55,6 +55,7 @@ static void copy_statement(rewriter *r, const retc_statement *in) {
   copy.high = copy_expr(r, in->high);
   copy.value = copy_expr(r, in->value);
   copy.depth = copy_expr(r, in->depth);
+  copy.row_count = copy_expr(r, in->row_count);
   copy.indices = copy_indices(r, in->buffer, in->indices);
   copy.c = copy_view(r, &in->c);
   copy.a = copy_view(r, &in->a);

@@ -300,6 +300,20 @@ static retc_status check_wave_sums(checker *c, const retc_statement *s) {
   return check_part(c, sums, s->c.base);
 }
 
+/* a where it has a number of rows. */
+static retc_status check_rows(checker *c, const retc_statement *s) {
+  if (!s->row_count.index) return RETC_OK;
+  const retc_buffer *rows = retc_kernel_buffer(c->kernel, s->a.buffer);
+  const int last = rows->shape.rank - 1;
+  RETC_TRY(check_value(c, s->row_count, RETC_DTYPE_I64, "the number of rows"));
+  if (s->a.row_axis != last - 1 || s->a.column_axis != last)
+    return fail(c, "the axes of a with a number of rows must be its last two");
+  const bool halves = rows->dtype == RETC_DTYPE_BF16 || rows->dtype == RETC_DTYPE_F16;
+  if (!halves || retc_kernel_buffer(c->kernel, s->c.buffer)->scope != RETC_SCOPE_FRAGMENT)
+    return fail(c, "a number of rows goes with bf16 or f16, and with a fragment for c");
+  return RETC_OK;
+}
+
 static retc_status check_mma(checker *c, const retc_statement *s) {
   if (s->rows < 1 || s->columns < 1) return fail(c, "rows and columns must be at least 1");
   RETC_TRY(check_value(c, s->depth, RETC_DTYPE_I64, "the depth"));
@@ -307,7 +321,7 @@ static retc_status check_mma(checker *c, const retc_statement *s) {
   int64_t depth = node->op == RETC_KERNEL_OP_CONST ? node->integer : 0;
   if (depth < 0) return fail(c, "the depth is negative");
   RETC_TRY(check_view(c, "c", &s->c, RETC_ACCESS_READ | RETC_ACCESS_WRITE, s->rows, s->columns));
-  RETC_TRY(check_view(c, "a", &s->a, RETC_ACCESS_READ, s->rows, depth));
+  RETC_TRY(check_view(c, "a", &s->a, RETC_ACCESS_READ, s->row_count.index ? 1 : s->rows, depth));
   const retc_dtype sum = s->form == RETC_MMA_INTEGERS ? RETC_DTYPE_I32 : RETC_DTYPE_F32;
   const int64_t pack = retc_mma_pack(s->form, retc_kernel_buffer(c->kernel, s->b.buffer)->dtype);
   RETC_TRY(check_view(c, "b", &s->b, RETC_ACCESS_READ, depth / pack, s->columns));
@@ -316,6 +330,7 @@ static retc_status check_mma(checker *c, const retc_statement *s) {
   if (!(c->wave ? of_block : accumulator->scope == RETC_SCOPE_PRIVATE) || accumulator->dtype != sum)
     return fail(c, "c must be %s and %s", c->wave ? "shared, in a wave loop," : "private", retc_dtype_name(sum));
   RETC_TRY(check_wave_sums(c, s));
+  RETC_TRY(check_rows(c, s));
   RETC_TRY(check_dtypes(c, s));
   if (s->c.buffer.index == s->a.buffer.index || s->c.buffer.index == s->b.buffer.index)
     return fail(c, "c must be another buffer than a and b");

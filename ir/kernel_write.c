@@ -173,6 +173,13 @@ void retc_write_mma(retc_writer *w, retc_view c, retc_view a, retc_view b, int64
   retc_write_mma_form(w, RETC_MMA_FMA, c, a, b, rows, columns, depth);
 }
 
+void retc_write_mma_of(retc_writer *w, retc_view c, retc_view a, retc_view b, int64_t rows, retc_expr row_count,
+                       int64_t columns, retc_expr depth) {
+  retc_write_mma(w, c, a, b, rows, columns, depth);
+  retc_block *block = innermost(w);
+  block->statements.items[block->statements.count - 1]->row_count = row_count;
+}
+
 void retc_write_mma_form(retc_writer *w, retc_mma_form form, retc_view c, retc_view a, retc_view b, int64_t rows,
                          int64_t columns, retc_expr depth) {
   retc_statement *mma = retc_writer_add(w, RETC_STATEMENT_MMA);

@@ -33,13 +33,14 @@ int64_t hip_stride_of(const retc_buffer *buffer, int axis) {
   return stride;
 }
 
-/* Rows along `rows`, elements of a row one behind the other, each row of halves at a multiple of 16 bytes. */
-static bool has_rows(const hip_emitter *e, const retc_view *view, int rows, int along) {
+/* Rows along `rows`, elements of a row one behind the other, each row of halves at a multiple of 16 bytes. Steps along the
+ * axes before `first` are multiples of those along it. */
+static bool has_rows(const hip_emitter *e, const retc_view *view, int first, int rows, int along) {
   const retc_buffer *buffer = retc_kernel_buffer(e->kernel, view->buffer);
   const int64_t stride = hip_stride_of(buffer, rows), by = buffer->dtype == RETC_DTYPE_F32 ? 1 : ALIGNED;
   if (along != buffer->shape.rank - 1 || !stride) return false;
   if (by > 1 && !hip_is_aligned(e, view->base[along], by)) return false;
-  for (int axis = 0; axis < along; axis++) {
+  for (int axis = first; axis < along; axis++) {
     const int64_t own = hip_stride_of(buffer, axis);
     if (!own || own % by) return false;
   }
@@ -51,8 +52,8 @@ static bool is_half(retc_dtype dtype) { return dtype == RETC_DTYPE_BF16 || dtype
 static bool operands_suit(const hip_emitter *e, const retc_statement *s) {
   const retc_buffer *a = retc_kernel_buffer(e->kernel, s->a.buffer), *b = retc_kernel_buffer(e->kernel, s->b.buffer);
   const bool fits = a->dtype == b->dtype && (is_half(a->dtype) || a->dtype == RETC_DTYPE_F32);
-  return fits && has_rows(e, &s->a, s->a.row_axis, s->a.column_axis) &&
-         has_rows(e, &s->b, s->b.column_axis, s->b.row_axis);
+  return fits && has_rows(e, &s->a, s->row_count.index ? s->a.row_axis : 0, s->a.row_axis, s->a.column_axis) &&
+         has_rows(e, &s->b, 0, s->b.column_axis, s->b.row_axis);
 }
 
 static bool suits(const hip_emitter *e, const retc_statement *s) {
@@ -91,6 +92,10 @@ static void print_operands(hip_emitter *e, const retc_statement *s) {
   print_matrix(e, &s->a, s->a.row_axis);
   print_matrix(e, &s->b, s->b.column_axis);
   hip_print_top(e, s->depth);
+  if (s->row_count.index) {
+    retc_text_add(e->text, ", ");
+    hip_print_top(e, s->row_count);
+  }
   retc_text_printf(e->text, s->remark && *s->remark ? ");  // %s\n" : ");\n", s->remark);
 }
 

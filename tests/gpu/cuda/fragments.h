@@ -47,17 +47,17 @@ template <class T> RETC_DEVICE void retc_load(const T *row, int quarter, int64_t
 }
 
 /* sums[i,l] += sum over x < depth of a[i * a_row + x] b[l * b_column + x], i < 16 R, l < 16 C. */
-template <int R, int C, class T>
-RETC_DEVICE void retc_multiply(retc_fragment (&sums)[R][C], const T *a, int64_t a_row, const T *b, int64_t b_column,
-                               int64_t depth) {
+template <bool OF, int R, int C, class T>
+RETC_DEVICE void retc_multiply_of(retc_fragment (&sums)[R][C], const T *a, int64_t a_row, const T *b, int64_t b_column,
+                                  int64_t depth, int64_t rows) {
   const int lane = threadIdx.x % RETC_WAVE, group = retc_row(lane / 4), quarter = lane % 4;
 #pragma unroll 4
   for (int64_t x = 0; x < depth; x += 32) {
     uint32_t upper[R][4], lower[R][4], right[2 * C][4];
 #pragma unroll
     for (int i = 0; i < R; i++) {
-      retc_load(a + (16 * i + group) * a_row + x, quarter, depth - x, upper[i]);
-      retc_load(a + (16 * i + group + 8) * a_row + x, quarter, depth - x, lower[i]);
+      retc_load(a + retc_there<OF>(16 * i + group, rows) * a_row + x, quarter, depth - x, upper[i]);
+      retc_load(a + retc_there<OF>(16 * i + group + 8, rows) * a_row + x, quarter, depth - x, lower[i]);
     }
 #pragma unroll
     for (int l = 0; l < 2 * C; l++) retc_load(b + (8 * l + group) * b_column + x, quarter, depth - x, right[l]);
@@ -86,7 +86,7 @@ RETC_DEVICE void retc_mma(float *c, int64_t c_row, const T *a, int64_t a_row, co
 #pragma unroll
       for (int s = 0; s < RETC_SUMS; s++)
         sums[i][l][s] = c[(16 * i + retc_fragment_row(s, lane)) * c_row + 16 * l + retc_fragment_column(s, lane)];
-  retc_multiply(sums, a, a_row, b, b_column, depth);
+  retc_multiply_of<false>(sums, a, a_row, b, b_column, depth, 0);
 #pragma unroll
   for (int i = 0; i < R; i++)
 #pragma unroll
