@@ -13,7 +13,6 @@ typedef struct place {
 struct retc_hip_order {
   const retc_plan *plan;
   const retc_plan_entry *entry;
-  size_t slots;     /* places of slots; those of buffers without one follow */
   place *places;
   int *readers;     /* of all places */
   bool *touched;    /* of each buffer: by an earlier step */
@@ -22,25 +21,17 @@ struct retc_hip_order {
   int *found;
 };
 
-static bool is_constant(const retc_plan_buffer *buffer) {
-  return buffer->kind == RETC_PLAN_WEIGHT || buffer->kind == RETC_PLAN_CONSTANT || buffer->kind == RETC_PLAN_INPUT;
-}
-
-static place *place_of(const retc_hip_order *order, int buffer) {
-  const int slot = order->plan->buffers.items[buffer].slot;
-  return &order->places[slot >= 0 ? (size_t)slot : order->slots + (size_t)buffer];
-}
-
 /* Each place gets room for as many readers as steps touch it. */
 static void share_readers(retc_hip_order *order) {
   for (size_t i = 0; i < order->entry->steps.count; i++) {
     const retc_plan_step *step = &order->entry->steps.items[i];
     for (int k = 0; k < order->plan->kernels.items[step->kernel].buffer_count; k++) {
-      place_of(order, step->buffers[k])->reader_count++;
+      const int at = retc_plan_room(order->plan, step->buffers[k]);
+      if (at >= 0) order->places[at].reader_count++;
     }
   }
   int *next = order->readers;
-  for (size_t i = 0; i < order->slots + order->plan->buffers.count; i++) {
+  for (size_t i = 0; i < retc_plan_room_count(order->plan); i++) {
     order->places[i].writer = -1;
     order->places[i].readers = next;
     next += order->places[i].reader_count;
@@ -58,13 +49,13 @@ static size_t count_touches(const retc_plan *plan, const retc_plan_entry *entry)
 
 retc_status retc_hip_order_create(const retc_plan *plan, const retc_plan_entry *entry, retc_diagnostics *diagnostics,
                                   retc_hip_order **out_order) {
-  const size_t steps = entry->steps.count + 1, buffers = plan->buffers.count, touches = count_touches(plan, entry) + 1;
+  const size_t steps = entry->steps.count + 1, touches = count_touches(plan, entry) + 1;
   retc_hip_order *order = *out_order = calloc(1, sizeof *order);
   if (order) {
-    *order = (retc_hip_order){.plan = plan, .entry = entry, .slots = plan->slots.count};
-    order->places = calloc(order->slots + buffers + 1, sizeof *order->places);
+    *order = (retc_hip_order){.plan = plan, .entry = entry};
+    order->places = calloc(retc_plan_room_count(plan) + 1, sizeof *order->places);
     order->readers = calloc(touches, sizeof *order->readers);
-    order->touched = calloc(buffers + 1, sizeof *order->touched);
+    order->touched = calloc(plan->buffers.count + 1, sizeof *order->touched);
     order->waits = calloc(steps * steps, sizeof *order->waits);
     order->covered = calloc(steps, sizeof *order->covered);
     order->found = calloc(steps, sizeof *order->found);
@@ -95,10 +86,10 @@ static void wait_for(retc_hip_order *order, size_t step, int other) {
 }
 
 static void visit_buffer(retc_hip_order *order, size_t step, int buffer) {
-  const retc_plan_buffer *of = &order->plan->buffers.items[buffer];
-  if (is_constant(of)) return;
-  place *at = place_of(order, buffer);
-  const bool writes = of->kind == RETC_PLAN_STATE || !order->touched[buffer];
+  const int number = retc_plan_room(order->plan, buffer);
+  if (number < 0) return;
+  place *at = &order->places[number];
+  const bool writes = retc_plan_writes(order->plan, buffer, order->touched);
   wait_for(order, step, at->writer);
   order->touched[buffer] = true;
   if (!writes) {

@@ -1,6 +1,5 @@
 /* Which steps of an entry have to wait for which: those alone that meet in memory, so that a GPU runs others side by
- * side. A step writes what it is the first of the entry to touch, and the states that it is given; the rest it reads.
- */
+ * side. */
 #ifndef RETC_RUNTIME_HIP_ORDER_H
 #define RETC_RUNTIME_HIP_ORDER_H
 

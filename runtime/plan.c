@@ -51,6 +51,22 @@ int retc_plan_find_logits(const retc_plan *plan) {
   return -1;
 }
 
+size_t retc_plan_room_count(const retc_plan *plan) { return plan->slots.count + plan->buffers.count; }
+
+int retc_plan_room(const retc_plan *plan, int buffer) {
+  const retc_plan_buffer *of = &plan->buffers.items[buffer];
+  switch (of->kind) {
+    case RETC_PLAN_WEIGHT:
+    case RETC_PLAN_CONSTANT:
+    case RETC_PLAN_INPUT: return -1;
+    default: return of->slot >= 0 ? of->slot : (int)plan->slots.count + buffer;
+  }
+}
+
+bool retc_plan_writes(const retc_plan *plan, int buffer, const bool *touched) {
+  return plan->buffers.items[buffer].kind == RETC_PLAN_STATE || !touched[buffer];
+}
+
 void retc_plan_clear_slots(retc_plan *plan) {
   for (size_t i = 0; i < plan->buffers.count; i++) plan->buffers.items[i].slot = -1;
   memset(&plan->slots, 0, sizeof plan->slots);

@@ -134,6 +134,13 @@ int retc_plan_find_buffer(const retc_plan *plan, const char *name);
 /* The output logits[B,L,V] of entry "step" that tokens[B,T] are chosen from; -1: there is none, as in programs that are
  * no model. */
 int retc_plan_find_logits(const retc_plan *plan);
+/* Rooms are where steps of an entry meet in memory: slots, and buffers that have none. */
+size_t retc_plan_room_count(const retc_plan *plan);
+/* -1: nothing writes it during a call. */
+int retc_plan_room(const retc_plan *plan, int buffer);
+/* Whether a step that is given this buffer writes it: what it is the first of the entry to touch, and states. The rest
+ * it reads. `touched`: one a buffer, by the entry's steps before. */
+bool retc_plan_writes(const retc_plan *plan, int buffer, const bool *touched);
 /* No buffer has a slot. */
 void retc_plan_clear_slots(retc_plan *plan);
 /* The axes of a buffer as it lies in memory: those of its layout when it is a matrix, else its own. */

@@ -85,13 +85,17 @@ static retc_status prepare(const retc_plan_kernel *kernel, retc_executable *exec
 static retc_status prepare_all(retc_program *program, retc_executable *executable, retc_diagnostics *diagnostics) {
   const retc_plan *plan = program->plan;
   program->launches = calloc(plan->kernels.count + 1, sizeof *program->launches);
-  if (!program->launches) return retc_fail(diagnostics, RETC_FAILED, "program: out of memory");
+  program->groups = calloc(plan->entries.count + 1, sizeof *program->groups);
+  if (!program->launches || !program->groups) return retc_fail(diagnostics, RETC_FAILED, "program: out of memory");
   for (size_t i = 0; i < plan->kernels.count; i++) {
     const retc_plan_kernel *kernel = &plan->kernels.items[i];
     retc_launch *launch = &program->launches[i];
     RETC_TRY(prepare(kernel, executable, diagnostics, launch));
     if (launch->argument_count > program->argument_room) program->argument_room = launch->argument_count;
     if (kernel->scratch_bytes > program->scratch_bytes) program->scratch_bytes = kernel->scratch_bytes;
+  }
+  for (size_t i = 0; i < plan->entries.count; i++) {
+    RETC_TRY(retc_step_groups_init(&program->groups[i], plan, &plan->entries.items[i], diagnostics));
   }
   return RETC_OK;
 }
@@ -117,11 +121,15 @@ retc_status retc_program_create(const retc_plan *plan, const retc_weights *weigh
 void retc_program_destroy(retc_program *program) {
   if (!program) return;
   for (size_t i = 0; program->launches && i < program->plan->kernels.count; i++) free(program->launches[i].types);
+  for (size_t i = 0; program->groups && i < program->plan->entries.count; i++) {
+    retc_step_groups_deinit(&program->groups[i]);
+  }
   for (size_t i = 0; program->gpu_weights && i < program->plan->buffers.count; i++) {
     retc_hip_free(program->gpu, program->gpu_weights[i]);
   }
   free(program->gpu_weights);
   free(program->functions);
+  free(program->groups);
   free(program->launches);
   free(program);
 }

@@ -6,6 +6,7 @@
 
 #include "runtime/hip_device.h"
 #include "runtime/program.h"
+#include "runtime/step_groups.h"
 
 /* A kernel ready to be called: pointers, dimensions, then scratch, thread and threads. */
 typedef struct retc_launch {
@@ -20,6 +21,7 @@ struct retc_program {
   void *const *fixed;       /* one a plan buffer: weights and constants */
   retc_team *team;          /* CPU */
   retc_launch *launches;    /* CPU: one a kernel of the plan */
+  retc_step_groups *groups; /* CPU: one an entry of the plan */
   int argument_room;        /* CPU: the most that a kernel has */
   int64_t scratch_bytes;    /* CPU: the most that a kernel wants, per thread */
   retc_hip_device *gpu;     /* where buffers lie and kernels run; NULL: in this process */

@@ -154,12 +154,12 @@ static retc_status bind_inputs(retc_run *run, const retc_run_input **given, retc
   const retc_plan *plan = run->program->plan;
   for (size_t i = 0; i < plan->buffers.count; i++) {
     const retc_plan_buffer *buffer = &plan->buffers.items[i];
-    const size_t size = (size_t)retc_plan_buffer_elements(buffer, &run->dims) * retc_dtype_size(buffer->dtype);
     if (buffer->kind == RETC_PLAN_INPUT) run->addresses[i] = given[i] ? (void *)given[i]->data : NULL;
     if (buffer->kind == RETC_PLAN_INPUT && given[i] && run->gpu) {
       RETC_TRY(retc_hip_run_input(run, i, given[i]->data, diagnostics, &run->addresses[i]));
     }
     if (buffer->kind == RETC_PLAN_STATE && given[i]) {
+      const size_t size = (size_t)retc_plan_buffer_elements(buffer, &run->dims) * retc_dtype_size(buffer->dtype);
       RETC_TRY(retc_program_write(run->program, run->states[i], given[i]->data, size, diagnostics));
     }
   }
@@ -198,12 +198,15 @@ static void call_timed(retc_run *run, const retc_plan_step *step, int64_t part, 
   span->end = now();
 }
 
-static void run_step(void *user, int64_t number, int part, int thread) {
+static void run_group(void *user, int64_t number, int part, int thread) {
   retc_run *run = user;
   const retc_plan_entry *entry = &run->program->plan->entries.items[run->last_entry];
-  const retc_plan_step *step = &entry->steps.items[number];
-  if (run->spans) call_timed(run, step, part, thread, &run->spans[(size_t)part * entry->steps.count + (size_t)number]);
-  else call_kernel(run, step, part, thread);
+  const size_t *first = &run->program->groups[run->last_entry].first[number];
+  for (size_t i = first[0]; i < first[1]; i++) {
+    const retc_plan_step *step = &entry->steps.items[i];
+    if (run->spans) call_timed(run, step, part, thread, &run->spans[(size_t)part * entry->steps.count + i]);
+    else call_kernel(run, step, part, thread);
+  }
 }
 
 retc_status retc_run_call(retc_run *run, const char *entry_name, const retc_dims *dims, const retc_run_input *inputs,
@@ -225,7 +228,7 @@ retc_status retc_run_call(retc_run *run, const char *entry_name, const retc_dims
   }
   if (status == RETC_OK) {
     if (run->gpu) status = retc_hip_run_entry(run, diagnostics);
-    else retc_team_run_steps(run->program->team, (int64_t)entry->steps.count, run_step, run);
+    else retc_team_run_steps(run->program->team, (int64_t)run->program->groups[index].count, run_group, run);
   }
   free(given);
   return status;

@@ -16,6 +16,7 @@
 
 #include "runtime/memory.h"
 #include "runtime/program.h"
+#include "runtime/step_groups.h"
 
 /* Refused memory is NULL under the sanitizers too. */
 const char *__asan_default_options(void);
@@ -288,6 +289,23 @@ static retc_plan *make_plan(void) {
   return plan;
 }
 
+/* What a step writes begins a group with the next that touches it, or its memory. */
+static void steps_that_meet_are_apart(void **unused) {
+  (void)unused;
+  retc_plan *plan = make_plan();
+  retc_step_groups groups;
+  assert_int_equal(retc_step_groups_init(&groups, plan, &plan->entries.items[0], &diagnostics), RETC_OK);
+  assert_int_equal(groups.count, 2); /* fill and sum, which fill other slots; logits of the sums */
+  const size_t first[] = {0, 2, 3};
+  assert_memory_equal(groups.first, first, sizeof first);
+  retc_step_groups_deinit(&groups);
+  plan->buffers.items[WORK].slot = plan->buffers.items[SUMS].slot;
+  assert_int_equal(retc_step_groups_init(&groups, plan, &plan->entries.items[0], &diagnostics), RETC_OK);
+  assert_int_equal(groups.count, 3);
+  retc_step_groups_deinit(&groups);
+  retc_plan_destroy(plan);
+}
+
 typedef struct machine {
   retc_plan *plan;
   retc_checkpoint *checkpoint;
@@ -548,6 +566,7 @@ int main(void) {
       cmocka_unit_test(panels_hold_every_element),
       cmocka_unit_test(barriers_order_memory), cmocka_unit_test(steps_are_done_in_order),
       cmocka_unit_test(teams_of_odd_sizes),
+      cmocka_unit_test(steps_that_meet_are_apart),
       cmocka_unit_test(programs_run_in_any_cut),
       cmocka_unit_test(slots_hold_every_phase),
       cmocka_unit_test(calls_are_checked),

@@ -34,16 +34,14 @@ static void trace_call(taking *t, const char *phase, int64_t position) {
   }
 }
 
-/* A step takes as long as from the first thread's beginning to the last one's end. */
+/* A step takes as long as its longest part: threads need not begin it together. */
 static double step_seconds(const taking *t, size_t step) {
-  size_t steps = t->entry->steps.count;
-  double begin = t->spans[step].begin, end = t->spans[step].end;
-  for (int thread = 1; thread < t->threads; thread++) {
-    const retc_run_span *span = &t->spans[(size_t)thread * steps + step];
-    if (span->begin < begin) begin = span->begin;
-    if (span->end > end) end = span->end;
+  double longest = 0;
+  for (int thread = 0; thread < t->threads; thread++) {
+    const retc_run_span *span = &t->spans[(size_t)thread * t->entry->steps.count + step];
+    if (span->end - span->begin > longest) longest = span->end - span->begin;
   }
-  return end - begin;
+  return longest;
 }
 
 static void add_cost(retc_cost *sum, const retc_cost *cost) {
