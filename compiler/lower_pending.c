@@ -33,38 +33,30 @@ static bool is_in_place(const retc_lowering *l, const retc_node *carry, retc_row
          retc_rows_describe(l, carry->inputs[0], out_rows);
 }
 
-/* Rows behind the end of a chunk that begins in this call are absent: zero. */
-static void write_absent(retc_lowering *l, const retc_rows *rows, const retc_expr *to, retc_expr end) {
-  retc_writer *w = &l->writer;
-  retc_expr zero = retc_int(l, 0), at[4] = {to[0], {0}, to[2], {0}};
-  at[1] = retc_write_for(w, "i", RETC_LOOP_SERIAL, end, retc_int(l, rows->chunk), 1);
-  at[3] = retc_write_for(w, "lane", RETC_LOOP_VECTOR, zero, retc_int(l, rows->width), 1);
-  retc_write_store(w, retc_lower_buffer(l, l->anchor), at, retc_f32(l, 0));
-  retc_write_end(w);
-  retc_write_end(w);
-}
-
+/* A row and head of each task: those that are of this call or, of a chunk that begins in it, all. Behind its end they are
+ * absent: zero. */
 static retc_status write_in_place(retc_lowering *l, const retc_node *node, const retc_rows *rows) {
   retc_writer *w = &l->writer;
   retc_expr zero = retc_int(l, 0), one = retc_int(l, 1), chunk = retc_int(l, rows->chunk);
   retc_expr heads = retc_int(l, rows->heads), last = retc_sub(l, retc_dim_expr(l, RETC_NAMED(N)), one);
-  retc_expr tasks = retc_mul(l, retc_dim_expr(l, node->type.shape.dim[0]), heads);
+  retc_expr tokens = retc_dim_expr(l, RETC_NAMED(T)), begun = retc_mul(l, last, chunk);
+  retc_expr count = retc_min(l, chunk, retc_add(l, tokens, begun));
+  retc_expr tasks = retc_mul(l, retc_mul(l, retc_dim_expr(l, node->type.shape.dim[0]), count), heads);
   retc_expr task = retc_write_for(w, "task", RETC_LOOP_PARALLEL, zero, tasks, 1);
-  retc_expr b = retc_write_let(w, "b", retc_div(l, task, heads)), g = retc_write_let(w, "g", retc_mod(l, task, heads));
-  retc_expr position = retc_lower_value(l, node->inputs[2], NULL);
-  retc_expr pending = retc_write_let(w, "pending", retc_mod(l, position, chunk));
-  retc_expr first = retc_write_let(w, "first", retc_select(l, retc_equal(l, last, zero), pending, zero));
-  retc_expr start = retc_write_let(w, "start", retc_sub(l, retc_mul(l, last, chunk), pending));
-  retc_expr end = retc_write_let(w, "end", retc_sub(l, retc_dim_expr(l, RETC_NAMED(T)), start));
-  retc_expr i = retc_write_for(w, "i", RETC_LOOP_SERIAL, first, end, 1);
+  retc_expr row = retc_write_let(w, "row", retc_div(l, task, heads)), g = retc_write_let(w, "g", retc_mod(l, task, heads));
+  retc_expr b = retc_write_let(w, "b", retc_div(l, row, count));
+  retc_expr pending = retc_write_let(w, "pending", retc_mod(l, retc_lower_value(l, node->inputs[2], NULL), chunk));
+  retc_expr first = retc_select(l, retc_equal(l, last, zero), pending, zero);
+  retc_expr i = retc_write_let(w, "i", retc_add(l, first, retc_mod(l, row, count)));
+  retc_expr t = retc_write_let(w, "t", retc_add(l, retc_sub(l, begun, pending), i));
   retc_expr to[4] = {b, i, g, {0}};
+  retc_write_if(w, retc_less(l, t, tokens));
   retc_lower_note(l, l->anchor);
-  retc_rows_write(l, rows, b, retc_add(l, start, i), g, retc_lower_buffer(l, l->anchor), to, 4, 3);
-  retc_write_end(w);
-  retc_write_if(w, retc_less(l, zero, last));
-  write_absent(l, rows, to, end);
-  retc_write_end(w);
-  retc_write_end(w);
+  retc_rows_write(l, rows, b, t, g, retc_lower_buffer(l, l->anchor), to, 4, 3);
+  retc_write_else(w);
+  to[3] = retc_write_for(w, "lane", RETC_LOOP_VECTOR, zero, retc_int(l, rows->width), 1);
+  retc_write_store(w, retc_lower_buffer(l, l->anchor), to, retc_f32(l, 0));
+  for (int blocks = 0; blocks < 3; blocks++) retc_write_end(w);
   return l->status;
 }
 
