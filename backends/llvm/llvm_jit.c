@@ -14,36 +14,23 @@ typedef struct jit {
   LLVMOrcLLJITRef lljit;
   size_t count;
   struct {
-    char *name, *packed;
-    void *address; /* of the packed one */
+    char *name;
+    void *address;
   } *functions;
   retc_text complaints;
 } jit;
 
-static void *look_up(const jit *it, const char *name) {
-  LLVMOrcExecutorAddress address = 0;
-  LLVMErrorRef error = LLVMOrcLLJITLookup(it->lljit, &address, name);
-  if (error) LLVMConsumeError(error);
-  return error ? NULL : (void *)(uintptr_t)address;
-}
-
-/* What the runtime calls is looked up when it is linked; each look-up takes its time. */
 static void *jit_find(retc_executable *executable, const char *name) {
   const jit *it = (const jit *)executable;
-  for (size_t i = 0; i < it->count; i++) {
-    if (!strcmp(it->functions[i].packed, name)) return it->functions[i].address;
-    if (!strcmp(it->functions[i].name, name)) return look_up(it, name);
-  }
+  for (size_t i = 0; i < it->count; i++)
+    if (!strcmp(it->functions[i].name, name)) return it->functions[i].address;
   return NULL;
 }
 
 static void jit_destroy(retc_executable *executable) {
   jit *it = (jit *)executable;
   if (it->lljit) LLVMConsumeError(LLVMOrcDisposeLLJIT(it->lljit));
-  for (size_t i = 0; i < it->count; i++) {
-    free(it->functions[i].name);
-    free(it->functions[i].packed);
-  }
+  for (size_t i = 0; i < it->count; i++) free(it->functions[i].name);
   free(it->functions);
   retc_text_deinit(&it->complaints);
   free(it);
@@ -82,20 +69,24 @@ static retc_status link_objects(jit *it, const retc_llvm_object *objects, size_t
   return RETC_OK;
 }
 
+static retc_status add(jit *it, const char *format, const char *kernel, retc_diagnostics *diagnostics) {
+  retc_text name;
+  retc_text_init(&name);
+  retc_text_printf(&name, format, kernel);
+  if (!name.data) return retc_fail(diagnostics, RETC_FAILED, "out of memory");
+  it->functions[it->count++].name = name.data;
+  LLVMOrcExecutorAddress address = 0;
+  RETC_TRY(check(LLVMOrcLLJITLookup(it->lljit, &address, name.data), it, diagnostics));
+  it->functions[it->count - 1].address = (void *)(uintptr_t)address;
+  return RETC_OK;
+}
+
 static retc_status fill(jit *it, const char *const *names, size_t count, retc_diagnostics *diagnostics) {
-  it->functions = calloc(count + 1, sizeof *it->functions);
+  it->functions = calloc(2 * count + 1, sizeof *it->functions);
   if (!it->functions) return retc_fail(diagnostics, RETC_FAILED, "out of memory");
   for (size_t i = 0; i < count; i++) {
-    retc_text packed;
-    retc_text_init(&packed);
-    retc_text_printf(&packed, RETC_PACKED_NAME, names[i]);
-    it->functions[i].name = strdup(names[i]);
-    it->functions[i].packed = packed.data;
-    it->count++;
-    if (!it->functions[i].name || !packed.data) return retc_fail(diagnostics, RETC_FAILED, "out of memory");
-    LLVMOrcExecutorAddress address = 0;
-    RETC_TRY(check(LLVMOrcLLJITLookup(it->lljit, &address, packed.data), it, diagnostics));
-    it->functions[i].address = (void *)(uintptr_t)address;
+    RETC_TRY(add(it, "%s", names[i], diagnostics));
+    RETC_TRY(add(it, RETC_PACKED_NAME, names[i], diagnostics));
   }
   return RETC_OK;
 }
