@@ -58,33 +58,40 @@ retc_status retc_program_check(const retc_plan *plan, const retc_weights *weight
   return RETC_OK;
 }
 
-static retc_status find_kernel(const retc_plan_kernel *kernel, retc_executable *executable,
-                               retc_diagnostics *diagnostics, retc_packed_kernel **out_kernel) {
+static retc_status prepare(const retc_plan_kernel *kernel, retc_executable *executable, retc_diagnostics *diagnostics,
+                           retc_launch *launch) {
   if (kernel->buffer_count < 0 || kernel->dim_count < 0 || kernel->dim_count > RETC_DIM_COUNT ||
       kernel->scratch_bytes < 0) {
     return defect(diagnostics, "kernel", kernel->name, "has a negative count or too many dimensions");
   }
-  retc_text name;
-  retc_text_init(&name);
-  retc_text_printf(&name, RETC_PACKED_NAME, kernel->name);
-  void *address = name.data ? executable->find(executable, name.data) : NULL;
-  retc_text_deinit(&name);
+  void *address = executable->find(executable, kernel->name);
   if (!address) return defect(diagnostics, "kernel", kernel->name, "is not in the compiled code");
   /* POSIX has function pointers fit into void *; ISO C has no cast for it. */
-  memcpy(out_kernel, &address, sizeof address);
+  memcpy(&launch->function, &address, sizeof address);
+  int pointers = kernel->buffer_count, count = pointers + kernel->dim_count + TRAILING_ARGUMENTS;
+  launch->argument_count = count;
+  launch->types = calloc((size_t)count, sizeof(ffi_type *));
+  if (!launch->types) return retc_fail(diagnostics, RETC_FAILED, "kernel '%s': out of memory", kernel->name);
+  for (int i = 0; i < count; i++) {
+    bool pointer = i < pointers || i == count - TRAILING_ARGUMENTS;
+    launch->types[i] = pointer ? &ffi_type_pointer : &ffi_type_sint64;
+  }
+  if (ffi_prep_cif(&launch->cif, FFI_DEFAULT_ABI, (unsigned)count, &ffi_type_void, launch->types) != FFI_OK) {
+    return defect(diagnostics, "kernel", kernel->name, "has a signature that cannot be called");
+  }
   return RETC_OK;
 }
 
 static retc_status prepare_all(retc_program *program, retc_executable *executable, retc_diagnostics *diagnostics) {
   const retc_plan *plan = program->plan;
-  program->kernels = calloc(plan->kernels.count + 1, sizeof *program->kernels);
+  program->launches = calloc(plan->kernels.count + 1, sizeof *program->launches);
   program->groups = calloc(plan->entries.count + 1, sizeof *program->groups);
-  if (!program->kernels || !program->groups) return retc_fail(diagnostics, RETC_FAILED, "program: out of memory");
+  if (!program->launches || !program->groups) return retc_fail(diagnostics, RETC_FAILED, "program: out of memory");
   for (size_t i = 0; i < plan->kernels.count; i++) {
     const retc_plan_kernel *kernel = &plan->kernels.items[i];
-    RETC_TRY(find_kernel(kernel, executable, diagnostics, &program->kernels[i]));
-    const int arguments = kernel->buffer_count + kernel->dim_count + TRAILING_ARGUMENTS;
-    if (arguments > program->argument_room) program->argument_room = arguments;
+    retc_launch *launch = &program->launches[i];
+    RETC_TRY(prepare(kernel, executable, diagnostics, launch));
+    if (launch->argument_count > program->argument_room) program->argument_room = launch->argument_count;
     if (kernel->scratch_bytes > program->scratch_bytes) program->scratch_bytes = kernel->scratch_bytes;
   }
   for (size_t i = 0; i < plan->entries.count; i++) {
@@ -113,6 +120,7 @@ retc_status retc_program_create(const retc_plan *plan, const retc_weights *weigh
 
 void retc_program_destroy(retc_program *program) {
   if (!program) return;
+  for (size_t i = 0; program->launches && i < program->plan->kernels.count; i++) free(program->launches[i].types);
   for (size_t i = 0; program->groups && i < program->plan->entries.count; i++) {
     retc_step_groups_deinit(&program->groups[i]);
   }
@@ -122,6 +130,6 @@ void retc_program_destroy(retc_program *program) {
   free(program->gpu_weights);
   free(program->functions);
   free(program->groups);
-  free(program->kernels);
+  free(program->launches);
   free(program);
 }

@@ -1,4 +1,5 @@
-/* A plan made ready to run: kernels found in an executable, weights bound; and the sessions that run it. */
+/* A plan made ready to run: kernels found in an executable, libffi call descriptions prepared, weights bound; and the
+ * sessions that run it. */
 #ifndef RETC_RUNTIME_PROGRAM_H
 #define RETC_RUNTIME_PROGRAM_H
 

@@ -2,16 +2,26 @@
 #ifndef RETC_RUNTIME_PROGRAM_TYPES_H
 #define RETC_RUNTIME_PROGRAM_TYPES_H
 
+#include <ffi.h>
+
 #include "runtime/hip_device.h"
 #include "runtime/program.h"
 #include "runtime/step_groups.h"
+
+/* A kernel ready to be called: pointers, dimensions, then scratch, thread and threads. */
+typedef struct retc_launch {
+  void (*function)(void);
+  ffi_cif cif;
+  ffi_type **types; /* [argument_count] */
+  int argument_count;
+} retc_launch;
 
 struct retc_program {
   const retc_plan *plan;
   void *const *fixed;       /* one a plan buffer: weights and constants */
   retc_team *team;          /* CPU */
-  retc_packed_kernel **kernels; /* CPU: one a kernel of the plan: pointers, dimensions, scratch, thread and threads */
-  retc_step_groups *groups;     /* CPU: one an entry of the plan */
+  retc_launch *launches;    /* CPU: one a kernel of the plan */
+  retc_step_groups *groups; /* CPU: one an entry of the plan */
   int argument_room;        /* CPU: the most that a kernel has */
   int64_t scratch_bytes;    /* CPU: the most that a kernel wants, per thread */
   retc_hip_device *gpu;     /* where buffers lie and kernels run; NULL: in this process */

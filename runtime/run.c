@@ -108,7 +108,7 @@ static retc_status alloc_private(retc_run *run, retc_diagnostics *diagnostics) {
                      program->scratch_bytes);
   }
   run->argument_offset = round_up(program->scratch_bytes);
-  run->private_bytes = run->argument_offset + round_up((int64_t)sizeof(retc_argument) * program->argument_room);
+  run->private_bytes = run->argument_offset + round_up((int64_t)sizeof(void *) * program->argument_room);
   return retc_memory_alloc("scratch of the threads", retc_team_size(program->team), (size_t)run->private_bytes,
                            diagnostics, &run->private_memory);
 }

@@ -172,14 +172,18 @@ static retc_status bind_inputs(retc_run *run, const retc_run_input **given, retc
 static void call_kernel(retc_run *run, const retc_plan_step *step, int64_t part, int thread) {
   const retc_program *program = run->program;
   const retc_plan_kernel *kernel = &program->plan->kernels.items[step->kernel];
+  retc_launch *launch = &program->launches[step->kernel];
   char *memory = (char *)run->private_memory + thread * run->private_bytes;
-  retc_argument *arguments = (retc_argument *)(memory + run->argument_offset), *next = arguments;
-  for (int i = 0; i < kernel->buffer_count; i++) (next++)->pointer = run->addresses[step->buffers[i]];
-  for (int i = 0; i < kernel->dim_count; i++) (next++)->integer = run->dims.value[kernel->dims[i]];
-  (next++)->pointer = memory;
-  (next++)->integer = part;
-  next->integer = retc_team_size(program->team);
-  program->kernels[step->kernel](arguments);
+  void **arguments = (void **)(memory + run->argument_offset);
+  void *scratch = memory;
+  int64_t threads = retc_team_size(program->team);
+  int count = 0;
+  for (int i = 0; i < kernel->buffer_count; i++) arguments[count++] = &run->addresses[step->buffers[i]];
+  for (int i = 0; i < kernel->dim_count; i++) arguments[count++] = &run->dims.value[kernel->dims[i]];
+  arguments[count++] = &scratch;
+  arguments[count++] = &part;
+  arguments[count++] = &threads;
+  ffi_call(&launch->cif, launch->function, NULL, arguments);
 }
 
 static double now(void) {

@@ -1,7 +1,7 @@
 # Installs what is missing of the Debian packages that retc is built with: sh tests/setup.sh [PACKAGE...]
 # The packages named are wanted beside those that the program itself needs.
 set -eu
-wanted="gcc g++ libc6-dev make cmake pkg-config llvm-19-dev libjansson-dev libsentencepiece-dev libgraphviz-dev
+wanted="gcc g++ libc6-dev make cmake pkg-config llvm-19-dev libffi-dev libjansson-dev libsentencepiece-dev libgraphviz-dev
   $*"
 
 if ! command -v dpkg-query >/dev/null || ! command -v apt-get >/dev/null; then

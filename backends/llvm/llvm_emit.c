@@ -286,27 +286,6 @@ static void emit_body(retc_llvm_emitter *e, const retc_signature *signature) {
   LLVMBuildRetVoid(e->builder);
 }
 
-/* The kernel with its arguments in an array: e->function is this one then. */
-static void emit_packed(retc_llvm_emitter *e, retc_arena *arena) {
-  LLVMValueRef kernel = e->function;
-  const unsigned count = LLVMCountParams(kernel);
-  LLVMTypeRef type = LLVMGlobalGetValueType(kernel), word = LLVMInt64TypeInContext(e->context);
-  LLVMTypeRef pointer = LLVMPointerTypeInContext(e->context, 0), nothing = LLVMVoidTypeInContext(e->context);
-  LLVMValueRef *arguments = RETC_NEW_ARRAY(arena, LLVMValueRef, count);
-  e->function = LLVMAddFunction(e->module, retc_arena_printf(arena, RETC_PACKED_NAME, e->kernel->name),
-                                LLVMFunctionType(nothing, &pointer, 1, false));
-  add_attribute(e, (LLVMAttributeIndex)LLVMAttributeFunctionIndex, "nounwind");
-  LLVMSetCurrentDebugLocation2(e->builder, NULL);
-  LLVMPositionBuilderAtEnd(e->builder, new_block(e, "entry"));
-  for (unsigned i = 0; i < count; i++) {
-    LLVMValueRef at = retc_llvm_integer(e, i);
-    LLVMValueRef place = LLVMBuildInBoundsGEP2(e->builder, word, LLVMGetParam(e->function, 0), &at, 1, "");
-    arguments[i] = LLVMBuildLoad2(e->builder, LLVMTypeOf(LLVMGetParam(kernel, i)), place, "");
-  }
-  LLVMBuildCall2(e->builder, type, kernel, arguments, count, "");
-  LLVMBuildRetVoid(e->builder);
-}
-
 retc_status retc_llvm_emit_kernel(retc_llvm_emitter *e, const retc_kernel *kernel, const retc_llvm_target *target,
                                   retc_diagnostics *diagnostics) {
   retc_arena arena;
@@ -327,7 +306,6 @@ retc_status retc_llvm_emit_kernel(retc_llvm_emitter *e, const retc_kernel *kerne
   e->line = 0;
   if (e->debug) retc_llvm_locations_begin(e);
   emit_body(e, &signature);
-  emit_packed(e, &arena);
   retc_arena_deinit(&arena);
   if (e->lacks_tiles) {
     return retc_fail(diagnostics, RETC_INVALID,

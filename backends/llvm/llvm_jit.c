@@ -69,24 +69,16 @@ static retc_status link_objects(jit *it, const retc_llvm_object *objects, size_t
   return RETC_OK;
 }
 
-static retc_status add(jit *it, const char *format, const char *kernel, retc_diagnostics *diagnostics) {
-  retc_text name;
-  retc_text_init(&name);
-  retc_text_printf(&name, format, kernel);
-  if (!name.data) return retc_fail(diagnostics, RETC_FAILED, "out of memory");
-  it->functions[it->count++].name = name.data;
-  LLVMOrcExecutorAddress address = 0;
-  RETC_TRY(check(LLVMOrcLLJITLookup(it->lljit, &address, name.data), it, diagnostics));
-  it->functions[it->count - 1].address = (void *)(uintptr_t)address;
-  return RETC_OK;
-}
-
 static retc_status fill(jit *it, const char *const *names, size_t count, retc_diagnostics *diagnostics) {
-  it->functions = calloc(2 * count + 1, sizeof *it->functions);
+  it->functions = calloc(count ? count : 1, sizeof *it->functions);
   if (!it->functions) return retc_fail(diagnostics, RETC_FAILED, "out of memory");
   for (size_t i = 0; i < count; i++) {
-    RETC_TRY(add(it, "%s", names[i], diagnostics));
-    RETC_TRY(add(it, RETC_PACKED_NAME, names[i], diagnostics));
+    it->functions[i].name = strdup(names[i]);
+    if (!it->functions[i].name) return retc_fail(diagnostics, RETC_FAILED, "out of memory");
+    it->count++;
+    LLVMOrcExecutorAddress address = 0;
+    RETC_TRY(check(LLVMOrcLLJITLookup(it->lljit, &address, it->functions[i].name), it, diagnostics));
+    it->functions[i].address = (void *)(uintptr_t)address;
   }
   return RETC_OK;
 }

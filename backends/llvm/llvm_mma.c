@@ -52,8 +52,7 @@ static bool is_paired(const retc_llvm_emitter *e, const retc_statement *s, const
 
 /* Whether vector `part` and the next one are a pair. */
 static bool is_pair(const tile *t, int64_t part) {
-  if (!t->paired || part % 2 || part + 1 == t->count) return false;
-  return t->lanes[part] > 1 && t->lanes[part] == t->lanes[part + 1];
+  return t->paired && part % 2 == 0 && part + 1 < t->count && t->lanes[part] > 1 && t->lanes[part] == t->lanes[part + 1];
 }
 
 /* v[0], v[1]: the columns one after the other become the even and the odd ones, or the other way round. */

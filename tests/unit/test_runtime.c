@@ -220,33 +220,15 @@ static void kernel_fill(float *work, int64_t B, int64_t N, void *scratch, int64_
   for (int64_t i = 0; thread == 0 && i < B * N * 3; i++) work[i] = 1;
 }
 
-static void packed_sum(const retc_argument *a) {
-  kernel_sum(a[0].pointer, a[1].pointer, a[2].pointer, a[3].integer, a[4].integer, a[5].pointer, a[6].integer,
-             a[7].integer);
-}
-
-static void packed_logits(const retc_argument *a) {
-  kernel_logits(a[0].pointer, a[1].pointer, a[2].pointer, a[3].pointer, a[4].integer, a[5].integer, a[6].integer,
-                a[7].integer, a[8].integer, a[9].pointer, a[10].integer, a[11].integer);
-}
-
-static void packed_state(const retc_argument *a) {
-  kernel_state(a[0].pointer, a[1].pointer, a[2].integer, a[3].integer, a[4].pointer, a[5].integer, a[6].integer);
-}
-
-static void packed_fill(const retc_argument *a) {
-  kernel_fill(a[0].pointer, a[1].integer, a[2].integer, a[3].pointer, a[4].integer, a[5].integer);
-}
-
 static void *find(retc_executable *executable, const char *name) {
   (void)executable;
   static const struct {
     const char *name;
-    retc_packed_kernel *function;
-  } kernels[] = {{"sum$packed", packed_sum},
-                 {"logits$packed", packed_logits},
-                 {"state$packed", packed_state},
-                 {"fill$packed", packed_fill}};
+    void (*function)(void);
+  } kernels[] = {{"sum", (void (*)(void))kernel_sum},
+                 {"logits", (void (*)(void))kernel_logits},
+                 {"state", (void (*)(void))kernel_state},
+                 {"fill", (void (*)(void))kernel_fill}};
   void *address = NULL;
   for (size_t i = 0; i < sizeof kernels / sizeof *kernels; i++) {
     if (strcmp(kernels[i].name, name) == 0) memcpy(&address, &kernels[i].function, sizeof address);
