@@ -112,7 +112,7 @@ retc_status retc_choose(const char *what, const char *word, const char *const *w
   for (size_t i = 0; i < count; i++) retc_text_printf(&list, "%s%s", i ? ", " : "", words[i]);
   const char *nearest = retc_nearest(word, words, count);
   retc_fail(diagnostics, RETC_INVALID, "%s: found \"%s\", %s%s%sexpected one of: %s", what, word,
-            nearest ? "did you mean \"" : "", nearest ? nearest : "", nearest ? "\"? " : "", list.data);
+            nearest ? "did you mean \"" : "", nearest ? nearest : "", nearest ? "\"? " : "", list.data ? list.data : "");
   retc_text_deinit(&list);
   return RETC_INVALID;
 }

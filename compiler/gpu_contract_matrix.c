@@ -4,10 +4,9 @@
  * The summed axis is cut into PARTS parts: a part is one chain of matrix instructions, a sum is that of its parts in
  * order. So the bits do not depend on how many rows there are. Rows that nobody else reads are stored rounded by what
  * makes them; of others, when they are few, as in decoding, a launch writes all, rounded, into memory. The launch for few
- * rows reads them as they lie: there a block has ROWS rows and `columns` columns, and
- * each of its waves a part, so that few rows keep as many waves busy as many do. Of several products each block has
- * columns of one, or, where something is made of two, of both: then TILE of each, so that the sums of all parts fit into
- * shared memory. */
+ * rows reads them as they lie: there a block has ROWS rows and `columns` columns, and each of its waves a part, so that
+ * few rows keep as many waves busy as many do. Of several products each block has columns of one, or, where something is
+ * made of two, of both: then TILE of each, so that the sums of all parts fit into shared memory. */
 #include <string.h>
 
 #include "compiler/gpu_contract.h"
@@ -70,9 +69,10 @@ void retc_gpu_matrix_schedule(const retc_graph *graph, const retc_node *node, co
   if (for_blas) retc_schedule_set(region, "blas", 1);
 }
 
+/* They lie in memory as the instructions read them: nothing is made of them here. */
 static bool has_stored_rows(const retc_lowering *l) {
-  const retc_dtype math = retc_gpu_scheduled_math(region_of(l));
-  return l->stored_as[retc_lower_node(l, l->anchor)->inputs[0].index] == math;
+  const retc_value rows = retc_lower_node(l, l->anchor)->inputs[0];
+  return !retc_lower_is_inside(l, rows) && l->stored_as[rows.index] == retc_gpu_scheduled_math(region_of(l));
 }
 
 /* ---- rows ---- */

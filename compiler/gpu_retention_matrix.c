@@ -33,7 +33,8 @@ enum {
   COLUMNS_MOST = 64,
   FULL = 16,             /* blocks of one pass a unit of the card, for more of which two passes want too much memory */
   WAVE_MOST = 64,        /* lanes; units of cards with waves of fewer have shared memory for larger blocks */
-  CHUNKS_LEAST = 4       /* of two passes */
+  CHUNKS_LEAST = 4,      /* of two passes */
+  SHORT = 4              /* tokens of a chunk, below which each one of them leaves a state */
 };
 
 typedef retc_matrix_retention matrix;
@@ -384,10 +385,11 @@ static retc_expr is_two_pass(matrix *m) {
   return retc_mul(l, retc_min(l, chunks, one), retc_min(l, few, one));
 }
 
-/* 1 where a call's token has to leave a new state, else 0: where its chunk is complete, or no state is there yet. */
+/* 1 where a call's token has to leave a new state, else 0: where its chunk is complete, or no state is there yet. Of
+ * short chunks it always leaves one: calls that have launches of their own too often would not become graphs. */
 static retc_expr is_updating(matrix *m) {
   retc_lowering *l = m->l;
-  if (!m->in_place) return retc_int(l, 1);
+  if (!m->in_place || m->of->k.chunk < SHORT) return retc_int(l, 1);
   return retc_div(l, retc_add(l, pending_of(m), retc_int(l, 1)), retc_int(l, m->of->k.chunk));
 }
 

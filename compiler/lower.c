@@ -394,7 +394,7 @@ static void mark_read(const retc_lowering *l, retc_launch_part part, retc_value 
 }
 
 /* A launch of several has those results that it makes, since the first that is given a buffer is taken to write it
- * (runtime/hip_order.h), and around a product what it needs for them. */
+ * (runtime/plan.h), and around a product what it needs for them. */
 static void keep_operands(retc_lowering *l) {
   const retc_launch_part part = retc_gpu_launch_part(l);
   bool *read = RETC_NEW_ARRAY(l->arena, bool, l->graph->nodes.count);

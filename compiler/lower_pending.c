@@ -44,6 +44,7 @@ static retc_status write_in_place(retc_lowering *l, const retc_node *node, const
   retc_expr tasks = retc_mul(l, retc_mul(l, retc_dim_expr(l, node->type.shape.dim[0]), count), heads);
   retc_expr task = retc_write_for(w, "task", RETC_LOOP_PARALLEL, zero, tasks, 1);
   retc_expr row = retc_write_let(w, "row", retc_div(l, task, heads)), g = retc_write_let(w, "g", retc_mod(l, task, heads));
+  count = retc_write_let(w, "count", count);
   retc_expr b = retc_write_let(w, "b", retc_div(l, row, count));
   retc_expr pending = retc_write_let(w, "pending", retc_mod(l, retc_lower_value(l, node->inputs[2], NULL), chunk));
   retc_expr first = retc_select(l, retc_equal(l, last, zero), pending, zero);

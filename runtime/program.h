@@ -64,6 +64,8 @@ typedef struct retc_run_span {
 /* From now on every call writes spans[thread * steps of the entry + step], borrowed; NULL: none any more. A GPU is one
  * thread, whose calls begin at 0. */
 void retc_run_set_spans(retc_run *run, retc_run_span *spans);
+/* What a step took, of an entry of so many: its longest part, since threads need not begin it together. */
+double retc_run_step_seconds(const retc_run_span *spans, size_t steps, size_t step, int threads);
 int retc_run_threads(const retc_run *run);
 /* An output of the last entry run, or a state; NULL when there is none of that name. out_dtype and out_shape (all
  * constant) may be NULL. Lent until the next call. */

@@ -237,6 +237,15 @@ void retc_run_set_padding(retc_run *run, const int64_t *counts) {
 
 void retc_run_set_spans(retc_run *run, retc_run_span *spans) { run->spans = spans; }
 
+double retc_run_step_seconds(const retc_run_span *spans, size_t steps, size_t step, int threads) {
+  double longest = 0;
+  for (int thread = 0; thread < threads; thread++) {
+    const retc_run_span *span = &spans[(size_t)thread * steps + step];
+    if (span->end - span->begin > longest) longest = span->end - span->begin;
+  }
+  return longest;
+}
+
 int retc_run_threads(const retc_run *run) { return run->gpu ? 0 : retc_team_size(run->program->team); }
 
 void retc_run_set_end(retc_run *run, int64_t position) { run->end = position; }

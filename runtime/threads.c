@@ -109,9 +109,10 @@ static bool claim(retc_team *team, int part, long long step) {
                                                  memory_order_relaxed);
 }
 
-/* The own part, or, when nothing has happened for a while, any. -1: none is left. */
-static int claim_any(retc_team *team, int thread, long long step, int waited) {
+/* The own part, or that of `late` (-1: nobody), or, when nothing has happened for a while, any. -1: none is left. */
+static int claim_any(retc_team *team, int thread, int late, long long step, int waited) {
   if (claim(team, thread, step)) return thread;
+  if (late >= 0 && claim(team, late, step)) return late;
   for (int part = 0; waited >= team->patience && part < team->size; part++) {
     if (claim(team, part, step)) return part;
   }
@@ -120,16 +121,17 @@ static int claim_any(retc_team *team, int thread, long long step, int waited) {
 
 /* Does parts until there is no step left. Who did not come for its part is not waited for in the next step either. */
 static void work_off(retc_team *team, int thread) {
-  long long missed = -1; /* the last step in which a part of another one was taken */
+  long long missed = -1; /* the last step in which the part of another one was taken, and whose */
+  int late = -1;
   for (int waited = 0;;) {
     const long long step = atomic_load_explicit(&team->done, memory_order_acquire) / team->size;
     if (step >= atomic_load_explicit(&team->step_end, memory_order_acquire)) return;
-    const int part = claim_any(team, thread, step, waited);
+    const int part = claim_any(team, thread, step <= missed + 1 ? late : -1, step, waited);
     if (part >= 0) {
       team->step_body(team->step_user, step - team->first_step, part, thread);
       atomic_fetch_add_explicit(&team->done, 1, memory_order_acq_rel);
-      if (part != thread) missed = step;
-      waited = missed >= 0 && step <= missed + 1 ? team->patience : 0;
+      if (part != thread) missed = step, late = part;
+      waited = 0;
     } else if (++waited < YIELD) {
       relax();
     } else {

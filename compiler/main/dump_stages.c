@@ -73,8 +73,8 @@ retc_status retc_dump_find_kernel(retc_build *build, const char *name, retc_diag
   retc_arena_init(&arena);
   const char **names = RETC_NEW_ARRAY(&arena, const char *, compilation->kernels.count + 1);
   for (size_t i = 0; i < compilation->kernels.count; i++) names[i] = compilation->kernels.items[i]->name;
-  retc_status status = retc_choose("dump: --only", name, names, compilation->kernels.count, diagnostics,
-                                             out_kernel);
+  retc_status status =
+      retc_choose("dump: --only", name, names, compilation->kernels.count, diagnostics, out_kernel);
   if (status == RETC_OK) build->only = compilation->kernels.items[*out_kernel];
   retc_arena_deinit(&arena);
   return status;

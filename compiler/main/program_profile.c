@@ -8,17 +8,6 @@ static int by_value(const void *a, const void *b) {
   return (x > y) - (x < y);
 }
 
-/* From the first thread's beginning to the last one's end. */
-static double step_seconds(const retc_run_span *spans, size_t steps, size_t step, int threads) {
-  double begin = spans[step].begin, end = spans[step].end;
-  for (int thread = 1; thread < threads; thread++) {
-    const retc_run_span *span = &spans[(size_t)thread * steps + step];
-    if (span->begin < begin) begin = span->begin;
-    if (span->end > end) end = span->end;
-  }
-  return end - begin;
-}
-
 static void print(const retc_plan_entry *entry, const retc_plan *plan, double *samples, int64_t rounds) {
   double all = 0;
   fprintf(stderr, "%-20s %12s  region (medians of %lld calls)\n", "kernel", "us", (long long)rounds);
@@ -44,7 +33,7 @@ retc_status retc_program_profile(retc_run *run, const retc_plan_entry *entry, co
   retc_run_set_spans(run, spans);
   for (int64_t round = 0; round < rounds && status == RETC_OK; round++) {
     status = retc_run_call(run, entry->name, dims, inputs, count, diagnostics);
-    for (size_t i = 0; i < steps; i++) samples[(int64_t)i * rounds + round] = step_seconds(spans, steps, i, threads);
+    for (size_t i = 0; i < steps; i++) samples[(int64_t)i * rounds + round] = retc_run_step_seconds(spans, steps, i, threads);
   }
   retc_run_set_spans(run, NULL);
   if (status == RETC_OK && rounds) print(entry, plan, samples, rounds);

@@ -85,6 +85,7 @@ int main(int argc, char **argv) {
   open_model(path, "hpi", NULL, RETC_INVALID);
   if (!strstr(retc_context_message(context), "target: found \"hpi\", did you mean \"hip\"?")) fail("the target's name");
   open_model(path, "hip", "int8", RETC_INVALID);
+  if (!strstr(retc_context_message(context), "math: found \"int8\"")) fail("the math's name");
   if (argc == 3) {
     open_model(path, "hip", NULL, RETC_FAILED);
     printf("%s\n", retc_context_message(context));

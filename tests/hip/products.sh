@@ -123,3 +123,33 @@ for arch in gfx942 gfx1100; do
   "$TOOLS/arrays" make "$work/begin" "$@"
   "$TOOLS/compare" equal "$work/few.out" "$work/begin" || fail "$arch: a few rows have other bits"
 done
+
+# Not rounded twice, nor summed of others: what a CPU gives in f32.
+"$FAST" run "$work/halves.graph" --inputs "$work/many" --out "$work/cpu" || fail "halves on a CPU"
+for of in two rounded e f g h logits; do
+  "$TOOLS/compare" tensor $of "$work/cpu" "$work/many.out" 2e-2 || fail "$of is another product"
+done
+
+# Rows that are bf16 from the beginning, as they lie and seen in another shape.
+cat >"$work/rows.graph" <<'EOF'
+graph step {
+  %x = input kind=input : bf16[B,64]
+  %z = input kind=input : bf16[B,4,16]
+  %a = input kind=weight : bf16[32,64]
+  %b = input kind=weight : bf16[48,64]
+  %flat = reshape %z : bf16[B,64]
+  %xa = contract %x, %a spec="bk,nk->bn" : f32[B,32]
+  %zb = contract %flat, %b spec="bk,nk->bn" : f32[B,48]
+  output xa = %xa
+  output logits = %zb
+}
+EOF
+"$TOOLS/arrays" make "$work/rows" x:bf16:5x64:~1 z:bf16:5x4x16:~2 a:bf16:32x64:~3 b:bf16:48x64:~4
+"$FAST" run "$work/rows.graph" --inputs "$work/rows" --out "$work/cpu" || fail "rows of bf16 on a CPU"
+for arch in gfx942 gfx1100; do
+  RETC_EMULATOR_ARCH=$arch "$FAST" run "$work/rows.graph" --target hip --math bf16 --inputs "$work/rows" --out "$work/gpu" ||
+    fail "$arch: rows of bf16"
+  for of in xa logits; do
+    "$TOOLS/compare" tensor $of "$work/cpu" "$work/gpu" 1e-5 || fail "$arch: $of of rows of bf16"
+  done
+done

@@ -303,6 +303,23 @@ static void steps_that_meet_are_apart(void **unused) {
   assert_int_equal(retc_step_groups_init(&groups, plan, &plan->entries.items[0], &diagnostics), RETC_OK);
   assert_int_equal(groups.count, 3);
   retc_step_groups_deinit(&groups);
+  /* Sums, what reads them, and then what writes where they lie. */
+  static const int sum[] = {TOKENS, TOTAL, SUMS}, logits[] = {SUMS, WEIGHT, BIAS, LOGITS}, fill[] = {WORK};
+  retc_plan_entry behind = {.name = "behind"};
+  add_step(plan, &behind, 0, sum);
+  add_step(plan, &behind, 1, logits);
+  add_step(plan, &behind, 3, fill);
+  assert_int_equal(retc_step_groups_init(&groups, plan, &behind, &diagnostics), RETC_OK);
+  assert_int_equal(groups.count, 3);
+  retc_step_groups_deinit(&groups);
+  /* Two that are given one state, which may change it. */
+  static const int state[] = {TOTAL, STATE};
+  retc_plan_entry shared = {.name = "shared"};
+  add_step(plan, &shared, 0, sum);
+  add_step(plan, &shared, 2, state);
+  assert_int_equal(retc_step_groups_init(&groups, plan, &shared, &diagnostics), RETC_OK);
+  assert_int_equal(groups.count, 2);
+  retc_step_groups_deinit(&groups);
   retc_plan_destroy(plan);
 }
 

@@ -34,16 +34,6 @@ static void trace_call(taking *t, const char *phase, int64_t position) {
   }
 }
 
-/* A step takes as long as its longest part: threads need not begin it together. */
-static double step_seconds(const taking *t, size_t step) {
-  double longest = 0;
-  for (int thread = 0; thread < t->threads; thread++) {
-    const retc_run_span *span = &t->spans[(size_t)thread * t->entry->steps.count + step];
-    if (span->end - span->begin > longest) longest = span->end - span->begin;
-  }
-  return longest;
-}
-
 static void add_cost(retc_cost *sum, const retc_cost *cost) {
   sum->flop += cost->flop;
   sum->weight_bytes += cost->weight_bytes;
@@ -62,7 +52,8 @@ static retc_status take_call(taking *t, int64_t tokens, retc_bench_profile *prof
     retc_cost cost = {0};
     kernel->known = retc_cost_of_step(compilation, t->entry_index, i, &dims, &cost);
     kernel->calls++;
-    t->samples[t->entry->steps.items[i].kernel * t->bench->options->rounds + t->round] += step_seconds(t, i);
+    t->samples[t->entry->steps.items[i].kernel * t->bench->options->rounds + t->round] +=
+        retc_run_step_seconds(t->spans, t->entry->steps.count, i, t->threads);
     add_cost(&kernel->cost, &cost);
   }
   if (t->bench->options->trace && t->round == 0) trace_call(t, profile->phase, position);
