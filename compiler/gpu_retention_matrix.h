@@ -1,5 +1,6 @@
 /* What the files of retention by matrix instructions share: gpu_retention_matrix.c writes the kernels,
- * gpu_retention_tiles.c the rows of a chunk into shared memory, gpu_retention_token.c what a token alone has of its own. */
+ * gpu_retention_forms.c says which there are, gpu_retention_tiles.c brings the rows of a chunk into shared memory,
+ * gpu_retention_token.c has what a token alone has of its own. */
 #ifndef RETC_COMPILER_GPU_RETENTION_MATRIX_H
 #define RETC_COMPILER_GPU_RETENTION_MATRIX_H
 
@@ -8,7 +9,10 @@
 enum {
   RETC_MATRIX_ROWS = 64,         /* of a chunk, the longest there may be */
   RETC_MATRIX_SLICE = 64,        /* channels of the head at a time */
-  RETC_MATRIX_STEP = 2 * RETC_FRAGMENT_SIDE /* keys are there in multiples of it */
+  RETC_MATRIX_STEP = 2 * RETC_FRAGMENT_SIDE, /* keys are there in multiples of it */
+  /* A wave has one of the bands of SIDE rows, and one of so many halves of the columns. */
+  RETC_MATRIX_HALVES = RETC_FRAGMENT_WAVES * RETC_FRAGMENT_SIDE / RETC_MATRIX_ROWS,
+  RETC_MATRIX_COLUMNS_MOST = 64 /* of a block, of two passes twice as many */
 };
 
 /* Which launch of the retention is made. */
@@ -58,6 +62,11 @@ static inline retc_expr retc_matrix_decay(retc_matrix_retention *m, retc_expr x)
 static inline bool retc_matrix_has_column_condition(const retc_matrix_retention *m) {
   return m->of->v.width % m->columns != 0;
 }
+/* Tokens of the chunk at hand from before the call. */
+retc_expr retc_matrix_pending(retc_matrix_retention *m);
+/* 1 where the launch at hand has blocks, else 0. */
+retc_expr retc_matrix_is_chosen(retc_matrix_retention *m);
+
 /* Loops over the elements of the wave's part of a fragment; the last two of the indices. Two blocks to end. */
 void retc_matrix_begin_elements(retc_matrix_retention *m, retc_buffer_id fragment, retc_expr out_at[2]);
 
