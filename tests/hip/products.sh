@@ -42,6 +42,24 @@ done
 "$TOOLS/arrays" make "$work/many" x:f32:70x328:~1 "$@"
 "$TOOLS/arrays" make "$work/few" x@"$work/many:0:0:15" "$@"
 
+like_cpu() { # PROGRAM INPUTS FOUND LIMIT OUTPUT...: what is found is what a CPU computes
+  program=$1 inputs=$2 found=$3 limit=$4
+  shift 4
+  "$FAST" run "$work/$program.graph" --inputs "$work/$inputs" --out "$work/cpu" || fail "$program on a CPU"
+  for of in "$@"; do
+    "$TOOLS/compare" tensor $of "$work/cpu" "$work/$found" $limit || fail "$program: $of is not what a CPU computes"
+  done
+}
+begins_like() { # FEW MANY ROWS OUTPUT...: so many rows have the bits that they have among many
+  few=$1 many=$2 rows=$3
+  shift 3
+  for of in "$@"; do
+    shift
+    set -- "$@" "$of@$work/$many:0:0:$rows"
+  done
+  "$TOOLS/arrays" make "$work/begin" "$@"
+  "$TOOLS/compare" equal "$work/$few" "$work/begin" || fail "a few rows have other bits than among $many"
+}
 run() { # ARCH OUT ARGUMENTS...
   arch=$1 out=$2
   shift 2
@@ -51,18 +69,12 @@ run() { # ARCH OUT ARGUMENTS...
 [ "$(grep -c '^kernel contract' "$work/kernels")" = 6 ] || fail "the products are not three launches, each twice"
 run gfx1100 plain --inputs "$work/many"
 run gfx942 few --inputs "$work/few"
-set --
-for of in four two g logits; do set -- "$@" "$of@$work/plain:0:0:15"; done
-"$TOOLS/arrays" make "$work/begin" "$@"
-"$TOOLS/compare" equal "$work/few" "$work/begin" || fail "a few rows have other bits"
+begins_like few plain 15 four two g logits
 for arch in gfx90a gfx942 gfx1100 gfx1201; do
   run $arch matrix --inputs "$work/many" --arch gfx90a,gfx942,gfx1100,gfx1201
   "$TOOLS/compare" equal "$work/plain" "$work/matrix" || fail "$arch: matrix instructions have other bits"
 done
-"$FAST" run "$work/products.graph" --inputs "$work/many" --out "$work/cpu"
-for of in four two g logits; do
-  "$TOOLS/compare" tensor $of "$work/cpu" "$work/plain" 1e-5 || fail "$of is not what a CPU computes"
-done
+like_cpu products many plain 1e-5 four two g logits
 
 # By matrix instructions on bf16, of weights as they lie and rounded on the way: two side by side, whose parts are taken in
 # slices, and some one behind the other, beside one that is computed in f32; and one of rows that are stored rounded. A program
@@ -118,17 +130,11 @@ for arch in gfx942 gfx1100; do
   RETC_ROCBLAS=off RETC_EMULATOR_ARCH=$arch "$FAST" run "$work/halves.graph" --target hip --math bf16 --blas \
     --inputs "$work/many" --out "$work/alone" || fail "$arch: --blas"
   "$TOOLS/compare" equal "$work/alone" "$work/many.out" || fail "$arch: products that share launches have other bits"
-  set --
-  for of in two rounded e f g h logits; do set -- "$@" "$of@$work/many.out:0:0:5"; done
-  "$TOOLS/arrays" make "$work/begin" "$@"
-  "$TOOLS/compare" equal "$work/few.out" "$work/begin" || fail "$arch: a few rows have other bits"
+  begins_like few.out many.out 5 two rounded e f g h logits
 done
 
 # Not rounded twice, nor summed of others: what a CPU gives in f32.
-"$FAST" run "$work/halves.graph" --inputs "$work/many" --out "$work/cpu" || fail "halves on a CPU"
-for of in two rounded e f g h logits; do
-  "$TOOLS/compare" tensor $of "$work/cpu" "$work/many.out" 2e-2 || fail "$of is another product"
-done
+like_cpu halves many many.out 2e-2 two rounded e f g h logits
 
 # Rows that are bf16 from the beginning, as they lie and seen in another shape.
 cat >"$work/rows.graph" <<'EOF'
@@ -145,11 +151,8 @@ graph step {
 }
 EOF
 "$TOOLS/arrays" make "$work/rows" x:bf16:5x64:~1 z:bf16:5x4x16:~2 a:bf16:32x64:~3 b:bf16:48x64:~4
-"$FAST" run "$work/rows.graph" --inputs "$work/rows" --out "$work/cpu" || fail "rows of bf16 on a CPU"
 for arch in gfx942 gfx1100; do
   RETC_EMULATOR_ARCH=$arch "$FAST" run "$work/rows.graph" --target hip --math bf16 --inputs "$work/rows" --out "$work/gpu" ||
     fail "$arch: rows of bf16"
-  for of in xa logits; do
-    "$TOOLS/compare" tensor $of "$work/cpu" "$work/gpu" 1e-5 || fail "$arch: $of of rows of bf16"
-  done
+  like_cpu rows rows gpu 1e-5 xa logits
 done
