@@ -302,7 +302,7 @@ static bool count_steps(const retc_compilation *compilation, size_t entry, size_
   if (!c.graph) return false;
   retc_arena_init(&arena);
   c.uses = retc_graph_uses(c.graph, &arena);
-  c.stored_as = retc_gpu_stored_types(c.graph, &arena);
+  c.stored_as = retc_gpu_stored_types(c.graph, &c.uses, &arena);
   bool known = true;
   for (size_t i = first; i < end && known; i++) known = count_step(&c, &run->steps.items[i]);
   retc_arena_deinit(&arena);

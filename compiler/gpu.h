@@ -16,7 +16,7 @@ retc_dtype retc_gpu_scheduled_math(const retc_region *region);
 
 /* The type that each value has in memory: its own; or that of the products by matrix instructions which alone read it, as
  * they would round it. */
-const retc_dtype *retc_gpu_stored_types(const retc_graph *graph, retc_arena *arena);
+const retc_dtype *retc_gpu_stored_types(const retc_graph *graph, const retc_uses *uses, retc_arena *arena);
 
 /* How many launches a region becomes on a GPU. A call's dimensions leave blocks to one of them, or to two or three, of
  * which later ones read what earlier ones have left. */

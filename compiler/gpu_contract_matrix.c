@@ -321,8 +321,10 @@ retc_status retc_gpu_matrix_lower(retc_lowering *l, retc_dtype math) {
   m.rows = m.stored ? retc_lower_buffer(l, m.node->inputs[0])
                     : retc_lower_between(l, "few_rows", math, &rows, 0, access);
   m.row_count = retc_lower_row_count(l, &m.row_shape, m.row_rank);
-  if (launch == LAUNCH_FEW) m.row_count = retc_let(l, "rows", m.row_count);
-  if (launch == LAUNCH_FEW) return lower_few(&m);
+  if (launch == LAUNCH_FEW) {
+    m.row_count = retc_let(l, "rows", m.row_count);
+    return lower_few(&m);
+  }
   write_rows(&m);
   return l->status;
 }

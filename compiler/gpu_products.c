@@ -44,10 +44,9 @@ static retc_dtype stored_type(const retc_graph *graph, const retc_uses *uses, ui
   return may && node->type.dtype == RETC_DTYPE_F32 ? common : node->type.dtype;
 }
 
-const retc_dtype *retc_gpu_stored_types(const retc_graph *graph, retc_arena *arena) {
-  const retc_uses uses = retc_graph_uses(graph, arena);
+const retc_dtype *retc_gpu_stored_types(const retc_graph *graph, const retc_uses *uses, retc_arena *arena) {
   retc_dtype *types = RETC_NEW_ARRAY(arena, retc_dtype, graph->nodes.count);
-  for (uint32_t i = 1; i < graph->nodes.count; i++) types[i] = stored_type(graph, &uses, i);
+  for (uint32_t i = 1; i < graph->nodes.count; i++) types[i] = stored_type(graph, uses, i);
   for (size_t i = 0; i < graph->outputs.count; i++) {
     const retc_value value = graph->outputs.items[i].value;
     types[value.index] = retc_graph_node(graph, value)->type.dtype;

@@ -472,15 +472,15 @@ static retc_status check_graph(const retc_pass_context *cx, const retc_graph *gr
 
 static void begin_graph(lower_state *s, const retc_graph *graph) {
   s->graph = graph;
+  s->uses = retc_graph_uses(graph, s->arena);
   s->layouts = mark_layouts(s);
-  s->stored_as = retc_gpu_stored_types(graph, s->arena);
+  s->stored_as = retc_gpu_stored_types(graph, &s->uses, s->arena);
   retc_plan_writer_begin(&s->plan, graph, s->layouts, s->stored_as);
 }
 
 static retc_status lower_graph(lower_state *s, const retc_graph *graph) {
   retc_plan_entry entry = {.name = retc_arena_strdup(&s->plan.plan->arena, graph->name)};
   begin_graph(s, graph);
-  s->uses = retc_graph_uses(graph, s->arena);
   s->members = retc_graph_members(graph, s->arena);
   bool *is_output = RETC_NEW_ARRAY(s->arena, bool, graph->nodes.count);
   for (size_t i = 0; i < graph->outputs.count; i++) is_output[graph->outputs.items[i].value.index] = true;

@@ -16,7 +16,7 @@
 
 /* Loops come out of the emitter in their final shape, so what is left is to promote private buffers to registers, to
  * share subexpressions and to move what does not change out of loops. GVN, and combining instructions once more behind
- * it, take a third of the time to code and change its loops by one instruction in a thousand. */
+ * it, take a quarter of the time to code and change its loops by one instruction in a thousand. */
 static const char pipeline[] =
   "function(sroa,early-cse<memssa>,instcombine<no-verify-fixpoint>,simplifycfg,"
   "loop-mssa(licm),early-cse<memssa>,simplifycfg,adce)";
